@@ -162,15 +162,18 @@ CREATE TABLE checkout_attempts (
     price_id     text        NOT NULL,
     params       jsonb       NOT NULL,
     state        text        NOT NULL,
+    payment_status text,
     session_id   text,
     url          text,
     expires_at   timestamptz,
     created_at   timestamptz NOT NULL,
     ended_at     timestamptz,
     CONSTRAINT checkout_attempts_state_known CHECK (state IN ('creating', 'open', 'complete', 'expired')),
+    CONSTRAINT checkout_attempts_payment_status_known CHECK (payment_status IN ('paid', 'unpaid', 'no_payment_required')),
     -- Only an attempt that Stripe has not answered yet lacks its session.
     CONSTRAINT checkout_attempts_open_has_session CHECK (state NOT IN ('open', 'complete') OR session_id IS NOT NULL)
 );
+COMMENT ON COLUMN checkout_attempts.payment_status IS 'Of a complete session; unpaid is an asynchronous payment whose money is still on its way, and keeps the door shut';
 COMMENT ON TABLE checkout_attempts IS 'One press of the pay button: the exact request to Stripe, frozen, so that a retry repeats it.';
 -- However often and wherever the button is pressed: one open checkout an organization.
 CREATE UNIQUE INDEX checkout_attempts_open_org_key ON checkout_attempts (org_id) WHERE state IN ('creating', 'open');

@@ -148,9 +148,12 @@ type Invoice struct {
 	CustomerID     string
 	Status         string // draft, open, paid, uncollectible, void
 	Currency       money.Currency
-	AmountDueMinor int64
-	AmountPaid     int64
-	AttemptCount   int64
-	NextAttempt    time.Time // zero: none
-	HostedURL      string
+	// BillingReason is subscription_create, subscription_cycle, ….
+	BillingReason   string
+	AmountDueMinor  int64
+	AmountPaidMinor int64
+	AttemptCount    int64
+	NextAttemptAt   time.Time // zero: none
+	PaymentIntentID string
+	HostedURL       string
 }
