@@ -13,7 +13,7 @@ CREATE TABLE webhook_events (
     source       text        NOT NULL,
     state        text        NOT NULL,
     reason       text,
-    body         bytea       NOT NULL COMPRESSION lz4,
+    body         bytea       NOT NULL,
     received_at  timestamptz NOT NULL DEFAULT now(),
     processed_at timestamptz,
     -- "created" belongs to the event and never changes, so the key stays
@@ -26,6 +26,8 @@ CREATE TABLE webhook_events (
     -- A pending event always knows whose sync will take it up.
     CONSTRAINT webhook_events_pending_has_subject CHECK (state <> 'pending' OR subject IS NOT NULL)
 );
+-- lz4 costs a fraction of pglz where bodies are written at a thousand a second.
+ALTER TABLE webhook_events ALTER COLUMN body SET COMPRESSION lz4;
 COMMENT ON TABLE webhook_events IS 'Every signed delivery once, with the bytes as they came. Evidence: may expire after its retention.';
 COMMENT ON COLUMN webhook_events.subject IS 'The Stripe customer, or an object whose customer is not known yet';
 COMMENT ON COLUMN webhook_events.secret_used IS 'Position of the verifying secret in STRIPE_WEBHOOK_SECRET, from 0; -1 when listed rather than delivered';

@@ -1,0 +1,39 @@
+-- name: OpenAttempt :one
+SELECT * FROM checkout_attempts WHERE org_id = $1 AND state IN ('creating', 'open');
+
+-- name: UnpaidAttempt :one
+-- A complete checkout whose money is still on its way keeps the door shut.
+SELECT * FROM checkout_attempts WHERE org_id = $1 AND state = 'complete' AND payment_status = 'unpaid'
+ORDER BY created_at DESC LIMIT 1;
+
+-- name: AttemptBySession :one
+SELECT a.*, o.name AS org_name FROM checkout_attempts a JOIN organizations o ON o.id = a.org_id
+WHERE a.session_id = @session_id::text;
+
+-- name: AttemptByID :one
+SELECT * FROM checkout_attempts WHERE id = $1;
+
+-- name: BeginAttempt :exec
+INSERT INTO checkout_attempts (id, org_id, user_id, plan, "interval", price_id, params, state, created_at)
+VALUES (@id, @org_id, @user_id, @plan, @interval, @price_id, @params, 'creating', @created_at);
+
+-- name: AttemptOpened :execrows
+UPDATE checkout_attempts SET state = 'open', session_id = @session_id::text, url = @url::text, expires_at = @expires_at::timestamptz
+WHERE id = @id AND state = 'creating';
+
+-- name: AttemptEnded :execrows
+-- Only an attempt that is still open ends; complete and expired are final.
+UPDATE checkout_attempts SET
+    state = @state, payment_status = nullif(@payment_status::text, ''), ended_at = @ended_at::timestamptz,
+    session_id = coalesce(session_id, nullif(@session_id::text, ''))
+WHERE id = @id AND state IN ('creating', 'open');
+
+-- name: AttemptPaid :exec
+-- The result of a payment whose money was still on its way.
+UPDATE checkout_attempts SET payment_status = @payment_status::text
+WHERE id = @id AND state = 'complete' AND payment_status = 'unpaid';
+
+-- name: AttemptsPastEnd :many
+SELECT * FROM checkout_attempts
+WHERE state IN ('creating', 'open') AND coalesce(expires_at, created_at + interval '23 hours') < @now::timestamptz
+ORDER BY expires_at LIMIT 32;

@@ -1,0 +1,10 @@
+-- name: Entitlement :one
+SELECT * FROM entitlements WHERE org_id = $1;
+
+-- name: WriteEntitlement :exec
+INSERT INTO entitlements (org_id, plan, status, access, reason, until, then_access, then_reason, features, limits, as_of)
+VALUES (@org_id, @plan, @status, @access, @reason, @until, @then_access, @then_reason, @features, @limits, @as_of)
+ON CONFLICT (org_id) DO UPDATE SET
+    plan = excluded.plan, status = excluded.status, access = excluded.access, reason = excluded.reason, until = excluded.until,
+    then_access = excluded.then_access, then_reason = excluded.then_reason, features = excluded.features,
+    limits = excluded.limits, as_of = excluded.as_of;

@@ -1,0 +1,33 @@
+-- name: StoreEvents :exec
+-- Inserts the events that are new and raises what is wanted of their subjects,
+-- in order of the subject: unsorted, two replicas would deadlock.
+WITH new AS (
+    INSERT INTO webhook_events (created, id, type, subject, livemode, account, api_version, secret_used, source, state, reason, body)
+    SELECT
+        unnest(@created::timestamptz[]), unnest(@ids::text[]), unnest(@types::text[]), nullif(unnest(@subjects::text[]), ''),
+        unnest(@livemodes::boolean[]), nullif(unnest(@accounts::text[]), ''), nullif(unnest(@api_versions::text[]), ''),
+        unnest(@secrets_used::smallint[]), unnest(@sources::text[]), unnest(@states::text[]),
+        nullif(unnest(@reasons::text[]), ''), unnest(@bodies::bytea[])
+    ON CONFLICT DO NOTHING
+    RETURNING subject, created, state
+)
+INSERT INTO sync_queue (subject, lane)
+SELECT subject, min(CASE WHEN created > now() - interval '5 minutes' THEN 1 ELSE 2 END)
+FROM new WHERE state = 'pending' GROUP BY subject ORDER BY subject
+ON CONFLICT (subject) DO UPDATE SET
+    wanted = sync_queue.wanted + 1,
+    lane   = least(sync_queue.lane, excluded.lane),
+    due_at = CASE WHEN sync_queue.attempts = 0 THEN least(sync_queue.due_at, now()) ELSE sync_queue.due_at END;
+
+-- name: PendingEvents :many
+SELECT created, id, type, body FROM webhook_events
+WHERE subject = @subject AND state = 'pending'
+ORDER BY created, id;
+
+-- name: MarkEvents :exec
+-- Ends exactly the events that were taken up, by id; those that came meanwhile
+-- stay pending and have raised wanted.
+UPDATE webhook_events e SET state = m.state, reason = nullif(m.reason, ''), processed_at = now()
+FROM (SELECT unnest(@created::timestamptz[]) AS created, unnest(@ids::text[]) AS id,
+             unnest(@states::text[]) AS state, unnest(@reasons::text[]) AS reason) AS m
+WHERE e.created = m.created AND e.id = m.id AND e.state = 'pending';
