@@ -142,12 +142,17 @@ func (q *Queries) AttemptOpened(ctx context.Context, arg AttemptOpenedParams) (i
 
 const attemptPaid = `-- name: AttemptPaid :exec
 UPDATE checkout_attempts SET payment_status = $1::text
-WHERE id = $2 AND state = 'complete' AND payment_status = 'unpaid'
+WHERE id = $2 AND state = 'complete' AND payment_status = 'unpaid' AND $1::text = 'paid'
 `
 
+type AttemptPaidParams struct {
+	PaymentStatus string
+	ID            uuid.UUID
+}
+
 // The result of a payment whose money was still on its way.
-func (q *Queries) AttemptPaid(ctx context.Context, paymentStatus string, iD uuid.UUID) error {
-	_, err := q.db.Exec(ctx, attemptPaid, paymentStatus, iD)
+func (q *Queries) AttemptPaid(ctx context.Context, arg AttemptPaidParams) error {
+	_, err := q.db.Exec(ctx, attemptPaid, arg.PaymentStatus, arg.ID)
 	return err
 }
 

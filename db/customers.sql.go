@@ -12,6 +12,30 @@ import (
 	"github.com/google/uuid"
 )
 
+const billingContact = `-- name: BillingContact :one
+SELECT o.name AS org_name, u.email FROM memberships m
+JOIN organizations o ON o.id = m.org_id JOIN users u ON u.id = m.user_id
+WHERE m.org_id = $1 AND m.user_id = $2
+`
+
+type BillingContactParams struct {
+	OrgID  uuid.UUID
+	UserID uuid.UUID
+}
+
+type BillingContactRow struct {
+	OrgName string
+	Email   string
+}
+
+// Whose name and address Stripe prints on receipts when the customer is made.
+func (q *Queries) BillingContact(ctx context.Context, arg BillingContactParams) (BillingContactRow, error) {
+	row := q.db.QueryRow(ctx, billingContact, arg.OrgID, arg.UserID)
+	var i BillingContactRow
+	err := row.Scan(&i.OrgName, &i.Email)
+	return i, err
+}
+
 const currentCustomer = `-- name: CurrentCustomer :one
 SELECT stripe_customer_id, org_id, is_current, livemode, currency, created_at FROM customers WHERE org_id = $1::uuid AND is_current
 `
@@ -87,8 +111,13 @@ const roleIn = `-- name: RoleIn :one
 SELECT role FROM memberships WHERE org_id = $1 AND user_id = $2
 `
 
-func (q *Queries) RoleIn(ctx context.Context, orgID uuid.UUID, userID uuid.UUID) (string, error) {
-	row := q.db.QueryRow(ctx, roleIn, orgID, userID)
+type RoleInParams struct {
+	OrgID  uuid.UUID
+	UserID uuid.UUID
+}
+
+func (q *Queries) RoleIn(ctx context.Context, arg RoleInParams) (string, error) {
+	row := q.db.QueryRow(ctx, roleIn, arg.OrgID, arg.UserID)
 	var role string
 	err := row.Scan(&role)
 	return role, err

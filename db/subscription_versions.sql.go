@@ -17,8 +17,13 @@ const deleteVersion = `-- name: DeleteVersion :exec
 DELETE FROM subscription_versions WHERE subscription_id = $1 AND at = $2
 `
 
-func (q *Queries) DeleteVersion(ctx context.Context, subscriptionID string, at time.Time) error {
-	_, err := q.db.Exec(ctx, deleteVersion, subscriptionID, at)
+type DeleteVersionParams struct {
+	SubscriptionID string
+	At             time.Time
+}
+
+func (q *Queries) DeleteVersion(ctx context.Context, arg DeleteVersionParams) error {
+	_, err := q.db.Exec(ctx, deleteVersion, arg.SubscriptionID, arg.At)
 	return err
 }
 

@@ -18,9 +18,14 @@ UPDATE subscriptions SET is_verified = false
 WHERE stripe_customer_id = $1 AND NOT stripe_subscription_id = ANY ($2::text[]) AND is_verified
 `
 
+type MarkUnverifiedParams struct {
+	StripeCustomerID string
+	Listed           []string
+}
+
 // Stripe no longer lists the object: the row stays as the end of its history.
-func (q *Queries) MarkUnverified(ctx context.Context, stripeCustomerID string, listed []string) error {
-	_, err := q.db.Exec(ctx, markUnverified, stripeCustomerID, listed)
+func (q *Queries) MarkUnverified(ctx context.Context, arg MarkUnverifiedParams) error {
+	_, err := q.db.Exec(ctx, markUnverified, arg.StripeCustomerID, arg.Listed)
 	return err
 }
 

@@ -99,8 +99,14 @@ UPDATE sync_queue SET
 WHERE subject = $3
 `
 
-func (q *Queries) FinishClaim(ctx context.Context, wanted int64, nextIn time.Duration, subject string) error {
-	_, err := q.db.Exec(ctx, finishClaim, wanted, nextIn, subject)
+type FinishClaimParams struct {
+	Wanted  int64
+	NextIn  time.Duration
+	Subject string
+}
+
+func (q *Queries) FinishClaim(ctx context.Context, arg FinishClaimParams) error {
+	_, err := q.db.Exec(ctx, finishClaim, arg.Wanted, arg.NextIn, arg.Subject)
 	return err
 }
 
@@ -110,9 +116,14 @@ JOIN (SELECT unnest($1::text[]) AS subject, unnest($2::bigint[]) AS ticket) AS c
 ORDER BY q.subject FOR NO KEY UPDATE OF q
 `
 
+type LockClaimsParams struct {
+	Subjects []string
+	Tickets  []int64
+}
+
 // Locks the rows whose ticket is still the claimer's, in order of the subject.
-func (q *Queries) LockClaims(ctx context.Context, subjects []string, tickets []int64) ([]string, error) {
-	rows, err := q.db.Query(ctx, lockClaims, subjects, tickets)
+func (q *Queries) LockClaims(ctx context.Context, arg LockClaimsParams) ([]string, error) {
+	rows, err := q.db.Query(ctx, lockClaims, arg.Subjects, arg.Tickets)
 	if err != nil {
 		return nil, err
 	}
@@ -160,9 +171,14 @@ UPDATE sync_queue SET lease_until = '-infinity', stale_asks = stale_asks + 1, du
 WHERE subject = $1 AND ticket = $2
 `
 
+type PostponeStaleParams struct {
+	Subject string
+	Ticket  int64
+}
+
 // The answer was older than the event that raised the ask: ask again soon.
-func (q *Queries) PostponeStale(ctx context.Context, subject string, ticket int64) error {
-	_, err := q.db.Exec(ctx, postponeStale, subject, ticket)
+func (q *Queries) PostponeStale(ctx context.Context, arg PostponeStaleParams) error {
+	_, err := q.db.Exec(ctx, postponeStale, arg.Subject, arg.Ticket)
 	return err
 }
 

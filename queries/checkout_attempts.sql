@@ -31,7 +31,7 @@ WHERE id = @id AND state IN ('creating', 'open');
 -- name: AttemptPaid :exec
 -- The result of a payment whose money was still on its way.
 UPDATE checkout_attempts SET payment_status = @payment_status::text
-WHERE id = @id AND state = 'complete' AND payment_status = 'unpaid';
+WHERE id = @id AND state = 'complete' AND payment_status = 'unpaid' AND @payment_status::text = 'paid';
 
 -- name: AttemptsPastEnd :many
 SELECT * FROM checkout_attempts

@@ -22,3 +22,9 @@ SELECT * FROM organizations WHERE id = $1 FOR NO KEY UPDATE;
 
 -- name: RoleIn :one
 SELECT role FROM memberships WHERE org_id = @org_id AND user_id = @user_id;
+
+-- name: BillingContact :one
+-- Whose name and address Stripe prints on receipts when the customer is made.
+SELECT o.name AS org_name, u.email FROM memberships m
+JOIN organizations o ON o.id = m.org_id JOIN users u ON u.id = m.user_id
+WHERE m.org_id = @org_id AND m.user_id = @user_id;

@@ -15,9 +15,19 @@ type Refusal struct {
 	Fields map[string]string
 	// URL is the way forward, empty where there is none.
 	URL string
+	// Cause is what is behind it, for the log alone; nil for most rules.
+	Cause error
 }
 
-func (r *Refusal) Error() string { return r.Code + ": " + r.Message }
+func (r *Refusal) Error() string {
+	if r.Cause != nil {
+		return r.Code + ": " + r.Cause.Error()
+	}
+	return r.Code + ": " + r.Message
+}
+
+// Unwrap is the cause.
+func (r *Refusal) Unwrap() error { return r.Cause }
 
 // The codes of refusals.
 const (

@@ -1,0 +1,265 @@
+package payments
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/promptforge/payments/db"
+	"github.com/promptforge/payments/internal/analytics"
+	"github.com/promptforge/payments/internal/billing"
+	"github.com/promptforge/payments/internal/stripeshape"
+)
+
+// decoder is the version of stripeshape's reading of facts, stored with each
+// observation so that a better reader can find what to read again.
+const decoder = 1
+
+// material is all that a write needs, gathered outside any transaction.
+type material struct {
+	claim
+	events []taken
+	answer Answer
+	// prices are those that the facts of events and answer name, by id, as far
+	// as anyone knows them; learned are the ones to remember.
+	prices  map[string]billing.Price
+	learned []billing.Price
+}
+
+// taken is a pending event that this sync takes up.
+type taken struct {
+	row   db.PendingEventsRow
+	event stripeshape.Event
+	// subscription and observation are those of customer.subscription.*.
+	subscription *billing.Subscription
+	observation  *analytics.Observation
+	// happening is what the event tells beyond a state, nil for most.
+	happening *happening
+	session   *stripeshape.CheckoutSession
+	// parked is why the event cannot be used; it never stops the others.
+	parked string
+}
+
+// ask takes the pending events up and asks Stripe how the customer stands.
+func (p *Payments) ask(ctx context.Context, c claim) (material, error) {
+	m := material{claim: c, prices: map[string]billing.Price{}}
+	rows, err := db.New(p.Pool).PendingEvents(ctx, &c.Subject)
+	if err != nil {
+		return m, fmt.Errorf("read pending events: %w", err)
+	}
+	for _, row := range rows {
+		m.events = append(m.events, take(row))
+	}
+	if m.answer, err = p.Stripe.Subscriptions(ctx, c.Subject); err != nil {
+		return m, fmt.Errorf("ask for subscriptions: %w", err)
+	}
+	if m.isStale() && c.StaleAsks < maxStaleAsks {
+		return m, errStale
+	}
+	return m, p.learnPrices(ctx, &m)
+}
+
+// take reads an event; what cannot be read is parked with the reason.
+func take(row db.PendingEventsRow) taken {
+	t := taken{row: row}
+	event, err := stripeshape.DecodeEvent(row.Body)
+	if err != nil {
+		t.parked = clean(err.Error())
+		return t
+	}
+	t.event = event
+	switch {
+	case strings.HasPrefix(event.Type, "customer.subscription."):
+		err = t.takeSubscription()
+	case strings.HasPrefix(event.Type, "invoice."):
+		err = t.takeInvoice()
+	case strings.HasPrefix(event.Type, "checkout.session."):
+		err = t.takeSession()
+	}
+	if err != nil {
+		t.parked = clean(err.Error())
+	}
+	return t
+}
+
+func (t *taken) takeSubscription() error {
+	after, err := stripeshape.DecodeSubscription(t.event.Object)
+	if err != nil && !errors.Is(err, stripeshape.ErrIncomplete) {
+		return err
+	}
+	o := analytics.Observation{
+		SubscriptionID: after.ID, Source: analytics.SourceEvent, SourceID: t.event.ID, Kind: analytics.Updated,
+		At: t.event.Created, ObjectCreated: after.CreatedAt, After: after.Facts, Complete: err == nil,
+	}
+	switch t.event.Type {
+	case "customer.subscription.created":
+		o.Kind = analytics.Created
+	case "customer.subscription.deleted":
+		o.Kind = analytics.Deleted
+	case "customer.subscription.trial_will_end":
+		t.happening = trialWillEnd(after)
+	}
+	if t.event.Previous != nil && o.Kind != analytics.Created {
+		before, err := stripeshape.Before(t.event.Object, t.event.Previous)
+		if err != nil {
+			return fmt.Errorf("state before: %w", err)
+		}
+		old, err := stripeshape.DecodeSubscription(before)
+		switch {
+		case errors.Is(err, stripeshape.ErrIncomplete):
+			// What was before stays unknown; what is after does not suffer.
+		case err != nil:
+			return fmt.Errorf("state before: %w", err)
+		default:
+			o.Before = &old.Facts
+		}
+	}
+	t.subscription, t.observation = &after, &o
+	return nil
+}
+
+func (t *taken) takeInvoice() error {
+	invoice, err := stripeshape.DecodeInvoice(t.event.Object)
+	if err != nil {
+		return err
+	}
+	t.happening = paymentHappening(t.event.Type, invoice)
+	return nil
+}
+
+func (t *taken) takeSession() error {
+	session, err := stripeshape.DecodeCheckoutSession(t.event.Object)
+	if err != nil {
+		return err
+	}
+	t.session = &session
+	t.happening = &happening{
+		kind: "checkout_completed", key: session.ID, subscriptionID: session.SubscriptionID,
+		currency: session.Currency, amountMinor: &session.AmountMinor,
+	}
+	return nil
+}
+
+// isStale reports whether the answer is older than what the events tell: it
+// lacks a subscription that one names, or still shows the state before the
+// newest event of less than a minute ago.
+func (m material) isStale() bool {
+	newest := map[string]*analytics.Observation{}
+	for _, t := range m.events { // in order of creation
+		if t.observation != nil {
+			newest[t.observation.SubscriptionID] = t.observation
+		}
+	}
+	for id, o := range newest {
+		answered, ok := m.answer.find(id)
+		if !ok {
+			return true
+		}
+		isFresh := m.answer.At.Sub(o.At) < time.Minute
+		if isFresh && o.Before != nil && answered.Facts.Equal(*o.Before) && !answered.Facts.Equal(o.After) {
+			return true
+		}
+	}
+	return false
+}
+
+func (a Answer) find(id string) (billing.Subscription, bool) {
+	i := slices.IndexFunc(a.Subscriptions, func(s billing.Subscription) bool { return s.ID == id })
+	if i < 0 {
+		return billing.Subscription{}, false
+	}
+	return a.Subscriptions[i], true
+}
+
+// learnPrices finds what every price named means and costs: remembered, or
+// asked for once and remembered for ever.
+func (p *Payments) learnPrices(ctx context.Context, m *material) error {
+	named := map[string]billing.Subscription{} // price id → one that names it
+	note := func(s billing.Subscription) {
+		for _, item := range s.Facts.Items {
+			named[item.PriceID] = s
+		}
+	}
+	for _, t := range m.events {
+		if t.subscription != nil {
+			note(*t.subscription)
+		}
+		if t.observation != nil && t.observation.Before != nil {
+			note(billing.Subscription{Facts: *t.observation.Before})
+		}
+	}
+	for _, s := range m.answer.Subscriptions {
+		note(s)
+	}
+	ids := make([]string, 0, len(named))
+	for id := range named {
+		ids = append(ids, id)
+	}
+	rows, err := db.New(p.Pool).PricesByID(ctx, ids)
+	if err != nil {
+		return fmt.Errorf("read prices: %w", err)
+	}
+	for _, row := range rows {
+		if m.prices[row.StripePriceID], err = priceFromRow(row); err != nil {
+			return err
+		}
+	}
+	for id, s := range named {
+		known, ok := m.prices[id]
+		if _, priced := known.Amounts[s.Facts.Currency]; ok && priced {
+			if plan := p.planOf(known); plan != known.Plan { // the configuration has learned it meanwhile
+				known.Plan = plan
+				m.prices[id] = known
+				m.learned = append(m.learned, known)
+			}
+			continue
+		}
+		price, err := p.Stripe.Price(ctx, id)
+		if errors.Is(err, ErrNoSuchObject) {
+			continue // the subscription keeps what it had; nothing is guessed
+		}
+		if err != nil {
+			return fmt.Errorf("ask for price %s: %w", id, err)
+		}
+		price.Plan = p.planOf(price)
+		m.prices[id] = price
+		m.learned = append(m.learned, price)
+	}
+	return nil
+}
+
+// planOf says which plan a price means: what is sold by this configuration,
+// else the product's metadata, else the lookup key; empty when nothing says.
+func (p *Payments) planOf(price billing.Price) string {
+	for offer, id := range p.Sold {
+		if id == price.ID {
+			return offer.Plan
+		}
+	}
+	if _, ok := p.Plans.ByCode(price.Plan); ok {
+		return price.Plan
+	}
+	for _, plan := range p.Plans.Plans {
+		for _, interval := range billing.Intervals() {
+			if price.LookupKey == plan.LookupKey(interval) {
+				return plan.Code
+			}
+		}
+	}
+	return price.Plan
+}
+
+func priceFromRow(row db.Price) (billing.Price, error) {
+	price := billing.Price{
+		ID: row.StripePriceID, Plan: deref(row.Plan), Interval: billing.Interval(row.Interval), IntervalCount: int64(row.IntervalCount),
+		UsageType: row.UsageType, ProductID: row.Product, LookupKey: deref(row.LookupKey), Livemode: row.Livemode,
+	}
+	if err := json.Unmarshal(row.Amounts, &price.Amounts); err != nil {
+		return price, fmt.Errorf("read amounts of price %s: %w", price.ID, err)
+	}
+	return price, nil
+}

@@ -1,0 +1,343 @@
+package payments
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/promptforge/payments/db"
+	"github.com/promptforge/payments/internal/billing"
+)
+
+// The states of a checkout attempt.
+const (
+	attemptCreating = "creating" // Stripe has not answered yet
+	attemptOpen     = "open"
+	attemptComplete = "complete"
+	attemptExpired  = "expired"
+)
+
+// repeatable is how long a stored request may be repeated with its key: Stripe
+// may forget keys after 24 hours.
+const repeatable = 23 * time.Hour
+
+// CheckoutRequest is a press of the pay button. What it costs is looked up
+// here; no price comes from a browser.
+type CheckoutRequest struct {
+	UserID, OrgID uuid.UUID
+	Plan          string
+	Interval      billing.Interval
+}
+
+// Checkout is where to send the customer.
+type Checkout struct {
+	SessionID string
+	URL       string
+}
+
+// StartCheckout returns the organization's one open checkout session, however
+// often and on however many replicas the button is pressed. It refuses with a
+// *billing.Refusal: unknown plan, foreign organization, a role that may not
+// pay, a live subscription, Stripe not answering.
+func (p *Payments) StartCheckout(ctx context.Context, r CheckoutRequest) (Checkout, error) {
+	plan, err := p.check(ctx, r)
+	if err != nil {
+		return Checkout{}, err
+	}
+	checkout, err := p.startCheckout(ctx, r, plan)
+	return checkout, refuseUnavailable(err)
+}
+
+// refuseUnavailable puts into words that Stripe did not answer, or would not.
+func refuseUnavailable(err error) error {
+	if errors.Is(err, ErrUnavailable) || errors.Is(err, ErrRefused) {
+		return &billing.Refusal{
+			Code:    billing.CodeStripeUnavailable,
+			Message: "Our payment provider did not answer. You have not been charged; please try again in a minute.",
+			Cause:   err,
+		}
+	}
+	return err
+}
+
+func (p *Payments) check(ctx context.Context, r CheckoutRequest) (billing.Plan, error) {
+	role, err := db.New(p.Pool).RoleIn(ctx, db.RoleInParams{OrgID: r.OrgID, UserID: r.UserID})
+	if db.IsNotFound(err) {
+		return billing.Plan{}, &billing.Refusal{Code: billing.CodeNotFound, Message: "There is no such organization."}
+	}
+	if err != nil {
+		return billing.Plan{}, fmt.Errorf("read role: %w", err)
+	}
+	if !billing.Role(role).CanManageBilling() {
+		return billing.Plan{}, &billing.Refusal{
+			Code:    billing.CodeForbidden,
+			Message: "Only an owner, an admin or a billing member can buy a plan. Ask one of them.",
+		}
+	}
+	plan, ok := p.Plans.ByCode(r.Plan)
+	if _, sold := p.Sold[Offer{r.Plan, r.Interval}]; !ok || !sold {
+		return billing.Plan{}, &billing.Refusal{
+			Code: billing.CodeInvalid, Message: "This plan is not for sale.",
+			Fields: map[string]string{"planId": "Choose one of the plans on the pricing page."}, URL: "/pricing",
+		}
+	}
+	return plan, nil
+}
+
+func (p *Payments) startCheckout(ctx context.Context, r CheckoutRequest, plan billing.Plan) (Checkout, error) {
+	customerID, err := p.customerOf(ctx, r)
+	if err != nil {
+		return Checkout{}, err
+	}
+	if err := p.SyncCustomer(ctx, customerID); err != nil {
+		return Checkout{}, err
+	}
+	if err := p.clearIncomplete(ctx, r.OrgID, customerID); err != nil {
+		return Checkout{}, err
+	}
+	// Each turn ends an attempt that is in the way; two can follow one another
+	// when replicas race for different plans.
+	for range 4 {
+		attempt, err := p.beginAttempt(ctx, r, plan, customerID)
+		if err != nil {
+			return Checkout{}, err
+		}
+		if attempt.State == attemptCreating {
+			if attempt, err = p.openAttempt(ctx, attempt); err != nil {
+				return Checkout{}, err
+			}
+		}
+		checkout, err := p.reuse(ctx, attempt, customerID, r)
+		if !errors.Is(err, errAttemptOver) {
+			return checkout, err
+		}
+	}
+	return Checkout{}, fmt.Errorf("%w: other checkouts of the organization kept getting in the way", ErrUnavailable)
+}
+
+// errAttemptOver: the attempt has ended, so the next one may begin.
+var errAttemptOver = errors.New("the attempt is over")
+
+// customerOf is the organization's one Stripe customer, made on first use. The
+// key makes two replicas get the same; name and e-mail follow in an update,
+// because a key goes with one set of parameters for ever.
+func (p *Payments) customerOf(ctx context.Context, r CheckoutRequest) (string, error) {
+	q := db.New(p.Pool)
+	customer, err := q.CurrentCustomer(ctx, r.OrgID)
+	if err == nil {
+		return customer.StripeCustomerID, nil
+	}
+	if !db.IsNotFound(err) {
+		return "", fmt.Errorf("read customer of organization: %w", err)
+	}
+	id, err := p.Stripe.CreateCustomer(ctx, "customer:"+r.OrgID.String(), map[string]string{"org_id": r.OrgID.String()})
+	if err != nil {
+		return "", fmt.Errorf("create customer: %w", err)
+	}
+	owner, err := q.BillingContact(ctx, db.BillingContactParams{OrgID: r.OrgID, UserID: r.UserID})
+	if err != nil {
+		return "", fmt.Errorf("read billing contact: %w", err)
+	}
+	if err := p.Stripe.UpdateCustomer(ctx, id, owner.OrgName, owner.Email); err != nil {
+		return "", fmt.Errorf("name customer: %w", err)
+	}
+	err = db.InTx(ctx, p.Pool, func(_ pgx.Tx, q *db.Queries) error {
+		if _, err := q.LockOrganization(ctx, r.OrgID); err != nil {
+			return fmt.Errorf("lock organization: %w", err)
+		}
+		return q.LinkCustomer(ctx, db.LinkCustomerParams{StripeCustomerID: id, OrgID: r.OrgID, Livemode: p.Livemode, CreatedAt: p.Now()})
+	})
+	if err != nil {
+		return "", fmt.Errorf("link customer %s: %w", id, err)
+	}
+	return id, nil
+}
+
+// clearIncomplete cancels what an earlier checkout left half begun, so that it
+// cannot come to life beside the new one. While a checkout is open it stays: it
+// may be that checkout's own, waiting for the customer's bank.
+func (p *Payments) clearIncomplete(ctx context.Context, orgID uuid.UUID, customerID string) error {
+	q := db.New(p.Pool)
+	if _, err := q.OpenAttempt(ctx, orgID); !db.IsNotFound(err) {
+		return err
+	}
+	subscriptions, err := q.SubscriptionsOfOrganization(ctx, orgID)
+	if err != nil {
+		return fmt.Errorf("read subscriptions: %w", err)
+	}
+	cleared := false
+	for _, s := range subscriptions {
+		if s.Status != string(billing.StatusIncomplete) {
+			continue
+		}
+		if err := p.Stripe.CancelSubscription(ctx, s.StripeSubscriptionID); err != nil && !errors.Is(err, ErrNoSuchObject) {
+			return fmt.Errorf("cancel incomplete subscription %s: %w", s.StripeSubscriptionID, err)
+		}
+		cleared = true
+	}
+	if cleared {
+		return p.SyncCustomer(ctx, customerID)
+	}
+	return nil
+}
+
+// beginAttempt finds the organization's open attempt or begins one, under the
+// organization's lock, unless a rule forbids to buy.
+func (p *Payments) beginAttempt(ctx context.Context, r CheckoutRequest, plan billing.Plan, customerID string) (db.CheckoutAttempt, error) {
+	var attempt db.CheckoutAttempt
+	err := db.InTx(ctx, p.Pool, func(_ pgx.Tx, q *db.Queries) error {
+		if _, err := q.LockOrganization(ctx, r.OrgID); err != nil {
+			return fmt.Errorf("lock organization: %w", err)
+		}
+		subscriptions, err := q.SubscriptionsOfOrganization(ctx, r.OrgID)
+		if err != nil {
+			return fmt.Errorf("read subscriptions: %w", err)
+		}
+		if err := p.mayBuy(ctx, q, r, subscriptions); err != nil {
+			return err
+		}
+		attempt, err = q.OpenAttempt(ctx, r.OrgID)
+		if !db.IsNotFound(err) {
+			return err
+		}
+		params := CheckoutParams{
+			CustomerID: customerID, OrgID: r.OrgID.String(), PriceID: p.Sold[Offer{r.Plan, r.Interval}],
+			SuccessURL: p.BaseURL + "/checkout/success?session_id={CHECKOUT_SESSION_ID}", CancelURL: p.BaseURL + "/checkout/cancel",
+		}
+		if len(subscriptions) == 0 { // a trial is for who has never had anything
+			params.TrialDays = plan.TrialDays
+		}
+		id := uuid.New()
+		if err := q.BeginAttempt(ctx, db.BeginAttemptParams{
+			ID: id, OrgID: r.OrgID, UserID: r.UserID, Plan: r.Plan, Interval: string(r.Interval), PriceID: params.PriceID,
+			Params: mustJSON(params), CreatedAt: p.Now(),
+		}); err != nil {
+			return fmt.Errorf("begin attempt: %w", err)
+		}
+		attempt, err = q.AttemptByID(ctx, id)
+		return err
+	})
+	if err != nil {
+		return attempt, fmt.Errorf("find the attempt of organization %s: %w", r.OrgID, err)
+	}
+	return attempt, nil
+}
+
+// mayBuy refuses a second subscription, one whose money is still on its way,
+// and a currency other than the one the customer pays in.
+func (p *Payments) mayBuy(ctx context.Context, q *db.Queries, r CheckoutRequest, subscriptions []db.Subscription) error {
+	for _, s := range subscriptions {
+		if billing.Status(s.Status).IsLive() {
+			return errSubscriptionExists()
+		}
+	}
+	_, err := q.UnpaidAttempt(ctx, r.OrgID)
+	if err == nil {
+		return &billing.Refusal{
+			Code:    billing.CodePaymentUnderWay,
+			Message: "A payment of your organization is still on its way to us. We start your plan as soon as it arrives.",
+			URL:     "/billing",
+		}
+	}
+	if !db.IsNotFound(err) {
+		return fmt.Errorf("read unpaid attempts: %w", err)
+	}
+	customer, err := q.CurrentCustomer(ctx, r.OrgID)
+	if err != nil {
+		return fmt.Errorf("read customer: %w", err)
+	}
+	if c := deref(customer.Currency); c != "" && c != string(p.Plans.Currency) {
+		return &billing.Refusal{
+			Code:    billing.CodeCurrencyMismatch,
+			Message: fmt.Sprintf("Your organization pays in %s, and this plan is sold in %s. Write to us and we will sort it out.", c, p.Plans.Currency),
+		}
+	}
+	return nil
+}
+
+func errSubscriptionExists() error {
+	return &billing.Refusal{
+		Code:    billing.CodeSubscriptionExists,
+		Message: "Your organization already has a subscription. Manage it on the billing page.",
+		URL:     "/billing",
+	}
+}
+
+// openAttempt posts the stored request, with the attempt's id as its key:
+// whoever posts it, and however often, gets the same session.
+func (p *Payments) openAttempt(ctx context.Context, attempt db.CheckoutAttempt) (db.CheckoutAttempt, error) {
+	q := db.New(p.Pool)
+	if p.Now().Sub(attempt.CreatedAt) > repeatable {
+		attempt.State = attemptExpired
+		return attempt, p.endAttempt(ctx, attempt, attemptExpired, "")
+	}
+	var params CheckoutParams
+	if err := json.Unmarshal(attempt.Params, &params); err != nil {
+		return attempt, fmt.Errorf("read request of attempt %s: %w", attempt.ID, err)
+	}
+	session, err := p.Stripe.CreateCheckoutSession(ctx, attempt.ID.String(), params)
+	if errors.Is(err, ErrRefused) {
+		// Repeating it would be refused for ever, so the way is cleared.
+		err = errors.Join(err, p.endAttempt(ctx, attempt, attemptExpired, ""))
+	}
+	if err != nil {
+		return attempt, fmt.Errorf("create session of attempt %s: %w", attempt.ID, err)
+	}
+	err = db.InTx(ctx, p.Pool, func(_ pgx.Tx, q *db.Queries) error {
+		n, err := q.AttemptOpened(ctx, db.AttemptOpenedParams{ID: attempt.ID, SessionID: session.ID, URL: session.URL, ExpiresAt: session.ExpiresAt})
+		if err != nil || n == 0 {
+			return err // another replica got the same session and wrote it
+		}
+		return record(ctx, q, occasion{orgID: &attempt.OrgID, customerID: params.CustomerID, livemode: p.Livemode, at: p.Now()}, happening{
+			kind: "checkout_started", key: session.ID, plan: attempt.Plan, interval: billing.Interval(attempt.Interval),
+		})
+	})
+	if err != nil {
+		return attempt, fmt.Errorf("open attempt %s: %w", attempt.ID, err)
+	}
+	return q.AttemptByID(ctx, attempt.ID)
+}
+
+// reuse returns an open attempt's session after asking whether it still is
+// open, if it is for what is wanted now; else it ends the attempt.
+func (p *Payments) reuse(ctx context.Context, attempt db.CheckoutAttempt, customerID string, r CheckoutRequest) (Checkout, error) {
+	if attempt.State == attemptExpired {
+		return Checkout{}, errAttemptOver
+	}
+	session, err := p.Stripe.CheckoutSession(ctx, *attempt.SessionID)
+	if err != nil {
+		return Checkout{}, fmt.Errorf("ask for session %s: %w", *attempt.SessionID, err)
+	}
+	wanted := p.Sold[Offer{r.Plan, r.Interval}]
+	if session.Status == attemptOpen && attempt.PriceID != wanted {
+		session, err = p.Stripe.ExpireCheckoutSession(ctx, session.ID)
+		if errors.Is(err, ErrRefused) { // it was completed meanwhile: Stripe decides the race
+			session, err = p.Stripe.CheckoutSession(ctx, *attempt.SessionID)
+		}
+		if err != nil {
+			return Checkout{}, fmt.Errorf("expire session %s: %w", *attempt.SessionID, err)
+		}
+	}
+	switch session.Status {
+	case attemptOpen:
+		return Checkout{SessionID: session.ID, URL: session.URL}, nil
+	case attemptComplete:
+		if err := p.endAttempt(ctx, attempt, attemptComplete, session.PaymentStatus); err != nil {
+			return Checkout{}, err
+		}
+		if err := p.SyncCustomer(ctx, customerID); err != nil {
+			return Checkout{}, err
+		}
+		return Checkout{}, errSubscriptionExists()
+	default:
+		if err := p.endAttempt(ctx, attempt, attemptExpired, ""); err != nil {
+			return Checkout{}, err
+		}
+		return Checkout{}, errAttemptOver
+	}
+}

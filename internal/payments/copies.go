@@ -1,0 +1,268 @@
+package payments
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/promptforge/payments/db"
+	"github.com/promptforge/payments/internal/billing"
+	"github.com/promptforge/payments/internal/money"
+)
+
+// writeCopies makes a row of each subscription equal to the answer. One that
+// Stripe no longer lists stays as the end of its history, marked unverified.
+func (w *writing) writeCopies() error {
+	listed := []string{}
+	for _, s := range w.answer.Subscriptions {
+		listed = append(listed, s.ID)
+		if err := w.writeCopy(s, true); err != nil {
+			return err
+		}
+	}
+	for _, t := range w.events { // in order of creation, so the newest stays
+		if t.subscription == nil || t.parked != "" || slices.Contains(listed, t.subscription.ID) {
+			continue
+		}
+		if err := w.writeCopy(*t.subscription, false); err != nil {
+			return err
+		}
+	}
+	if err := w.q.MarkUnverified(w.ctx, db.MarkUnverifiedParams{StripeCustomerID: w.Subject, Listed: listed}); err != nil {
+		return fmt.Errorf("mark unverified: %w", err)
+	}
+	return nil
+}
+
+func (w *writing) writeCopy(s billing.Subscription, isVerified bool) error {
+	var old *db.Subscription
+	if row, ok := w.old[s.ID]; ok {
+		old = &row
+		if was := billing.Status(row.Status); was.IsTerminal() && was != s.Facts.Status {
+			return nil // what is over never comes back to life, whoever says so
+		}
+	}
+	row := w.copyOf(s, old, isVerified)
+	if err := w.q.WriteSubscription(w.ctx, row); err != nil {
+		return fmt.Errorf("write subscription %s: %w", s.ID, err)
+	}
+	for _, h := range transitions(old, row, w.changedAt(s)) {
+		if err := record(w.ctx, w.q, w.occasion(), h); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// changedAt is when Stripe says that the subscription came to be as it is.
+func (w *writing) changedAt(s billing.Subscription) time.Time {
+	if history := w.histories[s.ID]; endsIn(history, s.Facts) {
+		return history[len(history)-1].At
+	}
+	return w.answer.At
+}
+
+func (w *writing) copyOf(s billing.Subscription, old *db.Subscription, isVerified bool) db.WriteSubscriptionParams {
+	row := db.WriteSubscriptionParams{
+		StripeSubscriptionID: s.ID, StripeCustomerID: w.Subject, Status: string(s.Facts.Status), Currency: string(s.Facts.Currency),
+		CurrentPeriodStart: s.CurrentPeriodStart, CurrentPeriodEnd: s.CurrentPeriodEnd,
+		TrialEnd: optional(s.Facts.TrialEnd.Time()), CancelAtPeriodEnd: s.CancelAtPeriodEnd, CancelAt: optional(s.CancelAt),
+		CanceledAt: optional(s.CanceledAt), EndedAt: optional(s.Facts.EndedAt.Time()),
+		HasPaid: w.hasPaid(s, old), Livemode: s.Livemode, Facts: mustJSON(s.Facts), CreatedAt: s.CreatedAt,
+		ReadAt: w.answer.At, IsVerified: isVerified,
+	}
+	if p := s.Facts.Pause; p != nil {
+		row.PauseBehavior, row.PauseResumesAt = &p.Behavior, optional(p.ResumesAt.Time())
+	}
+	if i := s.LatestInvoice; i != nil {
+		row.LatestInvoiceID, row.LatestInvoiceStatus = &i.ID, optional(i.Status)
+		row.NextPaymentAttempt = optional(i.NextAttemptAt)
+	}
+	w.price(&row, s.Facts, old)
+	return row
+}
+
+// price says what the items mean and cost. The item of a known plan decides; an
+// unknown price beside it is ignored, and alone it keeps the plan the
+// subscription had.
+func (w *writing) price(row *db.WriteSubscriptionParams, facts billing.Facts, old *db.Subscription) {
+	if old != nil {
+		row.Plan = old.Plan
+	}
+	var total int64
+	known := true
+	for _, item := range facts.Items {
+		price := w.prices[item.PriceID]
+		amount, ok := price.Amounts[facts.Currency]
+		if !ok {
+			known = false
+			continue
+		}
+		if price.UsageType != "metered" {
+			total += amount.Micro(item.Quantity)
+		}
+	}
+	if known && len(facts.Items) > 0 {
+		row.AmountMinor = new(money.RoundMicro(total))
+	}
+	main := slices.IndexFunc(facts.Items, func(i billing.Item) bool { return w.prices[i.PriceID].Plan != "" })
+	if main < 0 && len(facts.Items) > 0 {
+		main = 0
+	}
+	if main < 0 {
+		return
+	}
+	item := facts.Items[main]
+	row.StripePriceID, row.Quantity = &item.PriceID, item.Quantity
+	if price, ok := w.prices[item.PriceID]; ok {
+		row.Interval, row.IntervalCount = new(string(price.Interval)), new(int32(price.IntervalCount)) //nolint:gosec // at most 1,095 at Stripe
+		if price.Plan != "" {
+			row.Plan = &price.Plan
+		}
+	}
+}
+
+// hasPaid: once money has come, it has come.
+func (w *writing) hasPaid(s billing.Subscription, old *db.Subscription) bool {
+	if old != nil && old.HasPaid {
+		return true
+	}
+	if i := s.LatestInvoice; i != nil && i.Status == "paid" && i.AmountPaidMinor > 0 {
+		return true
+	}
+	return slices.ContainsFunc(w.events, func(t taken) bool {
+		return t.happening != nil && t.happening.kind == "payment_succeeded" && t.happening.subscriptionID == s.ID
+	})
+}
+
+// writeCheckouts ends the attempts whose completion an event told.
+func (w *writing) writeCheckouts() error {
+	for _, t := range w.events {
+		if t.session == nil || w.customer.OrgID == nil {
+			continue
+		}
+		attempt, err := w.q.AttemptBySession(w.ctx, t.session.ID)
+		if db.IsNotFound(err) {
+			continue // not one of ours: a payment link, or another system's
+		}
+		if err != nil {
+			return fmt.Errorf("read checkout of session %s: %w", t.session.ID, err)
+		}
+		if attempt.OrgID != *w.customer.OrgID {
+			continue // an event of one organization changes nothing of another
+		}
+		if _, err := w.q.AttemptEnded(w.ctx, db.AttemptEndedParams{
+			ID: attempt.ID, State: attemptComplete, PaymentStatus: t.session.PaymentStatus, EndedAt: t.event.Created,
+		}); err != nil {
+			return fmt.Errorf("complete checkout %s: %w", attempt.ID, err)
+		}
+		t.happening.plan, t.happening.interval = attempt.Plan, billing.Interval(attempt.Interval)
+	}
+	return nil
+}
+
+// writeEntitlement answers again what the organization may do.
+func (w *writing) writeEntitlement() error {
+	if w.customer.OrgID == nil {
+		return nil
+	}
+	orgID := *w.customer.OrgID
+	rows, err := w.q.SubscriptionsOfOrganization(w.ctx, orgID)
+	if err != nil {
+		return fmt.Errorf("read subscriptions of organization: %w", err)
+	}
+	versions, err := w.q.VersionsOfOrganization(w.ctx, orgID)
+	if err != nil {
+		return fmt.Errorf("read versions of organization: %w", err)
+	}
+	history := map[string][]db.SubscriptionVersion{}
+	for _, v := range versions {
+		history[v.SubscriptionID] = append(history[v.SubscriptionID], v)
+	}
+	standings := make([]billing.Standing, 0, len(rows))
+	for _, row := range rows {
+		s, err := standing(row, history[row.StripeSubscriptionID])
+		if err != nil {
+			return err
+		}
+		standings = append(standings, s)
+	}
+	e := billing.DefaultAccessPolicy().Entitle(standings, w.Plans, w.Now())
+	if err := w.q.WriteEntitlement(w.ctx, db.WriteEntitlementParams{
+		OrgID: orgID, Plan: optional(e.Plan), Status: optional(string(e.Status)), Access: string(e.Level), Reason: e.Reason,
+		Until: optional(e.Until), ThenAccess: optional(string(e.Then)), ThenReason: optional(e.ThenReason),
+		Features: mustJSON(e.Features), Limits: mustJSON(e.Limits), AsOf: w.answer.At,
+	}); err != nil {
+		return fmt.Errorf("write entitlement: %w", err)
+	}
+	return nil
+}
+
+// standing puts the copy and what only the history knows together: since when
+// payment has failed without a break, and when an unbroken pause began.
+func standing(row db.Subscription, history []db.SubscriptionVersion) (billing.Standing, error) {
+	s := billing.Standing{Plan: deref(row.Plan), HasPaid: row.HasPaid, NextAttemptAt: deref(row.NextPaymentAttempt)}
+	if err := unmarshalFacts(row.Facts, &s.Facts); err != nil {
+		return s, err
+	}
+	s.PastDueSince = row.ReadAt
+	if p := s.Facts.Pause; p != nil {
+		s.PausedPeriodEnd = p.PeriodEnd.Time()
+	}
+	for _, v := range slices.Backward(history) {
+		var facts billing.Facts
+		if err := unmarshalFacts(v.Facts, &facts); err != nil {
+			return s, err
+		}
+		if facts.Status != billing.StatusPastDue {
+			break
+		}
+		s.PastDueSince = v.At
+	}
+	for _, v := range slices.Backward(history) {
+		var facts billing.Facts
+		if err := unmarshalFacts(v.Facts, &facts); err != nil {
+			return s, err
+		}
+		if facts.Pause == nil {
+			break
+		}
+		s.PausedPeriodEnd = facts.Pause.PeriodEnd.Time()
+	}
+	return s, nil
+}
+
+// recordHappenings writes what the events told beyond states.
+func (w *writing) recordHappenings() error {
+	for _, t := range w.events {
+		h := t.happening
+		if h == nil || t.parked != "" {
+			continue
+		}
+		if i := slices.IndexFunc(w.answer.Subscriptions, func(s billing.Subscription) bool { return s.ID == h.subscriptionID }); i >= 0 && h.plan == "" {
+			for _, item := range w.answer.Subscriptions[i].Facts.Items {
+				if price := w.prices[item.PriceID]; price.Plan != "" {
+					h.plan, h.interval = price.Plan, price.Interval
+				}
+			}
+		}
+		o := w.occasion()
+		o.at, o.eventID = t.event.Created, t.event.ID
+		if err := record(w.ctx, w.q, o, *h); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *writing) occasion() occasion {
+	return occasion{orgID: w.customer.OrgID, customerID: w.Subject, livemode: w.Livemode, at: w.answer.At}
+}
+
+func unmarshalFacts(raw json.RawMessage, facts *billing.Facts) error {
+	if err := json.Unmarshal(raw, facts); err != nil {
+		return fmt.Errorf("read facts: %w", err)
+	}
+	return nil
+}
