@@ -67,11 +67,6 @@ func linkCost(state *billing.Facts, next Observation) int {
 		if next.Before == nil {
 			return unproven
 		}
-	case state.Status.IsTerminal():
-		// Nothing follows the end but a repetition of it.
-		if next.After.Equal(*state) {
-			return fits
-		}
 	case next.Before == nil:
 		if next.After.Equal(*state) {
 			return fits

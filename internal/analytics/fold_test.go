@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
 	"github.com/promptforge/payments/internal/analytics"
@@ -186,6 +186,22 @@ func TestVersions(t *testing.T) {
 			[]analytics.Observation{created, oneTwo, read("r", 116, seats(7))},
 			[]version{{0, seats(1), "evt_0"}, {100, seats(2), "evt_1"}, {116, seats(7), "r"}},
 		},
+		"a read within fifteen seconds before an event may already know of it": {
+			[]analytics.Observation{created, read("r", 190, seats(3)), twoThree},
+			[]version{{0, seats(1), "evt_0"}, {200, seats(3), "evt_2"}},
+		},
+		"what a read tells also orders the second after it": {
+			[]analytics.Observation{
+				created, read("r", 150, seats(5)),
+				event("evt_b", analytics.Updated, 200, new(seats(5)), seats(7)),
+				event("evt_a", analytics.Updated, 200, new(seats(7)), seats(5)),
+			},
+			[]version{{0, seats(1), "evt_0"}, {150, seats(5), "r"}},
+		},
+		"an event that does not say what it changed lets a read speak of the time before": {
+			[]analytics.Observation{created, read("r", 150, seats(5)), event("evt_a", analytics.Updated, 200, nil, seats(1))},
+			[]version{{0, seats(1), "evt_0"}, {150, seats(5), "r"}, {200, seats(1), "evt_a"}},
+		},
 		"an incomplete event dates nothing": {
 			[]analytics.Observation{created, oneTwo, unhealthy},
 			[]version{{0, seats(1), "evt_0"}, {100, seats(2), "evt_1"}},
@@ -197,7 +213,7 @@ func TestVersions(t *testing.T) {
 			for _, v := range analytics.Versions(tt.seen) {
 				got = append(got, version{int(v.At.Sub(birth).Seconds()), v.Facts, v.SourceID})
 			}
-			if diff := cmp.Diff(tt.want, got); diff != "" {
+			if diff := gocmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("history differs (-want +got):\n%s", diff)
 			}
 		})
@@ -327,7 +343,7 @@ func TestVersionsAreTheTruthHoweverEventsArrive(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		l := lives().Draw(t, "life")
 		seen := noise(t, l, slices.Clone(l.events))
-		if diff := cmp.Diff(l.truth, bare(analytics.Versions(seen))); diff != "" {
+		if diff := gocmp.Diff(l.truth, bare(analytics.Versions(seen))); diff != "" {
 			t.Fatalf("history differs from the truth (-truth +fold):\n%s", diff)
 		}
 	})
@@ -342,7 +358,7 @@ func TestVersionsLeaveNoTraceOfTheOrderOfArrival(t *testing.T) {
 		seen = seen[:rapid.IntRange(0, len(seen)).Draw(t, "kept")]
 		first := analytics.Versions(slices.Clone(seen))
 		shuffle(t, seen)
-		if diff := cmp.Diff(first, analytics.Versions(seen)); diff != "" {
+		if diff := gocmp.Diff(first, analytics.Versions(seen)); diff != "" {
 			t.Fatalf("another order gives another history:\n%s", diff)
 		}
 	})
@@ -362,7 +378,7 @@ func TestALostEventDoesNotBendTheEndAndHealsWhenItArrives(t *testing.T) {
 		if end := versions[len(versions)-1]; !end.Facts.Equal(l.end().Facts) {
 			t.Fatalf("without event %d history ends in %+v, want %+v", lost, end.Facts, l.end().Facts)
 		}
-		if diff := cmp.Diff(l.truth, bare(analytics.Versions(append(seen, l.events[lost])))); diff != "" {
+		if diff := gocmp.Diff(l.truth, bare(analytics.Versions(append(seen, l.events[lost])))); diff != "" {
 			t.Fatalf("the late event does not restore the truth (-truth +fold):\n%s", diff)
 		}
 	})

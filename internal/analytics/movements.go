@@ -1,0 +1,255 @@
+package analytics
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/promptforge/payments/internal/billing"
+	"github.com/promptforge/payments/internal/money"
+)
+
+// Definition is what figures depend on beside the facts: a generation of the
+// ledger.
+type Definition struct {
+	// Zone is where a day begins and ends.
+	Zone      *time.Location
+	Discounts DiscountPolicy
+}
+
+// MovementKind is how a customer's MRR moved in a day (metrics.md 1.3), or how
+// much of it went from one plan to another (1.11).
+type MovementKind string
+
+// The kinds. Amounts of churn, contraction and transfer out are negative.
+const (
+	New          MovementKind = "new"
+	Reactivation MovementKind = "reactivation"
+	Expansion    MovementKind = "expansion"
+	Contraction  MovementKind = "contraction"
+	Churn        MovementKind = "churn"
+	TransferIn   MovementKind = "transfer_in"
+	TransferOut  MovementKind = "transfer_out"
+)
+
+// CustomerDay is a customer's MRR in a currency at the end of a day on which
+// it changed.
+type CustomerDay struct {
+	Currency money.Currency
+	Day      time.Time // midnight UTC of the date in the definition's zone
+	MRRMicro int64
+}
+
+// Movement is one row of a customer's ledger. The rows of a day and currency
+// add up to the change of each plan and of the account; the transfers among
+// them add up to nothing.
+type Movement struct {
+	Currency    money.Currency
+	Day         time.Time // midnight UTC of the date in the definition's zone
+	Kind        MovementKind
+	Plan        string
+	AmountMicro int64
+	// Customers is 1 for new and reactivation and -1 for churn, on one plan's
+	// row only; otherwise 0.
+	Customers int
+	Reason    Reason
+}
+
+// Account is all that the ledger keeps of a customer.
+type Account struct {
+	// Days and Movements are in order of day, currency, kind and plan.
+	Days      []CustomerDay
+	Movements []Movement
+	// Next is when the figures may change with nothing happening at Stripe: a
+	// coupon ends, a pause bites, a version dated ahead of now begins. Zero
+	// when never.
+	Next time.Time
+	// Missing are the prices and coupons of which too little is known.
+	Missing []string
+}
+
+// Movements computes a customer's account from the versions of all its
+// subscriptions, in any order. It compares balances at the ends of days, so
+// that what came and went within a day leaves no row; the running day ends at
+// now for the time being.
+//
+// Balances are by currency, but whether a customer ever paid is not: who left
+// in one currency and comes back in another is a reactivation. Of two
+// currencies that begin on the customer's first paying day, the one first in
+// the alphabet is new.
+func Movements(history []Version, catalog Catalog, def Definition, now time.Time) Account {
+	subscriptions := split(history, catalog, def.Discounts)
+	var account Account
+	closings := map[time.Time]time.Time{} // day -> the last instant at which something changes
+	for _, s := range subscriptions {
+		for _, instant := range s.turns() {
+			if instant.After(now) {
+				if account.Next.IsZero() || instant.Before(account.Next) {
+					account.Next = instant
+				}
+				continue
+			}
+			day := DayOf(instant, def.Zone)
+			if instant.After(closings[day]) {
+				closings[day] = instant
+			}
+		}
+	}
+
+	missing := map[string]bool{}
+	before := make([]standing, len(subscriptions))
+	ever := false
+	for _, day := range slices.SortedFunc(maps.Keys(closings), time.Time.Compare) {
+		after := make([]standing, len(subscriptions))
+		for i, s := range subscriptions {
+			after[i] = s.at(closings[day])
+			for _, id := range after[i].amount.Missing {
+				missing[id] = true
+			}
+		}
+		ever = account.close(day, before, after, ever)
+		before = after
+	}
+	account.Missing = slices.Sorted(maps.Keys(missing))
+	return account
+}
+
+// DayOf is the date of an instant in a zone, as midnight UTC of that date.
+func DayOf(t time.Time, zone *time.Location) time.Time {
+	y, m, d := t.In(zone).Date()
+	return time.Date(y, m, d, 0, 0, 0, 0, time.UTC)
+}
+
+// close adds the rows of a day and returns whether the customer has ever paid.
+func (a *Account) close(day time.Time, before, after []standing, ever bool) bool {
+	currencies := map[money.Currency]bool{}
+	for i := range after {
+		currencies[after[i].facts.Currency] = true
+		currencies[before[i].facts.Currency] = true
+	}
+	delete(currencies, "")
+	for _, currency := range slices.Sorted(maps.Keys(currencies)) {
+		opening, closing := balance(before, currency), balance(after, currency)
+		s, e := sum(opening), sum(closing)
+		kind := classify(s, e, ever)
+		ever = ever || e > 0
+		if s != e {
+			a.Days = append(a.Days, CustomerDay{Currency: currency, Day: day, MRRMicro: e})
+		}
+		rows := spread(kind, opening, closing)
+		reason := reasonOf(kind, rows, currency, before, after)
+		for i := range rows {
+			rows[i].Currency, rows[i].Day, rows[i].Reason = currency, day, reason
+		}
+		a.Movements = append(a.Movements, rows...)
+	}
+	return ever
+}
+
+// classify names the movement from a day's opening to its closing balance;
+// empty when the balance did not change.
+func classify(opening, closing int64, ever bool) MovementKind {
+	switch {
+	case opening == closing:
+		return ""
+	case opening == 0 && !ever:
+		return New
+	case opening == 0:
+		return Reactivation
+	case closing == 0:
+		return Churn
+	case opening < closing:
+		return Expansion
+	default:
+		return Contraction
+	}
+}
+
+// subscription is the history of one subscription and what it takes to price it.
+type subscription struct {
+	versions []Version
+	bites    []time.Time
+	catalog  Catalog
+	policy   DiscountPolicy
+}
+
+// standing is how a subscription stands at an instant; the zero value is that
+// of one that does not exist yet.
+type standing struct {
+	id     string
+	facts  billing.Facts
+	paused bool
+	amount Amount
+}
+
+func split(history []Version, catalog Catalog, policy DiscountPolicy) []subscription {
+	sorted := slices.Clone(history)
+	slices.SortFunc(sorted, func(a, b Version) int {
+		return cmp.Or(cmp.Compare(a.SubscriptionID, b.SubscriptionID), a.At.Compare(b.At))
+	})
+	var out []subscription
+	for len(sorted) > 0 {
+		n := 1
+		for n < len(sorted) && sorted[n].SubscriptionID == sorted[0].SubscriptionID {
+			n++
+		}
+		out = append(out, subscription{
+			versions: sorted[:n], bites: PauseBites(sorted[:n]), catalog: catalog, policy: policy,
+		})
+		sorted = sorted[n:]
+	}
+	return out
+}
+
+// turns are all instants at which the subscription's MRR may change: where its
+// versions begin, and within them where a coupon ends and a pause bites.
+func (s subscription) turns() []time.Time {
+	var out []time.Time
+	for i, v := range s.versions {
+		out = append(out, v.At)
+		within := func(t time.Time) bool {
+			return t.After(v.At) && (i+1 == len(s.versions) || t.Before(s.versions[i+1].At))
+		}
+		if !v.Facts.Status.CountsInMRR() {
+			continue
+		}
+		for _, d := range v.Facts.Discounts {
+			coupon, known := s.catalog.Coupons[d.CouponID]
+			if d.End != 0 && within(d.End.Time()) && (!known || s.policy.subtracts(coupon.Duration)) {
+				out = append(out, d.End.Time())
+			}
+		}
+		if stopsMRR(v.Facts.Pause) && within(s.bites[i]) {
+			out = append(out, s.bites[i])
+		}
+	}
+	return out
+}
+
+func (s subscription) at(t time.Time) standing {
+	for i, v := range slices.Backward(s.versions) {
+		if !v.At.After(t) {
+			return standing{
+				id: v.SubscriptionID, facts: v.Facts, paused: isPaused(v.Facts, s.bites[i], t),
+				amount: MRR(v.Facts, s.catalog, s.policy, s.bites[i], t),
+			}
+		}
+	}
+	return standing{}
+}
+
+// balance is the MRR in a currency by plan.
+func balance(standings []standing, currency money.Currency) map[string]int64 {
+	out := map[string]int64{}
+	for _, s := range standings {
+		if s.facts.Currency == currency {
+			for plan, micro := range s.amount.ByPlan {
+				out[plan] += micro
+			}
+		}
+	}
+	return out
+}
+
+func sum(byPlan map[string]int64) int64 { return Amount{ByPlan: byPlan}.TotalMicro() }
