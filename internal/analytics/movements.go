@@ -215,8 +215,9 @@ func (s subscription) turns() []time.Time {
 			continue
 		}
 		for _, d := range v.Facts.Discounts {
+			// A coupon that is not known takes off nothing, so its end changes nothing.
 			coupon, known := s.catalog.Coupons[d.CouponID]
-			if d.End != 0 && within(d.End.Time()) && (!known || s.policy.subtracts(coupon.Duration)) {
+			if known && s.policy.subtracts(coupon.Duration) && d.End != 0 && within(d.End.Time()) {
 				out = append(out, d.End.Time())
 			}
 		}

@@ -201,7 +201,16 @@ func TestMovements(t *testing.T) {
 		},
 		"a pause that keeps drafts counts": {
 			history: []analytics.Version{pro, day(10, "a", on("pro_month", pause("keep_as_draft", 28)))},
+			now:     11,
 			want:    bought,
+		},
+		"a pause that does not say what is paid bites at once": {
+			history: []analytics.Version{pro, day(10, "a", on("pro_month", func(f *billing.Facts) { f.Pause = &billing.Pause{Behavior: "void"} }))},
+			want:    bought + "\n10 churn pro -99.00 pause -1",
+		},
+		"a coupon on what does not count changes nothing by ending": {
+			history: []analytics.Version{day(0, "a", on("pro_month", status(billing.StatusTrialing), coupon("half_for_now", 90)))},
+			now:     10,
 		},
 		"a pause lifted before it bites moves nothing": {
 			history: []analytics.Version{pro, day(10, "a", on("pro_month", pause("void", 28))), day(20, "a", on("pro_month"))},
@@ -277,6 +286,14 @@ func TestWhatIsNotKnownIsFlaggedNotGuessed(t *testing.T) {
 	}
 	if got := rows(account.Movements); got != "0 new pro 99.00 purchase +1" {
 		t.Errorf("movements are %q, want what is known", got)
+	}
+}
+
+func TestACouponThatThePolicyLeavesOutNeedNotBeKnown(t *testing.T) {
+	t.Parallel()
+	amount := analytics.MRR(on("pro_month", coupon("never_seen", 0)), shop(), analytics.DiscountsNone, time.Time{}, birth)
+	if len(amount.Missing) > 0 || amount.TotalMicro() != 99*dollar {
+		t.Errorf("amount is %+v, want the list price", amount)
 	}
 }
 

@@ -58,15 +58,15 @@ func spread(kind MovementKind, opening, closing map[string]int64) []Movement {
 			add(kind, c.plan, c.by+out)
 		}
 	}
-	// Those who gain take it up; what is more than it brought them is an
-	// expansion, what is less a contraction of the first plan entered.
+	// Those who gain take it up. What they gained beyond it is an expansion;
+	// what it brings beyond that is a contraction of the first plan entered,
+	// which takes it up whole.
 	rest = transfer
 	over := max(transfer-gained, 0)
 	for _, c := range changes {
 		if c.by > 0 {
 			in := min(c.by+over, rest)
 			rest -= in
-			over = 0
 			add(TransferIn, c.plan, in)
 			add(kind, c.plan, c.by-in)
 		}
