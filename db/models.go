@@ -130,10 +130,16 @@ type Membership struct {
 	CreatedAt time.Time
 }
 
-// When a ledger customer's balance changes by itself (a coupon ends, a pause bites). Past is as good as a dirty mark.
+// When a ledger customer's balance changes by itself (a coupon ends, a pause bites), or what could not be computed is tried again. Past is as good as a dirty mark.
 type MetricClock struct {
 	CustomerID string
 	NextAt     time.Time
+}
+
+// The ledger customer under which each Stripe customer was last counted, so that linking it elsewhere takes it away from there.
+type MetricCustomer struct {
+	StripeCustomerID string
+	Customer         string
 }
 
 // Stripe customers whose versions changed. Insert-only for writers, so that marking never waits; the ledger deletes.

@@ -22,11 +22,17 @@ COMMENT ON TABLE metric_generation IS 'A definition of the figures: zone and pol
 CREATE UNIQUE INDEX metric_generation_live_key ON metric_generation (state) WHERE state = 'live';
 INSERT INTO metric_generation (gen, time_zone, discount_policy, decoder, state) VALUES (1, 'UTC', 'recurring', 1, 'live');
 
+CREATE TABLE metric_customer (
+    stripe_customer_id text PRIMARY KEY,
+    customer           text NOT NULL
+);
+COMMENT ON TABLE metric_customer IS 'The ledger customer under which each Stripe customer was last counted, so that linking it elsewhere takes it away from there.';
+
 CREATE TABLE metric_clock (
     customer_id text PRIMARY KEY,
     next_at     timestamptz NOT NULL
 );
-COMMENT ON TABLE metric_clock IS 'When a ledger customer''s balance changes by itself (a coupon ends, a pause bites). Past is as good as a dirty mark.';
+COMMENT ON TABLE metric_clock IS 'When a ledger customer''s balance changes by itself (a coupon ends, a pause bites), or what could not be computed is tried again. Past is as good as a dirty mark.';
 CREATE INDEX metric_clock_next_at_idx ON metric_clock (next_at);
 
 CREATE TABLE customer_day (
@@ -94,4 +100,4 @@ COMMENT ON VIEW payment_metrics IS 'Daily aggregates under the live definition';
 
 -- +goose Down
 DROP VIEW payment_metrics, mrr_movements;
-DROP TABLE flow_monthly, flow_daily, customer_movement, customer_day, metric_clock, metric_generation, metric_dirty;
+DROP TABLE flow_monthly, flow_daily, customer_movement, customer_day, metric_clock, metric_customer, metric_generation, metric_dirty;
