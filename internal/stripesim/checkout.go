@@ -1,0 +1,136 @@
+package stripesim
+
+// completion is how an attempt to complete a session ended.
+type completion struct {
+	session     object
+	redirectURL string
+	// refused is set when the card was declined. What was tried is kept.
+	refused *apiError
+	// deliveries are those of checkout.session.completed, whose answers Stripe
+	// waits for before it sends the buyer back.
+	deliveries []string
+}
+
+// complete lets the payer pay for the session. There is no card when none is
+// needed. The subscription is made only when the payment succeeds, and all
+// events of it have the same second, as at Stripe.
+func (t *tx) complete(session object, p payer, card *checkedCard) (completion, error) {
+	session = t.expireIfDue(session)
+	if status := session.str("status"); status != "open" {
+		return completion{}, invalidRequest("", "", "You cannot pay for this Checkout Session: it has a status of %s.", status)
+	}
+	customer, err := t.sessionBuyer(session)
+	if err != nil {
+		return completion{}, err
+	}
+	order := purchase{customer: customer, data: t.hidden(kindCheckoutSession, session.id()).obj("subscription_data")}
+	for _, item := range t.hidden(kindCheckoutSession, session.id()).list("line_items") {
+		item := asObject(item)
+		order.lines = append(order.lines, purchaseLine{price: item.obj("price"), quantity: item.int("quantity")})
+	}
+	if card != nil {
+		order.method = newPaymentMethod(t, *card, p)
+		order.intent = t.sessionIntent(session, customer)
+		if card.decline != "" {
+			return completion{session: session, refused: t.declineSession(session, order, *card)}, nil
+		}
+	}
+	return t.fulfil(session, order, p), nil
+}
+
+// sessionBuyer answers the session's customer, or nil when it makes one.
+func (t *tx) sessionBuyer(session object) (object, error) {
+	id := session.str("customer")
+	if id == "" {
+		return nil, nil //nolint:nilnil // the session makes a customer when it completes
+	}
+	customer := t.live(kindCustomer, id)
+	if customer == nil {
+		return nil, missingInParams("customer", kindCustomer, id)
+	}
+	return customer, nil
+}
+
+// sessionIntent answers the intent of the session's earlier attempts, or makes
+// one: to pay, or to set the card up when nothing is due today. In subscription
+// mode the session itself does not show it.
+func (t *tx) sessionIntent(session, customer object) object {
+	kind, created := kindPaymentIntent, "payment_intent.created"
+	if session.int("amount_total") == 0 {
+		kind, created = kindSetupIntent, "setup_intent.created"
+	}
+	if id := t.hidden(kindCheckoutSession, session.id()).str("intent"); id != "" {
+		return t.get(kind, id)
+	}
+	intent := newSetupIntent(t, orNil(customer.id()))
+	if kind == kindPaymentIntent {
+		intent = newPaymentIntent(t, session.int("amount_total"), session.str("currency"), orNil(customer.id()))
+	}
+	t.put(intent)
+	t.emit(created, intent)
+	return intent
+}
+
+func (t *tx) declineSession(session object, order purchase, card checkedCard) *apiError {
+	t.putHidden(session, t.hidden(kindCheckoutSession, session.id()).clone().set(object{"intent": order.intent.id()}))
+	if order.intent.kind() == kindSetupIntent {
+		return t.declineSetup(order.intent, order.method, card)
+	}
+	return t.declineIntent(order.intent, order.method, card)
+}
+
+func (t *tx) fulfil(session object, order purchase, p payer) completion {
+	if order.customer == nil {
+		order.customer = newCustomer(t).set(object{"email": orNil(p.email), "name": orNil(p.name)})
+		t.put(order.customer)
+		t.emit("customer.created", order.customer)
+	}
+	order.customer = t.updateFromCheckout(session, order.customer, p)
+	bought := t.subscribe(order)
+	paymentStatus := "paid"
+	if order.method == nil {
+		paymentStatus = "no_payment_required"
+	}
+	email := order.customer["email"]
+	if email == nil {
+		email = orNil(p.email)
+	}
+	tax := session.obj("automatic_tax").clone()
+	if tax.bool("enabled") {
+		tax["status"] = "complete"
+	}
+	done := session.clone().set(object{
+		"automatic_tax":    tax,
+		"customer":         order.customer.id(),
+		"customer_details": customerDetails(email, orNil(p.name)).set(object{"address": billingDetails(p)["address"]}),
+		"invoice":          bought.invoice.id(),
+		"payment_status":   paymentStatus,
+		"status":           "complete",
+		"subscription":     bought.subscription.id(),
+		"url":              nil,
+	})
+	t.put(done)
+	before := len(t.deliveries)
+	t.emit("checkout.session.completed", done)
+	return completion{
+		session:     done,
+		redirectURL: successURL(done),
+		deliveries:  t.deliveries[before:],
+	}
+}
+
+// updateFromCheckout gives the customer what customer_update lets the page
+// change, and the currency that it is bound to from now on.
+func (t *tx) updateFromCheckout(session, before object, p payer) object {
+	customer := before.clone().set(object{"currency": session["currency"]})
+	allowed := t.hidden(kindCheckoutSession, session.id()).obj("customer_update")
+	if allowed.str("name") == "auto" && p.name != "" {
+		customer["name"] = p.name
+	}
+	if allowed.str("address") == "auto" {
+		customer["address"] = billingDetails(p)["address"]
+	}
+	t.put(customer)
+	t.emitUpdate("customer.updated", before, customer)
+	return customer
+}

@@ -1,0 +1,120 @@
+package stripesim
+
+import (
+	"strings"
+)
+
+// maxExpansion is how deep Stripe lets one expand.
+const maxExpansion = 4
+
+// expandable names, for each kind of object, the fields that hold the id of
+// another one, and of which kind that is.
+var expandable = map[string]map[string]string{
+	kindCharge:           {"customer": kindCustomer, "invoice": kindInvoice, "payment_intent": kindPaymentIntent},
+	kindCheckoutSession:  {"customer": kindCustomer, "subscription": kindSubscription, "invoice": kindInvoice, "payment_intent": kindPaymentIntent, "setup_intent": kindSetupIntent},
+	kindInvoice:          {"charge": kindCharge, "customer": kindCustomer, "default_payment_method": kindPaymentMethod, "payment_intent": kindPaymentIntent, "subscription": kindSubscription},
+	kindPaymentIntent:    {"customer": kindCustomer, "invoice": kindInvoice, "latest_charge": kindCharge, "payment_method": kindPaymentMethod},
+	kindPaymentMethod:    {"customer": kindCustomer},
+	kindPrice:            {"product": kindProduct},
+	kindProduct:          {"default_price": kindPrice},
+	kindSetupIntent:      {"customer": kindCustomer, "payment_method": kindPaymentMethod},
+	kindSubscription:     {"customer": kindCustomer, "default_payment_method": kindPaymentMethod, "latest_invoice": kindInvoice, "pending_setup_intent": kindSetupIntent},
+	kindSubscriptionItem: {},
+	"invoice_settings":   {"default_payment_method": kindPaymentMethod},
+	"line_item":          {"subscription": kindSubscription},
+}
+
+// includable names what an object shows only when it is asked for.
+var includable = map[string][]string{
+	kindCheckoutSession: {"line_items"},
+	kindPrice:           {"currency_options", "tiers"},
+}
+
+// expanded answers a copy of the object with what the paths name in full.
+func (t *tx) expanded(o object, paths list) (object, error) {
+	if len(paths) == 0 {
+		return o, nil
+	}
+	o = o.clone()
+	for _, p := range paths {
+		path, _ := p.(string)
+		parts := strings.Split(path, ".")
+		if o.kind() == "list" && parts[0] != "data" {
+			return nil, badParameter("expand", "", "You can only expand the fields of a list through `data`, as in data.%s.", path)
+		}
+		depth := len(parts)
+		if o.kind() == "list" {
+			depth--
+		}
+		if depth > maxExpansion {
+			return nil, badParameter("expand", "", "You cannot expand more than %d levels of a property. Property: %s", maxExpansion, path)
+		}
+		if !t.expandPath(o, o.kind(), parts) {
+			return nil, badParameter("expand", "", "This property cannot be expanded (%s).", path)
+		}
+	}
+	return o, nil
+}
+
+// expandPath follows one path from the object, which is a copy. as is what the
+// object is, for hashes without an "object" the name of their field.
+func (t *tx) expandPath(o object, as string, parts []string) bool {
+	field, rest := parts[0], parts[1:]
+	if as == "list" && field == "data" {
+		return t.expandEach(o.list("data"), rest)
+	}
+	if kind, ok := expandable[as][field]; ok {
+		if id := o.str(field); id != "" {
+			if found := t.get(kind, id); found != nil {
+				o[field] = found.clone()
+			}
+		}
+	} else if contains(includable[as], field) {
+		t.include(o, field)
+	}
+	inner := o.obj(field)
+	if inner == nil {
+		// What is not there cannot be shown, but may be asked for.
+		_, known := expandable[as][field]
+		return known || contains(includable[as], field)
+	}
+	if len(rest) == 0 {
+		return true
+	}
+	innerAs := inner.kind()
+	if innerAs == "" {
+		innerAs = field
+	}
+	return t.expandPath(inner, innerAs, rest)
+}
+
+func (t *tx) expandEach(elements list, rest []string) bool {
+	if len(rest) == 0 {
+		return true
+	}
+	for _, element := range elements {
+		if inner := asObject(element); !t.expandPath(inner, inner.kind(), rest) {
+			return false
+		}
+	}
+	return true
+}
+
+func (t *tx) include(o object, field string) {
+	hidden := t.hidden(o.kind(), o.id())
+	switch {
+	case o.kind() == kindCheckoutSession && o[field] == nil:
+		o[field] = listOf("/v1/checkout/sessions/"+o.id()+"/line_items", hidden.clone().list("line_items"))
+	case o.kind() == kindPrice && field == "currency_options" && o[field] == nil:
+		o[field] = hidden.obj("currency_options").clone()
+	}
+}
+
+func contains(words []string, word string) bool {
+	for _, w := range words {
+		if w == word {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,253 @@
+package stripesim
+
+import (
+	"time"
+)
+
+// trialWarning is how long before its end a trial is announced as ending; a
+// shorter one is announced at once.
+const trialWarning = 3 * 24 * time.Hour
+
+// purchase is what a subscription begins with.
+type purchase struct {
+	customer object
+	lines    []purchaseLine
+	// method pays, and is attached to the customer if it is not yet. It is nil
+	// for a trial without a card.
+	method object
+	// intent is the payment or setup intent that has been made already.
+	intent object
+	// data is as subscription_data of a checkout session.
+	data object
+}
+
+type purchaseLine struct {
+	price    object
+	quantity int64
+	metadata object
+}
+
+// bought is what a purchase made.
+type bought struct {
+	subscription object
+	invoice      object
+}
+
+func hasTrial(data object) bool {
+	return data["trial_period_days"] != nil || data["trial_end"] != nil
+}
+
+// subscribe makes the subscription and its first invoice, paid, with the events
+// that Stripe sends about them. A subscription that is paid for is created
+// incomplete and becomes active within the same second; one on trial is
+// trialing from the beginning.
+func (t *tx) subscribe(order purchase) bought {
+	order.method = t.attach(order.method, order.customer)
+	subscription := t.newSubscription(order)
+	if hasTrial(order.data) || order.dueToday() == 0 {
+		return t.beginFree(subscription, order)
+	}
+	invoice := t.newFirstInvoice(subscription, order)
+	subscription["latest_invoice"] = invoice.id()
+	t.put(subscription)
+	t.emit("customer.subscription.created", subscription)
+
+	intent := order.intent
+	if intent == nil {
+		intent = newPaymentIntent(t, invoice.int("amount_due"), invoice.str("currency"), order.customer.id())
+		t.put(intent)
+		t.emit("payment_intent.created", intent)
+	}
+	t.put(invoice)
+	t.emit("invoice.created", invoice)
+	open := t.finalize(invoice, intent.id())
+	charge := t.charge(intent, open, order)
+	paid := t.settle(open, object{
+		"amount_paid": open["amount_due"], "amount_remaining": int64(0), "attempt_count": int64(1), "charge": charge.id(),
+	})
+	active := subscription.clone().set(object{"status": "active", "default_payment_method": order.method.id()})
+	t.put(active)
+	t.emitUpdate("customer.subscription.updated", subscription, active)
+	return bought{subscription: active, invoice: paid}
+}
+
+func (o purchase) dueToday() int64 {
+	var total int64
+	for _, line := range o.lines {
+		total += amountTimes(line.price, line.quantity)
+	}
+	return total
+}
+
+// beginFree makes a subscription for which nothing is due today.
+func (t *tx) beginFree(subscription object, order purchase) bought {
+	subscription["status"] = "active"
+	if hasTrial(order.data) {
+		t.setTrial(subscription, order.data)
+	}
+	if order.method != nil {
+		subscription["default_payment_method"] = order.method.id()
+	}
+	if order.intent != nil {
+		ready := order.intent.clone().set(object{
+			"customer": order.customer.id(), "last_setup_error": nil, "payment_method": order.method.id(), "status": "succeeded",
+		})
+		t.put(ready)
+		t.emit("setup_intent.succeeded", ready)
+	}
+	invoice := t.newFirstInvoice(subscription, order)
+	subscription["latest_invoice"] = invoice.id()
+	t.put(subscription)
+	t.emit("customer.subscription.created", subscription)
+	if end, trial := subscription["trial_end"].(int64); trial && end-t.unix() <= int64(trialWarning/time.Second) {
+		t.emit("customer.subscription.trial_will_end", subscription)
+	}
+	t.put(invoice)
+	t.emit("invoice.created", invoice)
+	paid := t.settle(t.finalize(invoice, nil), nil)
+	return bought{subscription: subscription, invoice: paid}
+}
+
+func (t *tx) setTrial(subscription, data object) {
+	end, given := data["trial_end"].(int64)
+	if !given {
+		end = t.now.AddDate(0, 0, int(data.int("trial_period_days"))).Unix()
+	}
+	subscription.set(object{
+		"billing_cycle_anchor": end,
+		"current_period_end":   end,
+		"status":               "trialing",
+		"trial_end":            end,
+		"trial_start":          t.unix(),
+	})
+	if settings := data.obj("trial_settings"); settings != nil {
+		subscription["trial_settings"] = settings
+	}
+}
+
+// attach gives the card to the customer.
+func (t *tx) attach(method, customer object) object {
+	if method == nil || method.str("customer") == customer.id() {
+		return method
+	}
+	attached := method.clone().set(object{"customer": customer.id()})
+	t.put(attached)
+	t.emit("payment_method.attached", attached)
+	return attached
+}
+
+func (t *tx) newSubscription(order purchase) object {
+	id := newID("sub_1", longID-1)
+	first := order.lines[0].price
+	items := make(list, len(order.lines))
+	for i, line := range order.lines {
+		items[i] = object{
+			"id":                 newID("si_", shortID),
+			"object":             kindSubscriptionItem,
+			"billing_thresholds": nil,
+			"created":            t.unix(),
+			"metadata":           object{}.set(line.metadata),
+			"plan":               planOf(line.price),
+			"price":              line.price,
+			"quantity":           line.quantity,
+			"subscription":       id,
+			"tax_rates":          list{},
+		}
+	}
+	subscription := object{
+		"id":                                id,
+		"object":                            kindSubscription,
+		"application":                       nil,
+		"application_fee_percent":           nil,
+		"automatic_tax":                     object{"enabled": false, "liability": nil},
+		"billing_cycle_anchor":              t.unix(),
+		"billing_cycle_anchor_config":       nil,
+		"billing_thresholds":                nil,
+		"cancel_at":                         nil,
+		"cancel_at_period_end":              false,
+		"canceled_at":                       nil,
+		"cancellation_details":              object{"comment": nil, "feedback": nil, "reason": nil},
+		"collection_method":                 "charge_automatically",
+		"created":                           t.unix(),
+		"currency":                          first.str("currency"),
+		"current_period_end":                periodEnd(t.now, first.obj("recurring")).Unix(),
+		"current_period_start":              t.unix(),
+		"customer":                          order.customer.id(),
+		"days_until_due":                    nil,
+		"default_payment_method":            nil,
+		"default_source":                    nil,
+		"default_tax_rates":                 list{},
+		"description":                       order.data["description"],
+		"discount":                          nil,
+		"ended_at":                          nil,
+		"items":                             listOf("/v1/subscription_items?subscription="+id, items),
+		"latest_invoice":                    nil,
+		"livemode":                          false,
+		"metadata":                          mergedMetadata(nil, order.data),
+		"next_pending_invoice_item_invoice": nil,
+		"on_behalf_of":                      nil,
+		"pause_collection":                  nil,
+		"payment_settings":                  object{"payment_method_options": nil, "payment_method_types": nil, "save_default_payment_method": "off"},
+		"pending_invoice_item_interval":     nil,
+		"pending_setup_intent":              nil,
+		"pending_update":                    nil,
+		"schedule":                          nil,
+		"start_date":                        t.unix(),
+		"status":                            "incomplete",
+		"test_clock":                        nil,
+		"transfer_data":                     nil,
+		"trial_end":                         nil,
+		"trial_settings":                    object{"end_behavior": object{"missing_payment_method": "create_invoice"}},
+		"trial_start":                       nil,
+	}
+	if len(order.lines) == 1 { // Stripe shows these two only where they are the whole truth
+		subscription["plan"] = planOf(first)
+		subscription["quantity"] = order.lines[0].quantity
+	}
+	return subscription
+}
+
+// planOf is the price in the shape of the older Plan, which Stripe still shows
+// beside it.
+func planOf(price object) object {
+	recurring := price.obj("recurring")
+	return object{
+		"id":                price.id(),
+		"object":            "plan",
+		"active":            price["active"],
+		"aggregate_usage":   nil,
+		"amount":            price["unit_amount"],
+		"amount_decimal":    price["unit_amount_decimal"],
+		"billing_scheme":    price["billing_scheme"],
+		"created":           price["created"],
+		"currency":          price["currency"],
+		"interval":          recurring["interval"],
+		"interval_count":    recurring["interval_count"],
+		"livemode":          false,
+		"metadata":          price["metadata"],
+		"nickname":          price["nickname"],
+		"product":           price["product"],
+		"tiers_mode":        nil,
+		"transform_usage":   nil,
+		"trial_period_days": nil,
+		"usage_type":        "licensed",
+	}
+}
+
+// charge lets the intent succeed with the method.
+func (t *tx) charge(intent, invoice object, order purchase) object {
+	bound := intent.clone().set(object{"customer": order.customer.id(), "invoice": invoice.id()})
+	charge := newCharge(t, bound, order.method)
+	t.put(charge)
+	t.emit("charge.succeeded", charge)
+	succeeded := bound.set(object{
+		"amount_received":    bound["amount"],
+		"last_payment_error": nil,
+		"latest_charge":      charge.id(),
+		"payment_method":     order.method.id(),
+		"status":             "succeeded",
+	})
+	t.put(succeeded)
+	t.emit("payment_intent.succeeded", succeeded)
+	return charge
+}

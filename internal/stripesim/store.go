@@ -1,0 +1,215 @@
+package stripesim
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// What the store keeps. The first ones are Stripe's own words, as in "object";
+// the last are the stand-in's book-keeping.
+const (
+	kindAccount          = "account"
+	kindCharge           = "charge"
+	kindCheckoutSession  = "checkout.session"
+	kindCustomer         = "customer"
+	kindEvent            = "event"
+	kindInvoice          = "invoice"
+	kindPaymentIntent    = "payment_intent"
+	kindPaymentMethod    = "payment_method"
+	kindPrice            = "price"
+	kindProduct          = "product"
+	kindSetupIntent      = "setup_intent"
+	kindSubscription     = "subscription"
+	kindSubscriptionItem = "subscription_item"
+	kindWebhookEndpoint  = "webhook_endpoint"
+
+	kindDelivery    = "sim.delivery"
+	kindIdempotency = "sim.idempotency"
+)
+
+// record is an object with what Stripe knows about it and does not show.
+type record struct {
+	Kind string `json:"kind"`
+	ID   string `json:"id"`
+	// Seq is the order of creation: created counts in seconds, lists must not.
+	Seq    int64  `json:"seq"`
+	Object object `json:"object,omitempty"`
+	Hidden object `json:"hidden,omitempty"`
+	Gone   bool   `json:"gone,omitempty"`
+}
+
+// table is the records of one kind in order of creation.
+type table struct {
+	byID  map[string]*record
+	order []*record
+}
+
+// store is the state in memory; its owner holds the lock.
+type store struct {
+	tables map[string]*table
+	seq    int64
+}
+
+func newStore() *store {
+	return &store{tables: map[string]*table{}}
+}
+
+func (s *store) table(kind string) *table {
+	t := s.tables[kind]
+	if t == nil {
+		t = &table{byID: map[string]*record{}}
+		s.tables[kind] = t
+	}
+	return t
+}
+
+// apply makes a written record the current one.
+func (s *store) apply(r *record) {
+	t := s.table(r.Kind)
+	s.seq = max(s.seq, r.Seq)
+	at, known := slices.BinarySearchFunc(t.order, r, func(a, b *record) int { return cmp.Compare(a.Seq, b.Seq) })
+	switch {
+	case r.Gone:
+		delete(t.byID, r.ID)
+		if known {
+			t.order = slices.Delete(t.order, at, at+1)
+		}
+		return
+	case known:
+		t.order[at] = r
+	default:
+		t.order = slices.Insert(t.order, at, r)
+	}
+	t.byID[r.ID] = r
+}
+
+// records are all that there is, oldest first.
+func (s *store) records() []*record {
+	var all []*record
+	for _, t := range s.tables {
+		all = append(all, t.order...)
+	}
+	slices.SortFunc(all, func(a, b *record) int { return cmp.Compare(a.Seq, b.Seq) })
+	return all
+}
+
+// tx is one change of the state: it sees its own writes, nobody else does
+// before it is committed, and a change that ends in an error leaves nothing.
+type tx struct {
+	server *Server
+	now    time.Time // the business clock, the same instant for the whole change
+	cause  cause
+	writes []*record
+	index  map[string]*record
+	// deliveries are the ids of those that begin when the change is committed.
+	deliveries []string
+}
+
+// cause is what an event says about the request that made it.
+type cause struct {
+	requestID      any // string or nil
+	idempotencyKey any // string or nil
+}
+
+func (t *tx) unix() int64 { return t.now.Unix() }
+
+// find answers the record or nil.
+func (t *tx) find(kind, id string) *record {
+	if r, written := t.index[kind+"/"+id]; written {
+		if r.Gone {
+			return nil
+		}
+		return r
+	}
+	return t.server.store.table(kind).byID[id]
+}
+
+// get answers the object or nil; a nil object reads as empty.
+func (t *tx) get(kind, id string) object {
+	if r := t.find(kind, id); r != nil {
+		return r.Object
+	}
+	return nil
+}
+
+// hidden answers what is kept beside the object.
+func (t *tx) hidden(kind, id string) object {
+	if r := t.find(kind, id); r != nil {
+		return r.Hidden
+	}
+	return nil
+}
+
+// live answers the object, unless there is none or it was deleted: Stripe goes
+// on showing a deleted customer as {"id","object","deleted"}.
+func (t *tx) live(kind, id string) object {
+	o := t.get(kind, id)
+	if o.bool("deleted") {
+		return nil
+	}
+	return o
+}
+
+// put writes the object and leaves what is hidden beside it as it was.
+func (t *tx) put(o object) {
+	t.putHidden(o, t.hidden(o.kind(), o.id()))
+}
+
+// putHidden writes both. The object must not be changed afterwards.
+func (t *tx) putHidden(o, hidden object) {
+	t.write(&record{Kind: o.kind(), ID: o.id(), Object: o, Hidden: hidden})
+}
+
+// remove forgets the record.
+func (t *tx) remove(kind, id string) {
+	if t.find(kind, id) != nil {
+		t.write(&record{Kind: kind, ID: id, Gone: true})
+	}
+}
+
+func (t *tx) write(r *record) {
+	key := r.Kind + "/" + r.ID
+	if old := t.index[key]; old != nil {
+		r.Seq = old.Seq
+		*old = *r // one write a record and change
+		return
+	}
+	if old := t.server.store.table(r.Kind).byID[r.ID]; old != nil {
+		r.Seq = old.Seq
+	} else {
+		t.server.store.seq++
+		r.Seq = t.server.store.seq
+	}
+	t.index[key] = r
+	t.writes = append(t.writes, r)
+}
+
+// newestFirst answers the records of a kind in the order of Stripe's lists.
+func (t *tx) newestFirst(kind string) []*record {
+	stored := t.server.store.table(kind).order
+	all := make([]*record, 0, len(stored))
+	for _, r := range stored {
+		if now := t.find(kind, r.ID); now != nil {
+			all = append(all, now)
+		}
+	}
+	for _, w := range t.writes {
+		if w.Kind == kind && !w.Gone && t.server.store.table(kind).byID[w.ID] == nil {
+			all = append(all, w)
+		}
+	}
+	slices.Reverse(all)
+	return all
+}
+
+// where answers the objects of a kind that match, newest first.
+func (t *tx) where(kind string, match func(object) bool) []object {
+	var found []object
+	for _, r := range t.newestFirst(kind) {
+		if match(r.Object) {
+			found = append(found, r.Object)
+		}
+	}
+	return found
+}

@@ -1,0 +1,290 @@
+package stripesim
+
+import (
+	"fmt"
+	"time"
+)
+
+var subscriptionItemFields = fields{"price": nonEmpty.must(), "quantity": integer, "metadata": metadata}
+
+var subscriptionCreate = objectParams(fields{
+	"customer":               nonEmpty.must(),
+	"default_payment_method": nonEmpty,
+	"description":            nonEmpty,
+	"items":                  array(hash(subscriptionItemFields)),
+	"metadata":               metadata,
+	"trial_end":              integer,
+	"trial_period_days":      integer,
+	"trial_settings":         trialSettings,
+})
+
+var cancellationDetails = hash(fields{
+	"comment": text,
+	"feedback": enum("", "customer_service", "low_quality", "missing_features", "other", "switched_service",
+		"too_complex", "too_expensive", "unused"),
+})
+
+var subscriptionUpdate = objectParams(fields{
+	"cancel_at":              integer.orEmpty(),
+	"cancel_at_period_end":   boolean,
+	"cancellation_details":   cancellationDetails,
+	"default_payment_method": nonEmpty,
+	"description":            text,
+	"metadata":               metadata,
+	"trial_settings":         trialSettings,
+})
+
+var subscriptionCancel = objectParams(fields{"cancellation_details": cancellationDetails})
+
+var subscriptionList = listParams(fields{
+	"created":              createdRange,
+	"current_period_end":   createdRange,
+	"current_period_start": createdRange,
+	"customer":             nonEmpty,
+	"price":                nonEmpty,
+	"status": enum("active", "all", "canceled", "ended", "incomplete", "incomplete_expired", "past_due", "paused",
+		"trialing", "unpaid"),
+})
+
+// hasEnded says that the status is one that nothing leads away from.
+func hasEnded(subscription object) bool {
+	status := subscription.str("status")
+	return status == "canceled" || status == "incomplete_expired"
+}
+
+// createSubscription is the way of a subscription that no checkout began, as
+// one made in Stripe's dashboard.
+func (c *call) createSubscription() (object, error) {
+	customer, err := c.fromParam("customer", kindCustomer)
+	if err != nil {
+		return nil, err
+	}
+	method, err := c.methodForSubscription(customer)
+	if err != nil {
+		return nil, err
+	}
+	var lines []purchaseLine
+	for i, g := range c.params.list("items") {
+		item := asObject(g)
+		param := fmt.Sprintf("items[%d][price]", i)
+		price, err := c.sellablePrice(param, item.str("price"))
+		if err == nil {
+			price, err = c.inCurrency(price, customer.str("currency"))
+		}
+		if err == nil && i > 0 {
+			err = sameRhythm(param, lines[0].price, price)
+		}
+		if err != nil {
+			return nil, err
+		}
+		quantity := int64(1)
+		if n, came := item["quantity"].(int64); came {
+			quantity = n
+		}
+		lines = append(lines, purchaseLine{price: price, quantity: quantity, metadata: mergedMetadata(nil, item)})
+	}
+	if len(lines) == 0 {
+		return nil, invalidRequest("items", "parameter_missing", "Missing required param: items.")
+	}
+	data := changes(c.params, "description", "trial_end", "trial_period_days", "trial_settings")
+	data["metadata"] = mergedMetadata(nil, c.params)
+	return c.subscribe(purchase{customer: customer, lines: lines, method: method, data: data}).subscription, nil
+}
+
+func (c *call) methodForSubscription(customer object) (object, error) {
+	id := c.params.str("default_payment_method")
+	if id == "" {
+		id = customer.obj("invoice_settings").str("default_payment_method")
+	}
+	if id == "" && hasTrial(c.params) {
+		return nil, nil //nolint:nilnil // a trial may begin without a card
+	}
+	method := c.get(kindPaymentMethod, id)
+	if id == "" {
+		return nil, invalidRequest("", "resource_missing", "This customer has no attached payment source or default payment method. Please consider adding a default payment method. For more information, visit https://stripe.com/docs/billing/subscriptions/payment-methods-setting#payment-method-priority.")
+	}
+	if method.str("customer") != customer.id() {
+		return nil, missingInParams("default_payment_method", "PaymentMethod", id)
+	}
+	return method, nil
+}
+
+func (c *call) retrieveSubscription() (object, error) {
+	return c.fromPath(kindSubscription)
+}
+
+func (c *call) listSubscriptions() (object, error) {
+	return c.page(kindSubscription, "/v1/subscriptions", func(o object) bool {
+		return c.fits(o, "customer") && c.hasWantedStatus(o) &&
+			inRange(c.params.obj("current_period_start"), o.int("current_period_start")) &&
+			inRange(c.params.obj("current_period_end"), o.int("current_period_end")) &&
+			(c.params.str("price") == "" || hasPrice(o, c.params.str("price")))
+	})
+}
+
+// hasWantedStatus leaves out what has ended unless it is asked for: "all" is
+// the trap of this list. https://stripe.com/docs/api/subscriptions/list
+func (c *call) hasWantedStatus(subscription object) bool {
+	switch wanted := c.params.str("status"); wanted {
+	case "all":
+		return true
+	case "":
+		return !hasEnded(subscription)
+	case "ended":
+		return hasEnded(subscription)
+	default:
+		return subscription.str("status") == wanted
+	}
+}
+
+func hasPrice(subscription object, price string) bool {
+	for _, item := range subscription.obj("items").list("data") {
+		if asObject(item).obj("price").id() == price {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *call) updateSubscription() (object, error) {
+	before, err := c.fromPath(kindSubscription)
+	if err != nil {
+		return nil, err
+	}
+	if hasEnded(before) {
+		return nil, invalidRequest("", "", "A canceled subscription can only update its cancellation_details.")
+	}
+	subscription := before.clone().set(changes(c.params, "description"))
+	subscription["metadata"] = mergedMetadata(before.obj("metadata"), c.params)
+	if settings := c.params.obj("trial_settings"); settings != nil {
+		subscription["trial_settings"] = settings
+	}
+	if id := c.params.str("default_payment_method"); id != "" {
+		if c.get(kindPaymentMethod, id).str("customer") != before.str("customer") {
+			return nil, missingInParams("default_payment_method", "PaymentMethod", id)
+		}
+		subscription["default_payment_method"] = id
+	}
+	if err := c.changeScheduledEnd(subscription); err != nil {
+		return nil, err
+	}
+	setCancellationDetails(subscription, c.params)
+	c.put(subscription)
+	c.emitUpdate("customer.subscription.updated", before, subscription)
+	return subscription, nil
+}
+
+// changeScheduledEnd sets or takes back the end of the subscription. In this
+// version of the API the flag also shows its moment in cancel_at.
+func (c *call) changeScheduledEnd(subscription object) error {
+	atEnd, flagCame := c.params["cancel_at_period_end"].(bool)
+	at, atCame := c.params["cancel_at"]
+	if flagCame && atCame && atEnd && at != nil {
+		return invalidRequest("cancel_at", "parameter_invalid_exclusive", "You may only specify one of these parameters: cancel_at, cancel_at_period_end.")
+	}
+	if atCame {
+		if moment, set := at.(int64); set && moment <= c.unix() {
+			return invalidRequest("cancel_at", "", "`cancel_at` must be in the future.")
+		}
+		subscription.set(object{"cancel_at": at, "cancel_at_period_end": false})
+	}
+	if flagCame && atEnd {
+		subscription.set(object{"cancel_at": subscription["current_period_end"], "cancel_at_period_end": true})
+	} else if flagCame && subscription.bool("cancel_at_period_end") {
+		subscription.set(object{"cancel_at": nil, "cancel_at_period_end": false})
+	}
+	if !flagCame && !atCame {
+		return nil
+	}
+	details := subscription.obj("cancellation_details")
+	if subscription["cancel_at"] == nil {
+		subscription["canceled_at"] = nil
+		details["reason"] = nil
+	} else {
+		subscription["canceled_at"] = c.unix()
+		details["reason"] = "cancellation_requested"
+	}
+	return nil
+}
+
+func setCancellationDetails(subscription, params object) {
+	for field, value := range params.obj("cancellation_details") {
+		if value == "" {
+			value = nil
+		}
+		subscription.obj("cancellation_details")[field] = value
+	}
+}
+
+func (c *call) cancelSubscription() (object, error) {
+	subscription, err := c.fromPath(kindSubscription)
+	if err != nil {
+		return nil, err
+	}
+	if hasEnded(subscription) {
+		return nil, missingInPath(kindSubscription, subscription.id())
+	}
+	details := subscription.obj("cancellation_details").clone().set(object{"reason": "cancellation_requested"})
+	changed := object{"cancellation_details": details}
+	setCancellationDetails(changed, c.params)
+	return c.endSubscription(subscription, details), nil
+}
+
+// endSubscription cancels at once.
+func (t *tx) endSubscription(subscription, details object) object {
+	ended := subscription.clone().set(object{
+		"status":               "canceled",
+		"cancel_at_period_end": false,
+		"cancel_at":            nil,
+		"canceled_at":          t.unix(),
+		"cancellation_details": details,
+		"ended_at":             t.unix(),
+	})
+	t.put(ended)
+	t.emit("customer.subscription.deleted", ended)
+	return ended
+}
+
+func (c *call) listSubscriptionItems() (object, error) {
+	subscription, err := c.fromParam("subscription", kindSubscription)
+	if err != nil {
+		return nil, err
+	}
+	items := subscription.obj("items").list("data")
+	return c.pageOf(items, kindSubscriptionItem, "/v1/subscription_items")
+}
+
+func (c *call) retrieveSubscriptionItem() (object, error) {
+	id := c.request.PathValue("id")
+	for _, r := range c.newestFirst(kindSubscription) {
+		for _, item := range r.Object.obj("items").list("data") {
+			if asObject(item).id() == id {
+				return asObject(item), nil
+			}
+		}
+	}
+	return nil, missingInPath(kindSubscriptionItem, id)
+}
+
+// periodEnd is the end of the period that begins at start: the same day so many
+// intervals later, or the month's last where there is no such day.
+func periodEnd(start time.Time, recurring object) time.Time {
+	count := int(recurring.int("interval_count"))
+	switch recurring.str("interval") {
+	case "day":
+		return start.AddDate(0, 0, count)
+	case "week":
+		return start.AddDate(0, 0, 7*count)
+	case "year":
+		return addMonths(start, 12*count)
+	}
+	return addMonths(start, count)
+}
+
+func addMonths(start time.Time, months int) time.Time {
+	end := start.AddDate(0, months, 0)
+	if end.Day() != start.Day() {
+		end = end.AddDate(0, 0, -end.Day()) // AddDate went on into the next month
+	}
+	return end
+}
