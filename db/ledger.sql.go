@@ -536,13 +536,13 @@ func (q *Queries) LedgerCustomers(ctx context.Context, marked []string) ([]Ledge
 }
 
 const ledgerIsSettled = `-- name: LedgerIsSettled :one
-SELECT NOT EXISTS (SELECT FROM metric_dirty)
-   AND NOT EXISTS (SELECT FROM metric_clock WHERE next_at <= $1::timestamptz) AS is_settled
+SELECT (NOT EXISTS (SELECT FROM metric_dirty)
+    AND NOT EXISTS (SELECT FROM metric_clock WHERE next_at <= $1::timestamptz))::boolean AS is_settled
 `
 
-func (q *Queries) LedgerIsSettled(ctx context.Context, now time.Time) (*bool, error) {
+func (q *Queries) LedgerIsSettled(ctx context.Context, now time.Time) (bool, error) {
 	row := q.db.QueryRow(ctx, ledgerIsSettled, now)
-	var is_settled *bool
+	var is_settled bool
 	err := row.Scan(&is_settled)
 	return is_settled, err
 }
