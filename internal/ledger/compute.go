@@ -1,0 +1,201 @@
+package ledger
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/promptforge/payments/db"
+	"github.com/promptforge/payments/internal/analytics"
+	"github.com/promptforge/payments/internal/billing"
+)
+
+// organization begins the name of a ledger customer that is an organization;
+// others are named by their Stripe customer.
+const organization = "org:"
+
+// resolve returns the ledger customers that the marks and clocks concern, each
+// once, in order. A Stripe customer that was counted elsewhere before it was
+// linked concerns both.
+func resolve(ctx context.Context, q *db.Queries, marked, due []string) ([]string, error) {
+	rows, err := q.LedgerCustomers(ctx, distinct(marked))
+	if err != nil {
+		return nil, fmt.Errorf("resolve customers: %w", err)
+	}
+	customers := slices.Clone(due)
+	var counted db.RememberLedgerCustomersParams
+	for _, r := range rows {
+		customers = append(customers, r.Customer)
+		if r.Applied != nil {
+			customers = append(customers, *r.Applied)
+		}
+		if !strings.HasPrefix(r.Marked, organization) && (r.Applied == nil || *r.Applied != r.Customer) {
+			// Before there was a memory of it, it can only have been itself.
+			customers = append(customers, r.Marked)
+			counted.StripeCustomerIds = append(counted.StripeCustomerIds, r.Marked)
+			counted.Customers = append(counted.Customers, r.Customer)
+		}
+	}
+	if err := q.RememberLedgerCustomers(ctx, counted); err != nil {
+		return nil, fmt.Errorf("remember customers: %w", err)
+	}
+	return distinct(customers), nil
+}
+
+func distinct(names []string) []string {
+	sorted := slices.Sorted(slices.Values(names))
+	return slices.Compact(sorted)
+}
+
+// account is a ledger customer under every working generation.
+type account struct {
+	customer string
+	// figures are by generation.
+	figures map[int32]analytics.Account
+}
+
+// compute returns the accounts of the customers, in their order. One whose
+// versions cannot be read is left out with an error in the log: its figures
+// stay as they are, and it does not hold up the others.
+func (l *Ledger) compute(ctx context.Context, q *db.Queries, customers []string, now time.Time) ([]account, error) {
+	definitions, err := definitions(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	histories, broken, err := readHistories(ctx, q, customers)
+	if err != nil {
+		return nil, err
+	}
+	catalog, err := l.readCatalog(ctx, q, histories)
+	if err != nil {
+		return nil, err
+	}
+	var accounts []account
+	for _, customer := range customers {
+		if err := broken[customer]; err != nil {
+			l.Logger.ErrorContext(ctx, "versions unreadable", "customer", customer, "error", err)
+			continue
+		}
+		a := account{customer: customer, figures: map[int32]analytics.Account{}}
+		missing := map[string]bool{}
+		for gen, definition := range definitions {
+			figures := analytics.Movements(histories[customer], catalog, definition, now)
+			a.figures[gen] = figures
+			for _, id := range figures.Missing {
+				missing[id] = true
+			}
+		}
+		if len(missing) > 0 {
+			l.Logger.WarnContext(ctx, "amounts unknown", "customer", customer, "missing", slices.Sorted(maps.Keys(missing)))
+		}
+		accounts = append(accounts, a)
+	}
+	return accounts, nil
+}
+
+func definitions(ctx context.Context, q *db.Queries) (map[int32]analytics.Definition, error) {
+	rows, err := q.WorkingGenerations(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read generations: %w", err)
+	}
+	out := make(map[int32]analytics.Definition, len(rows))
+	for _, r := range rows {
+		zone, err := time.LoadLocation(r.TimeZone)
+		if err != nil {
+			return nil, fmt.Errorf("time zone of generation %d: %w", r.Gen, err)
+		}
+		policy, err := analytics.ParseDiscountPolicy(r.DiscountPolicy)
+		if err != nil {
+			return nil, fmt.Errorf("generation %d: %w", r.Gen, err)
+		}
+		out[r.Gen] = analytics.Definition{Zone: zone, Discounts: policy}
+	}
+	return out, nil
+}
+
+// readHistories returns all versions of each customer, and an error for each
+// whose versions cannot be decoded.
+func readHistories(ctx context.Context, q *db.Queries, customers []string) (map[string][]analytics.Version, map[string]error, error) {
+	var params db.LedgerVersionsParams
+	for _, customer := range customers {
+		if id, ok := strings.CutPrefix(customer, organization); ok {
+			if org, err := uuid.Parse(id); err == nil {
+				params.OrgIds = append(params.OrgIds, org)
+				continue
+			}
+		}
+		params.StripeCustomerIds = append(params.StripeCustomerIds, customer)
+	}
+	rows, err := q.LedgerVersions(ctx, params)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read versions: %w", err)
+	}
+	histories, broken := map[string][]analytics.Version{}, map[string]error{}
+	for _, r := range rows {
+		v := analytics.Version{SubscriptionID: r.SubscriptionID, At: r.At.UTC()}
+		if err := json.Unmarshal(r.Facts, &v.Facts); err != nil {
+			broken[r.Customer] = fmt.Errorf("version of %s at %s: %w", r.SubscriptionID, r.At, err)
+			continue
+		}
+		histories[r.Customer] = append(histories[r.Customer], v)
+	}
+	return histories, broken, nil
+}
+
+// readCatalog returns what is known of the prices and coupons that the
+// histories name. Amounts that cannot be read are amounts that are not known:
+// the customers are flagged, and the others are not held up.
+func (l *Ledger) readCatalog(ctx context.Context, q *db.Queries, histories map[string][]analytics.Version) (analytics.Catalog, error) {
+	var priceIDs, couponIDs []string
+	for _, history := range histories {
+		for _, v := range history {
+			for _, item := range v.Facts.Items {
+				priceIDs = append(priceIDs, item.PriceID)
+			}
+			for _, d := range v.Facts.Discounts {
+				couponIDs = append(couponIDs, d.CouponID)
+			}
+		}
+	}
+	catalog := analytics.Catalog{Prices: map[string]billing.Price{}, Coupons: map[string]billing.Coupon{}}
+	prices, err := q.PricesByID(ctx, distinct(priceIDs))
+	if err != nil {
+		return catalog, fmt.Errorf("read prices: %w", err)
+	}
+	for _, r := range prices {
+		price := billing.Price{
+			ID: r.StripePriceID, Interval: billing.Interval(r.Interval), IntervalCount: int64(r.IntervalCount),
+			UsageType: r.UsageType, ProductID: r.Product, Livemode: r.Livemode,
+		}
+		if r.Plan != nil {
+			price.Plan = *r.Plan
+		}
+		if err := json.Unmarshal(r.Amounts, &price.Amounts); err != nil {
+			l.Logger.ErrorContext(ctx, "price unreadable", "price", r.StripePriceID, "error", err)
+			continue
+		}
+		catalog.Prices[price.ID] = price
+	}
+	coupons, err := q.CouponsByID(ctx, distinct(couponIDs))
+	if err != nil {
+		return catalog, fmt.Errorf("read coupons: %w", err)
+	}
+	for _, r := range coupons {
+		coupon := billing.Coupon{ID: r.StripeCouponID, Duration: r.Duration}
+		if r.PercentOff != nil {
+			coupon.PercentOff = *r.PercentOff
+		}
+		if err := json.Unmarshal(r.AmountsOff, &coupon.AmountsOff); err != nil {
+			l.Logger.ErrorContext(ctx, "coupon unreadable", "coupon", r.StripeCouponID, "error", err)
+			continue
+		}
+		catalog.Coupons[coupon.ID] = coupon
+	}
+	return catalog, nil
+}

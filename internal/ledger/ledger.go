@@ -1,0 +1,149 @@
+// Package ledger is the door through which figures are derived: for each
+// customer that changed it computes the MRR movements anew from the versions of
+// its subscriptions and writes the difference, into the rollups too. It is
+// their only writer, and what it writes is a pure function of the versions, the
+// prices and coupons, the definition and the time.
+package ledger
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/promptforge/payments/db"
+)
+
+// Ledger derives. Any number of processes may run one on the same database:
+// they take turns.
+type Ledger struct {
+	Pool *pgxpool.Pool
+	// Now is the business clock: it says which coupons have ended.
+	Now    func() time.Time
+	Logger *slog.Logger
+
+	once sync.Once
+	wake chan struct{}
+}
+
+const (
+	// poll is how often each process looks for work that no one woke it for.
+	poll = 250 * time.Millisecond
+	// slowest is the longest wait after transactions that failed.
+	slowest = 30 * time.Second
+	// batch bounds the marks, and the clocks, that one transaction takes up.
+	batch = 500
+	// lockKey is that of the ledger's advisory lock: "ledger" in ASCII.
+	lockKey = 0x6c6564676572
+)
+
+// Wake lets Run look for work at once. It never blocks.
+func (l *Ledger) Wake() {
+	select {
+	case l.waker() <- struct{}{}:
+	default:
+	}
+}
+
+func (l *Ledger) waker() chan struct{} {
+	l.once.Do(func() { l.wake = make(chan struct{}, 1) })
+	return l.wake
+}
+
+// Run keeps the figures up to date until the context ends, which is no error.
+// A transaction that fails is logged and tried again, after longer and longer
+// waits.
+func (l *Ledger) Run(ctx context.Context) error {
+	wait := poll
+	for {
+		switch err := l.catchUp(ctx); {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			wait = min(2*wait, slowest)
+			l.Logger.ErrorContext(ctx, "ledger step", "error", err, "retry_in", wait)
+		default:
+			wait = poll
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-l.waker():
+		case <-time.After(wait):
+		}
+	}
+}
+
+// catchUp steps until nothing is to be done. Looking first keeps an idle
+// process from queueing for the lock.
+func (l *Ledger) catchUp(ctx context.Context) error {
+	for {
+		settled, err := l.Settled(ctx)
+		if err != nil || settled {
+			return err
+		}
+		if _, err := l.Step(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// Settled reports whether the figures follow from all that is recorded: no
+// customer is marked and no clock is due.
+func (l *Ledger) Settled(ctx context.Context) (bool, error) {
+	settled, err := db.New(l.Pool).LedgerIsSettled(ctx, l.Now())
+	if err != nil {
+		return false, fmt.Errorf("look for marked customers: %w", err)
+	}
+	return settled, nil
+}
+
+// Step is one transaction of the ledger: it takes up to 500 marks and 500 due
+// clocks, and computes their customers for every generation that is live or
+// being built. It returns how many marks and clocks it took.
+//
+// Marks are deleted before versions are read, and whoever writes versions marks
+// in the same transaction: what is read is at least as new as the mark, and a
+// version that comes later brings a mark of its own.
+func (l *Ledger) Step(ctx context.Context) (int, error) {
+	taken := 0
+	err := db.InTx(ctx, l.Pool, func(_ pgx.Tx, q *db.Queries) error {
+		// The lock must be the first statement: a snapshot taken before the
+		// lock is granted would miss what its last holder wrote.
+		if err := q.LockLedger(ctx, lockKey); err != nil {
+			return fmt.Errorf("lock: %w", err)
+		}
+		now := l.Now()
+		marked, err := q.TakeMarks(ctx, batch)
+		if err != nil {
+			return fmt.Errorf("take marks: %w", err)
+		}
+		due, err := q.DueClocks(ctx, db.DueClocksParams{Now: now, AtMost: batch})
+		if err != nil {
+			return fmt.Errorf("read due clocks: %w", err)
+		}
+		if taken = len(marked) + len(due); taken == 0 {
+			return nil
+		}
+		customers, err := resolve(ctx, q, marked, due)
+		if err != nil {
+			return err
+		}
+		accounts, err := l.compute(ctx, q, customers, now)
+		if err != nil {
+			return err
+		}
+		if err := apply(ctx, q, accounts); err != nil {
+			return err
+		}
+		return setClocks(ctx, q, customers, accounts, now)
+	})
+	if err != nil {
+		return 0, fmt.Errorf("derive figures: %w", err)
+	}
+	return taken, nil
+}
