@@ -206,7 +206,8 @@ func readFields(path string, n *node, known fields) (object, error) {
 
 // with is a group and more parameters.
 func (f fields) with(more fields) fields {
-	all := maps.Clone(f)
+	all := make(fields, len(f)+len(more))
+	maps.Copy(all, f)
 	maps.Copy(all, more)
 	return all
 }
