@@ -12,13 +12,14 @@ const maxExpansion = 4
 var expandable = map[string]map[string]string{
 	kindCharge:           {"customer": kindCustomer, "invoice": kindInvoice, "payment_intent": kindPaymentIntent},
 	kindCheckoutSession:  {"customer": kindCustomer, "subscription": kindSubscription, "invoice": kindInvoice, "payment_intent": kindPaymentIntent, "setup_intent": kindSetupIntent},
+	kindCustomer:         {"default_source": ""}, // the stand-in has cards only as payment methods
 	kindInvoice:          {"charge": kindCharge, "customer": kindCustomer, "default_payment_method": kindPaymentMethod, "payment_intent": kindPaymentIntent, "subscription": kindSubscription},
 	kindPaymentIntent:    {"customer": kindCustomer, "invoice": kindInvoice, "latest_charge": kindCharge, "payment_method": kindPaymentMethod},
 	kindPaymentMethod:    {"customer": kindCustomer},
 	kindPrice:            {"product": kindProduct},
 	kindProduct:          {"default_price": kindPrice},
 	kindSetupIntent:      {"customer": kindCustomer, "payment_method": kindPaymentMethod},
-	kindSubscription:     {"customer": kindCustomer, "default_payment_method": kindPaymentMethod, "latest_invoice": kindInvoice, "pending_setup_intent": kindSetupIntent},
+	kindSubscription:     {"customer": kindCustomer, "default_payment_method": kindPaymentMethod, "default_source": "", "latest_invoice": kindInvoice, "pending_setup_intent": kindSetupIntent},
 	kindSubscriptionItem: {},
 	"invoice_settings":   {"default_payment_method": kindPaymentMethod},
 	"line_item":          {"subscription": kindSubscription},

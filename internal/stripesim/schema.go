@@ -13,6 +13,9 @@ import (
 type param struct {
 	required bool
 	read     func(path string, n *node) (any, error)
+	// inner are a hash's fields, and element what a list or a map consists of.
+	inner   fields
+	element *param
 }
 
 // fields are the parameters of an endpoint or of a hash among them. What is not
@@ -27,12 +30,14 @@ func (p param) must() param {
 
 // orEmpty lets an empty text stand for "unset", which reads as nil.
 func (p param) orEmpty() param {
-	return param{required: p.required, read: func(path string, n *node) (any, error) {
+	read := p.read
+	p.read = func(path string, n *node) (any, error) {
 		if n.fields == nil && n.value == "" {
 			return nil, nil
 		}
-		return p.read(path, n)
-	}}
+		return read(path, n)
+	}
+	return p
 }
 
 var (
@@ -44,7 +49,9 @@ var (
 	boolean      = param{read: readBoolean}
 	metadata     = param{read: readMetadata}.orEmpty()
 	expand       = array(text)
-	createdRange = param{read: readRange}
+	createdRange = param{read: readRange, inner: rangeFields}
+
+	rangeFields = fields{"gt": integer, "gte": integer, "lt": integer, "lte": integer}
 )
 
 func readText(path string, n *node) (any, error) {
@@ -92,7 +99,7 @@ func enum(words ...string) param {
 
 // hash is a group of parameters.
 func hash(known fields) param {
-	return param{read: func(path string, n *node) (any, error) {
+	return param{inner: known, read: func(path string, n *node) (any, error) {
 		if n.fields == nil {
 			return nil, badParameter(path, "parameter_invalid_object", "Invalid object")
 		}
@@ -102,7 +109,7 @@ func hash(known fields) param {
 
 // array is a list of what each element must look like.
 func array(element param) param {
-	return param{read: func(path string, n *node) (any, error) {
+	return param{element: &element, read: func(path string, n *node) (any, error) {
 		nodes, ok := n.elements()
 		if n.fields == nil || !ok {
 			return nil, badParameter(path, "parameter_invalid_array", "Invalid array")
@@ -121,7 +128,7 @@ func array(element param) param {
 
 // mapOf is a hash with keys of the sender's choice.
 func mapOf(element param) param {
-	return param{read: func(path string, n *node) (any, error) {
+	return param{element: &element, read: func(path string, n *node) (any, error) {
 		if n.fields == nil {
 			return nil, badParameter(path, "parameter_invalid_object", "Invalid object")
 		}
@@ -160,7 +167,7 @@ func readRange(path string, n *node) (any, error) {
 		at, err := readInteger(path, n)
 		return object{"gte": at, "lte": at}, err
 	}
-	return readFields(path, n, fields{"gt": integer, "gte": integer, "lt": integer, "lte": integer})
+	return readFields(path, n, rangeFields)
 }
 
 func inRange(within object, at int64) bool {

@@ -149,3 +149,53 @@ func contains(words []string, word string) bool {
 	}
 	return false
 }
+
+// CheckParam says whether the route of Stripe's OpenAPI document knows the
+// parameter, which is in bracket notation: line_items[][price].
+func CheckParam(t testing.TB, method, path, name string) error {
+	t.Helper()
+	doc, err := document()
+	if err != nil {
+		t.Fatalf("load OpenAPI document: %v", err)
+	}
+	operation := findOperation(doc, method, path)
+	if operation == nil {
+		return fmt.Errorf("no such route in Stripe's OpenAPI document")
+	}
+	parts := strings.FieldsFunc(strings.ReplaceAll(name, "[]", "[*]"), func(r rune) bool { return r == '[' || r == ']' })
+	var schemas openapi3.SchemaRefs
+	if operation.RequestBody != nil {
+		schemas = append(schemas, operation.RequestBody.Value.Content["application/x-www-form-urlencoded"].Schema)
+	}
+	for _, parameter := range operation.Parameters {
+		if parameter.Value.In == "query" && parameter.Value.Name == parts[0] {
+			schemas, parts = openapi3.SchemaRefs{parameter.Value.Schema}, parts[1:]
+			break
+		}
+	}
+	if !knows(schemas, parts) {
+		return fmt.Errorf("no parameter %s in Stripe's OpenAPI document", name)
+	}
+	return nil
+}
+
+// knows follows the path through any of the schemas.
+func knows(schemas openapi3.SchemaRefs, parts []string) bool {
+	for _, ref := range schemas {
+		schema := ref.Value
+		if len(parts) == 0 || knows(schema.AnyOf, parts) {
+			return true
+		}
+		next := schema.Properties[parts[0]]
+		if parts[0] == "*" {
+			next = schema.Items
+			if next == nil {
+				next = schema.AdditionalProperties.Schema
+			}
+		}
+		if next != nil && knows(openapi3.SchemaRefs{next}, parts[1:]) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,100 @@
+package stripesim_test
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/stripe/stripe-go/v76"
+
+	"github.com/promptforge/payments/internal/stripesim/simtest"
+)
+
+// absentFields are those that Stripe shows only when they are asked for, or
+// only where they apply.
+var absentFields = map[string][]string{
+	"account":          {"company", "external_accounts", "future_requirements", "individual", "requirements", "tos_acceptance"},
+	"charge":           {"radar_options", "refunds", "transfer"},
+	"checkout.session": {"line_items", "redirect_on_completion", "return_url", "tax_id_collection"},
+	"customer":         {"cash_balance", "invoice_credit_balance", "sources", "subscriptions", "tax", "tax_ids"},
+	"event":            {"account"},
+	"invoice":          {"subscription_proration_date", "threshold_reason"},
+	"line_item":        {"invoice_item"},
+	"item":             {"discounts", "taxes"},
+	"price":            {"currency_options", "tiers"},
+	"setup_intent":     {"attach_to_self"},
+	"webhook_endpoint": {"secret"},
+	"plan":             {"tiers"},
+	"payment_method": {
+		"acss_debit", "affirm", "afterpay_clearpay", "alipay", "allow_redisplay", "au_becs_debit", "bacs_debit", "bancontact", "blik", "boleto",
+		"card_present", "cashapp", "customer_balance", "eps", "fpx", "giropay", "grabpay", "ideal", "interac_present", "klarna",
+		"konbini", "link", "oxxo", "p24", "paynow", "paypal", "pix", "promptpay", "radar_options", "revolut_pay", "sepa_debit",
+		"sofort", "swish", "us_bank_account", "wechat_pay", "zip",
+	},
+}
+
+// TestEveryObjectIsWhatStripesOwnDocumentDescribes walks over everything that a
+// varied life leaves behind, and over what every event said.
+func TestEveryObjectIsWhatStripesOwnDocumentDescribes(t *testing.T) {
+	t.Parallel()
+	shop := openShop(t, simtest.WithSchemas())
+	shop.addEndpoint(t, "http://127.0.0.1:1/none", "invoice.paid")
+	bought := shop.buy(t)
+
+	declined := shop.newSession(t)
+	shop.Complete(t, declined.ID, declinedCard)
+	_, err := shop.api.CheckoutSessions.Expire(declined.ID, nil)
+	must(t, err)
+
+	trial := shop.sessionParams()
+	trial.Customer, trial.CustomerEmail = nil, stripe.String("new@example.com")
+	trial.SubscriptionData.TrialPeriodDays = stripe.Int64(2)
+	session, err := shop.api.CheckoutSessions.New(trial)
+	must(t, err)
+	shop.Complete(t, session.ID, declinedCard)
+	if status, _ := shop.Complete(t, session.ID, paysCard); status != http.StatusOK {
+		t.Fatalf("trial: %d", status)
+	}
+	_, err = shop.api.Subscriptions.Update(bought.Subscription.ID, &stripe.SubscriptionParams{CancelAtPeriodEnd: stripe.Bool(true)})
+	must(t, err)
+	_, err = shop.api.Customers.Del(shop.customer.ID, nil)
+	must(t, err)
+	_, err = shop.api.Balance.Get(nil)
+	must(t, err)
+	_, err = shop.api.Accounts.Get()
+	must(t, err)
+
+	seen := map[string]int{}
+	check := func(where string, object map[string]any) {
+		t.Helper()
+		kind, _ := object["object"].(string)
+		seen[kind]++
+		if err := simtest.CheckObject(t, object, absentFields[kind]...); err != nil {
+			t.Errorf("%s %v (%s): %v", kind, object["id"], where, err)
+		}
+	}
+	for kind, objects := range shop.State(t) {
+		if kind == "sim.delivery" {
+			continue
+		}
+		for _, object := range objects {
+			check("state", object)
+			switch kind {
+			case "event":
+				check(object["type"].(string), object["data"].(map[string]any)["object"].(map[string]any))
+			case "invoice":
+				check("line", object["lines"].(map[string]any)["data"].([]any)[0].(map[string]any))
+			case "subscription":
+				item := object["items"].(map[string]any)["data"].([]any)[0].(map[string]any)
+				check("item", item)
+				check("item's price", item["price"].(map[string]any))
+				check("item's plan", item["plan"].(map[string]any))
+			}
+		}
+	}
+	for _, kind := range []string{"account", "charge", "checkout.session", "customer", "event", "invoice", "line_item", "payment_intent",
+		"payment_method", "plan", "price", "product", "setup_intent", "subscription", "subscription_item", "webhook_endpoint"} {
+		if seen[kind] == 0 {
+			t.Errorf("nothing of kind %s was checked", kind)
+		}
+	}
+}
