@@ -29,6 +29,46 @@ func (q *Queries) MarkUnverified(ctx context.Context, arg MarkUnverifiedParams) 
 	return err
 }
 
+const subscriptionByStripeID = `-- name: SubscriptionByStripeID :one
+SELECT stripe_subscription_id, stripe_customer_id, status, plan, stripe_price_id, interval, interval_count, quantity, currency, amount_minor, current_period_start, current_period_end, trial_end, cancel_at_period_end, cancel_at, canceled_at, ended_at, pause_behavior, pause_resumes_at, latest_invoice_id, latest_invoice_status, next_payment_attempt, has_paid, livemode, facts, created_at, read_at, is_verified FROM subscriptions WHERE stripe_subscription_id = $1
+`
+
+func (q *Queries) SubscriptionByStripeID(ctx context.Context, stripeSubscriptionID string) (Subscription, error) {
+	row := q.db.QueryRow(ctx, subscriptionByStripeID, stripeSubscriptionID)
+	var i Subscription
+	err := row.Scan(
+		&i.StripeSubscriptionID,
+		&i.StripeCustomerID,
+		&i.Status,
+		&i.Plan,
+		&i.StripePriceID,
+		&i.Interval,
+		&i.IntervalCount,
+		&i.Quantity,
+		&i.Currency,
+		&i.AmountMinor,
+		&i.CurrentPeriodStart,
+		&i.CurrentPeriodEnd,
+		&i.TrialEnd,
+		&i.CancelAtPeriodEnd,
+		&i.CancelAt,
+		&i.CanceledAt,
+		&i.EndedAt,
+		&i.PauseBehavior,
+		&i.PauseResumesAt,
+		&i.LatestInvoiceID,
+		&i.LatestInvoiceStatus,
+		&i.NextPaymentAttempt,
+		&i.HasPaid,
+		&i.Livemode,
+		&i.Facts,
+		&i.CreatedAt,
+		&i.ReadAt,
+		&i.IsVerified,
+	)
+	return i, err
+}
+
 const subscriptionsOfCustomer = `-- name: SubscriptionsOfCustomer :many
 SELECT stripe_subscription_id, stripe_customer_id, status, plan, stripe_price_id, interval, interval_count, quantity, currency, amount_minor, current_period_start, current_period_end, trial_end, cancel_at_period_end, cancel_at, canceled_at, ended_at, pause_behavior, pause_resumes_at, latest_invoice_id, latest_invoice_status, next_payment_attempt, has_paid, livemode, facts, created_at, read_at, is_verified FROM subscriptions WHERE stripe_customer_id = $1 ORDER BY created_at, stripe_subscription_id
 `

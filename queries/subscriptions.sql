@@ -1,3 +1,6 @@
+-- name: SubscriptionByStripeID :one
+SELECT * FROM subscriptions WHERE stripe_subscription_id = $1;
+
 -- name: SubscriptionsOfCustomer :many
 SELECT * FROM subscriptions WHERE stripe_customer_id = $1 ORDER BY created_at, stripe_subscription_id;
 

@@ -150,7 +150,21 @@ func (p *Payments) customerOf(ctx context.Context, r CheckoutRequest) (string, e
 		if _, err := q.LockOrganization(ctx, r.OrgID); err != nil {
 			return fmt.Errorf("lock organization: %w", err)
 		}
-		return q.LinkCustomer(ctx, db.LinkCustomerParams{StripeCustomerID: id, OrgID: r.OrgID, Livemode: p.Livemode, CreatedAt: p.Now()})
+		// Linked by another press: its row must not be touched, since a sync
+		// may hold it and wait for the organization.
+		linked, err := q.CurrentCustomer(ctx, r.OrgID)
+		if err == nil {
+			id = linked.StripeCustomerID
+		}
+		if !db.IsNotFound(err) {
+			return err
+		}
+		if err := q.LinkCustomer(ctx, db.LinkCustomerParams{StripeCustomerID: id, OrgID: r.OrgID, Livemode: p.Livemode, CreatedAt: p.Now()}); err != nil {
+			return err
+		}
+		// A webhook may have come first: what was counted for the Stripe
+		// customer now counts for the organization.
+		return q.MarkDirty(ctx, id)
 	})
 	if err != nil {
 		return "", fmt.Errorf("link customer %s: %w", id, err)
@@ -333,11 +347,24 @@ func (p *Payments) reuse(ctx context.Context, attempt db.CheckoutAttempt, custom
 		if err := p.SyncCustomer(ctx, customerID); err != nil {
 			return Checkout{}, err
 		}
-		return Checkout{}, errSubscriptionExists()
+		return Checkout{}, p.afterComplete(ctx, session.SubscriptionID)
 	default:
 		if err := p.endAttempt(ctx, attempt, attemptExpired, ""); err != nil {
 			return Checkout{}, err
 		}
 		return Checkout{}, errAttemptOver
 	}
+}
+
+// afterComplete: what a completed checkout bought keeps the door shut, whether
+// or not it has reached our rows, unless we know that it is over.
+func (p *Payments) afterComplete(ctx context.Context, subscriptionID string) error {
+	bought, err := db.New(p.Pool).SubscriptionByStripeID(ctx, subscriptionID)
+	if err != nil && !db.IsNotFound(err) {
+		return fmt.Errorf("read subscription %s: %w", subscriptionID, err)
+	}
+	if billing.Status(bought.Status).IsTerminal() {
+		return errAttemptOver
+	}
+	return errSubscriptionExists()
 }

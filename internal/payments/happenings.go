@@ -75,6 +75,7 @@ func transitions(old *db.Subscription, now db.WriteSubscriptionParams, at time.T
 	dated := id + ":" + strconv.FormatInt(at.Unix(), 10)
 	if old == nil {
 		tell("subscription_created", id, nil)
+		out[0].at = now.CreatedAt
 		old = &db.Subscription{Plan: now.Plan, StripePriceID: now.StripePriceID}
 	}
 	if was, is := billing.Status(old.Status), billing.Status(now.Status); was != is {

@@ -108,6 +108,8 @@ type CheckoutSession struct {
 	ID         string
 	URL        string // empty once it is no longer open
 	CustomerID string
+	// SubscriptionID is empty until the session is complete.
+	SubscriptionID string
 	// Status is open, complete or expired.
 	Status string
 	// PaymentStatus is paid, unpaid or no_payment_required.

@@ -122,6 +122,9 @@ func session(s *stripe.CheckoutSession, err error) (payments.CheckoutSession, er
 	if s.Customer != nil {
 		out.CustomerID = s.Customer.ID
 	}
+	if s.Subscription != nil {
+		out.SubscriptionID = s.Subscription.ID
+	}
 	return out, nil
 }
 
