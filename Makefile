@@ -1,0 +1,70 @@
+# Everything needs only Go, Node and make; the rest comes from the package registries.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+export GOFLAGS := -buildvcs=false
+
+GOLANGCI_VERSION := v2.15.0
+TOOL := go tool -modfile=tools.mod
+BROWSER := $(shell command -v chromium chromium-browser google-chrome google-chrome-stable 2>/dev/null | head -n 1)
+# The race detector needs a C compiler; without one the suite runs without it.
+RACE := $(shell command -v gcc clang cc >/dev/null 2>&1 && echo -race)
+
+.PHONY: help run test build generate lint fmt e2e bench clean
+
+help: ## list the targets
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+
+run: build ## start the demo at http://127.0.0.1:8080 (Ctrl-C stops it)
+	@echo "== starting the demo"
+	@exec bin/promptforge demo --empty
+
+test: node_modules/.installed ## run the whole suite against a real Postgres that it brings
+	@echo "== front end"
+	@npm run --silent build
+	@echo "== go test $(RACE)"
+	go test $(RACE) -shuffle=on -timeout 20m ./...
+ifneq ($(BROWSER),)
+	@echo "== the browser tests ran with $(BROWSER)"
+else
+	@echo "== the browser tests did NOT run: no Chromium found (REQUIRE_BROWSER=1 makes that a failure)"
+endif
+
+build: node_modules/.installed ## bin/promptforge, one static binary with assets and migrations inside
+	@echo "== front end"
+	@npm run --silent build
+	@echo "== binary (the first build takes a minute or two)"
+	@CGO_ENABLED=0 go build -trimpath -o bin/promptforge ./cmd/promptforge
+
+generate: ## regenerate templ and sqlc code, and format
+	$(TOOL) sqlc generate
+	$(TOOL) templ generate -path views
+	$(MAKE) --no-print-directory fmt
+
+fmt: ## format Go and templ
+	@$(TOOL) gofumpt -w $$(git ls-files -co --exclude-standard '*.go' | grep -vE '_templ\.go$$|^db/.*\.sql\.go$$')
+	@$(TOOL) templ fmt -fail=false views >/dev/null 2>&1 || $(TOOL) templ fmt views
+
+lint: bin/golangci-lint-$(GOLANGCI_VERSION) ## check style and the arrows between packages
+	@bash scripts/same-templ
+	bin/golangci-lint-$(GOLANGCI_VERSION) run ./...
+
+e2e: build ## drive the demo in a real browser
+	REQUIRE_BROWSER=1 go test -count=1 -v ./e2e/
+
+bench: ## run the benchmarks
+	go test -run '^$$' -bench . -benchmem ./...
+
+clean: ## remove what was built; the demo's data in .data stays
+	rm -rf bin node_modules static/dist/*
+
+# npm ci is repeated only when the lock file changes.
+node_modules/.installed: package.json package-lock.json
+	@echo "== front-end packages and Postgres (npm ci)"
+	@npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+bin/golangci-lint-$(GOLANGCI_VERSION):
+	@echo "== building golangci-lint $(GOLANGCI_VERSION)"
+	@mkdir -p bin
+	GOBIN=$(CURDIR)/bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+	@mv bin/golangci-lint $@
