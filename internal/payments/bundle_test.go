@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -11,6 +12,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,6 +24,7 @@ import (
 	"github.com/promptforge/payments/internal/billing"
 	"github.com/promptforge/payments/internal/payments"
 	"github.com/promptforge/payments/internal/stripeapi"
+	"github.com/promptforge/payments/internal/stripesim/simtest"
 )
 
 const webhookSecret = "whsec_test"
@@ -33,15 +36,16 @@ type bundle struct {
 	t      *testing.T
 	ctx    context.Context
 	pool   *pgxpool.Pool
-	sim    *tsim
+	sim    *simtest.Sim
+	wire   *wire
 	client *stripeapi.Client
 }
 
 func setup(t *testing.T) *bundle {
 	t.Helper()
 	t.Parallel()
-	b := &bundle{t: t, ctx: t.Context(), pool: dbtest.New(t), sim: startSim(t)}
-	b.client = stripeapi.New(stripeapi.Config{Key: b.sim.SecretKey, Base: b.sim.URL, MaxRPS: 1000})
+	b := &bundle{t: t, ctx: t.Context(), pool: dbtest.New(t), sim: simtest.Start(t), wire: &wire{}}
+	b.client = stripeapi.New(stripeapi.Config{Key: b.sim.SecretKey, Base: b.sim.URL, MaxRPS: 1000, Transport: b.wire})
 	set, err := payments.SetUp(b.ctx, b.client, billing.DefaultPlans(), payments.SetupOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -51,6 +55,20 @@ func setup(t *testing.T) *bundle {
 		BaseURL: "http://127.0.0.1:8080", Now: time.Now, Clock: time.Now, Log: slog.New(slog.DiscardHandler),
 	})
 	return b
+}
+
+// wire counts the requests to Stripe, and can be cut.
+type wire struct {
+	requests atomic.Int64
+	isCut    atomic.Bool
+}
+
+func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
+	w.requests.Add(1)
+	if w.isCut.Load() {
+		return nil, errors.New("the wire is cut")
+	}
+	return http.DefaultTransport.RoundTrip(r)
 }
 
 // replica is a second process on the same database and the same Stripe.

@@ -20,13 +20,11 @@ func refusal(t *testing.T, err error, code string) {
 	}
 }
 
-func (b *bundle) requests() int { return len(b.sim.Requests()) }
-
 func TestStartCheckoutRefusesBeforeAskingStripe(t *testing.T) {
 	b := setup(t)
 	org, user := b.org(billing.RoleOwner)
 	memberOrg, member := b.org(billing.RoleMember)
-	before := b.requests()
+	before := b.wire.requests.Load()
 	for name, tt := range map[string]struct {
 		request payments.CheckoutRequest
 		code    string
@@ -42,7 +40,7 @@ func TestStartCheckoutRefusesBeforeAskingStripe(t *testing.T) {
 			refusal(t, err, tt.code)
 		})
 	}
-	if after := b.requests(); after != before {
+	if after := b.wire.requests.Load(); after != before {
 		t.Errorf("Stripe was asked %d times", after-before)
 	}
 	b.want("attempts", []string{}, `SELECT state FROM checkout_attempts`)
@@ -217,7 +215,7 @@ func TestCheckoutsPastTheirEndAreClosed(t *testing.T) {
 func TestStripeAwayIsARefusalWithAWayForward(t *testing.T) {
 	b := setup(t)
 	org, user := b.org(billing.RoleOwner)
-	b.sim.Close()
+	b.wire.isCut.Store(true)
 	_, err := b.StartCheckout(b.ctx, payments.CheckoutRequest{UserID: user, OrgID: org, Plan: "pro", Interval: billing.Month})
 	refusal(t, err, billing.CodeStripeUnavailable)
 	b.want("attempts", []string{}, `SELECT state FROM checkout_attempts`)
