@@ -36,8 +36,6 @@ func resolve(ctx context.Context, q *db.Queries, marked, due []string) ([]string
 			customers = append(customers, *r.Applied)
 		}
 		if !strings.HasPrefix(r.Marked, organization) && (r.Applied == nil || *r.Applied != r.Customer) {
-			// Before there was a memory of it, it can only have been itself.
-			customers = append(customers, r.Marked)
 			counted.StripeCustomerIds = append(counted.StripeCustomerIds, r.Marked)
 			counted.Customers = append(counted.Customers, r.Customer)
 		}
