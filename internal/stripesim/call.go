@@ -130,6 +130,15 @@ func (c *call) fromParam(param, kind string) (object, error) {
 	return o, nil
 }
 
+// customerKnown refuses a list of a customer that never was. One that was
+// deleted still has what it had.
+func (c *call) customerKnown() error {
+	if id := c.params.str("customer"); id != "" && c.get(kindCustomer, id) == nil {
+		return missingInParams("customer", kindCustomer, id)
+	}
+	return nil
+}
+
 // answer is a response in the making.
 type answer struct {
 	server    *Server

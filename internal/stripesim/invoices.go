@@ -16,6 +16,9 @@ func (c *call) retrieveInvoice() (object, error) {
 }
 
 func (c *call) listInvoices() (object, error) {
+	if err := c.customerKnown(); err != nil {
+		return nil, err
+	}
 	return c.page(kindInvoice, "/v1/invoices", func(o object) bool {
 		return c.fits(o, "customer") && c.fits(o, "status") && c.fits(o, "subscription")
 	})

@@ -2,7 +2,6 @@ package stripesim
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,6 +23,7 @@ const journalName = "journal.jsonl"
 // is a test double, and a power cut may take its last second.
 type journal struct {
 	file *os.File
+	size int64 // of the whole lines in the file
 	lock *os.File
 }
 
@@ -46,29 +46,26 @@ func openJournal(dir string, replay func(journalLine)) (*journal, error) {
 	if err != nil {
 		return nil, err
 	}
-	file, err := openAndReplay(filepath.Join(dir, journalName), replay)
+	file, size, err := openAndReplay(filepath.Join(dir, journalName), replay)
 	if err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
-	return &journal{file: file, lock: lock}, nil
+	return &journal{file: file, size: size, lock: lock}, nil
 }
 
-func openAndReplay(path string, replay func(journalLine)) (*os.File, error) {
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+func openAndReplay(path string, replay func(journalLine)) (*os.File, int64, error) {
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("open journal: %w", err)
+		return nil, 0, fmt.Errorf("open journal: %w", err)
 	}
 	end, err := replayLines(file, replay)
 	if err == nil {
 		err = file.Truncate(end)
 	}
-	if err == nil {
-		_, err = file.Seek(end, io.SeekStart)
-	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("read journal %s: %w", path, err), file.Close())
+		return nil, 0, errors.Join(fmt.Errorf("read journal %s: %w", path, err), file.Close())
 	}
-	return file, nil
+	return file, end, nil
 }
 
 // replayLines answers where the last whole line ends.
@@ -102,8 +99,10 @@ func (j *journal) append(writes []*record) error {
 		return err
 	}
 	if _, err := j.file.Write(line); err != nil {
-		return fmt.Errorf("write journal: %w", err)
+		// Half a line must not stand in the way of the next one.
+		return errors.Join(fmt.Errorf("write journal: %w", err), j.file.Truncate(j.size))
 	}
+	j.size += int64(len(line))
 	return nil
 }
 
@@ -120,44 +119,39 @@ func (j *journal) compact(records []*record) error {
 	if j == nil {
 		return nil
 	}
-	path := j.file.Name()
-	fresh, err := os.OpenFile(path+".new", os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	path := filepath.Join(filepath.Dir(j.lock.Name()), journalName)
+	fresh, err := os.OpenFile(path+".new", os.O_RDWR|os.O_CREATE|os.O_TRUNC|os.O_APPEND, 0o600)
 	if err != nil {
 		return fmt.Errorf("compact journal: %w", err)
 	}
-	if err := writeCompacted(fresh, records); err != nil {
+	size, err := writeCompacted(fresh, records)
+	if err != nil {
 		return errors.Join(fmt.Errorf("compact journal: %w", err), fresh.Close())
 	}
 	if err := os.Rename(fresh.Name(), path); err != nil {
 		return errors.Join(fmt.Errorf("compact journal: %w", err), fresh.Close())
 	}
 	old := j.file
-	j.file, err = os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0o600)
-	if err != nil {
-		j.file = old
-		return errors.Join(fmt.Errorf("compact journal: %w", err), fresh.Close())
-	}
-	return errors.Join(fresh.Close(), old.Close())
+	j.file, j.size = fresh, size
+	return old.Close()
 }
 
-func writeCompacted(file *os.File, records []*record) error {
-	var buffer bytes.Buffer
+func writeCompacted(file *os.File, records []*record) (size int64, err error) {
+	buffered := bufio.NewWriterSize(file, 1<<20)
 	for _, r := range records {
 		line, err := encodeLine([]*record{r})
 		if err != nil {
-			return err
+			return 0, err
 		}
-		buffer.Write(line)
-		if buffer.Len() > 1<<20 {
-			if _, err := buffer.WriteTo(file); err != nil {
-				return err
-			}
+		if _, err := buffered.Write(line); err != nil {
+			return 0, err
 		}
+		size += int64(len(line))
 	}
-	if _, err := buffer.WriteTo(file); err != nil {
-		return err
+	if err := buffered.Flush(); err != nil {
+		return 0, err
 	}
-	return file.Sync()
+	return size, file.Sync()
 }
 
 // Close syncs the file and gives the folder free.

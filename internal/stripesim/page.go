@@ -104,7 +104,8 @@ func (s *Server) showCheckout(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// payCheckout is its form. A button for a test card fills in what was not typed.
+// payCheckout is its form. The buttons for test cards are a form of their own:
+// in the one with the fields, enter must mean the card that was typed.
 func (s *Server) payCheckout(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
 	if err := r.ParseForm(); err != nil {
@@ -149,12 +150,7 @@ func (s *Server) pay(r *http.Request, id string, p payer) (outcome, error) {
 			return missingInPath(kindCheckoutSession, id)
 		}
 		var card *checkedCard
-		if needsCard(session) || strings.TrimSpace(p.number) != "" {
-			checked, faults := checkCard(p, t.now)
-			result.faults = faults
-			card = &checked
-		}
-		result.faults = append(result.faults, t.checkPayer(session, p)...)
+		card, result.faults = t.checkPayer(session, p)
 		if len(result.faults) > 0 && session.str("status") == "open" {
 			return nil
 		}
@@ -171,15 +167,21 @@ func (s *Server) pay(r *http.Request, id string, p payer) (outcome, error) {
 	return result, nil
 }
 
-func (t *tx) checkPayer(session object, p payer) []cardFault {
-	var faults []cardFault
+// checkPayer answers the card, if one was given, and what is wrong with what was
+// typed in the order of the form.
+func (t *tx) checkPayer(session object, p payer) (card *checkedCard, faults []cardFault) {
 	if t.get(kindCustomer, session.str("customer")).str("email") == "" && !isEmail(p.email) {
 		faults = append(faults, cardFault{"email", "email_invalid", "Enter an e-mail address, such as you@example.com."})
 	}
-	if needsCard(session) && strings.TrimSpace(p.name) == "" {
+	if !needsCard(session) && p.number == "" {
+		return nil, faults
+	}
+	checked, cardFaults := checkCard(p, t.now)
+	faults = append(faults, cardFaults...)
+	if p.name == "" {
 		faults = append(faults, cardFault{"name", "invalid_cardholder_name", "Enter the name on the card."})
 	}
-	return faults
+	return &checked, faults
 }
 
 // needsCard says whether the buyer must give a card: always, but for a session

@@ -146,6 +146,7 @@ func TestWhatOnlyStripeItselfRefuses(t *testing.T) {
 		{"a limit of nothing", "GET", "/v1/customers", "limit=0", 400, `"param": "limit"`},
 		{"a limit beyond Stripe's", "GET", "/v1/customers", "limit=101", 400, `"param": "limit"`},
 		{"two ways through a list", "GET", "/v1/customers", "starting_after=$customer&ending_before=$customer", 400, "cannot use both"},
+		{"subscriptions of a customer that is none", "GET", "/v1/subscriptions", "customer=cus_none", 400, `"param": "customer"`},
 		{"an endpoint of another version", "POST", "/v1/webhook_endpoints", "url=http://a/b&enabled_events[]=*&api_version=2024-06-20", 400, `"param": "api_version"`},
 		{"an endpoint without a scheme", "POST", "/v1/webhook_endpoints", "url=a.example&enabled_events[]=*", 400, "explicit scheme"},
 		// stripe-mock overlooks what is unknown inside a hash.

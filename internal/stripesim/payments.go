@@ -22,6 +22,9 @@ func (c *call) listPaymentIntents() (object, error) {
 }
 
 func (c *call) listPaymentMethods() (object, error) {
+	if err := c.customerKnown(); err != nil {
+		return nil, err
+	}
 	return c.page(kindPaymentMethod, "/v1/payment_methods", func(o object) bool {
 		return o["customer"] != nil && c.fits(o, "customer") && c.fits(o, "type")
 	})

@@ -230,6 +230,9 @@ func (c *call) retrieveSession() (object, error) {
 }
 
 func (c *call) listSessions() (object, error) {
+	if err := c.customerKnown(); err != nil {
+		return nil, err
+	}
 	c.expireDue()
 	return c.page(kindCheckoutSession, "/v1/checkout/sessions", func(o object) bool {
 		return c.fits(o, "customer") && c.fits(o, "status") && c.fits(o, "subscription")

@@ -114,6 +114,9 @@ func (c *call) retrieveSubscription() (object, error) {
 }
 
 func (c *call) listSubscriptions() (object, error) {
+	if err := c.customerKnown(); err != nil {
+		return nil, err
+	}
 	return c.page(kindSubscription, "/v1/subscriptions", func(o object) bool {
 		return c.fits(o, "customer") && c.hasWantedStatus(o) &&
 			inRange(c.params.obj("current_period_start"), o.int("current_period_start")) &&
