@@ -196,11 +196,12 @@ func rank(k Kind) int {
 	switch k {
 	case Created:
 		return 0
+	case Updated, Read:
+		return 1
 	case Deleted:
 		return 2
-	default:
-		return 1
 	}
+	return 1
 }
 
 // twins reports whether two events tell of one and the same change.

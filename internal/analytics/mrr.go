@@ -42,9 +42,10 @@ func (p DiscountPolicy) subtracts(duration string) bool {
 		return duration == "forever" || duration == "repeating"
 	case DiscountsAll:
 		return true
-	default:
+	case DiscountsNone:
 		return false
 	}
+	return false
 }
 
 // UnknownPlan stands for the plan of a price that no plan claims. Its amount

@@ -19,8 +19,7 @@ import (
 // one that changed most, then by plan code.
 func spread(kind MovementKind, opening, closing map[string]int64) []Movement {
 	changes := changesOf(opening, closing)
-	switch kind {
-	case New, Reactivation, Churn:
+	if kind == New || kind == Reactivation || kind == Churn {
 		return outright(kind, changes)
 	}
 
