@@ -1,0 +1,88 @@
+package auth
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/alexedwards/scs/pgxstore"
+	"github.com/alexedwards/scs/v2"
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/promptforge/payments/db"
+)
+
+// Sessions are kept in Postgres under the hash of their token, so that a stolen
+// table opens nothing.
+type Sessions struct {
+	*scs.SessionManager
+	pool *pgxpool.Pool
+}
+
+const (
+	sessionLifetime = 30 * 24 * time.Hour // whatever happens
+	sessionIdle     = 7 * 24 * time.Hour  // without a request
+	keyUser         = "user"
+	keyOrganization = "organization"
+)
+
+// NewSessions returns the sessions of a server that is reached by https
+// (secure), or by http on loopback. The cookie is named __Host-session and
+// Secure in the first case; in the second, session and not Secure, because some
+// clients drop Secure cookies over plain http even there.
+func NewSessions(pool *pgxpool.Pool, secure bool) *Sessions {
+	manager := scs.New()
+	// No clean-up goroutine of its own: it races. Cleanup is called instead.
+	manager.Store = pgxstore.NewWithCleanupInterval(pool, 0)
+	manager.HashTokenInStore = true
+	manager.Lifetime, manager.IdleTimeout = sessionLifetime, sessionIdle
+	manager.Cookie.Name, manager.Cookie.Secure = "session", secure
+	if secure {
+		manager.Cookie.Name = "__Host-session"
+	}
+	manager.Cookie.HttpOnly, manager.Cookie.SameSite, manager.Cookie.Path = true, http.SameSiteLaxMode, "/"
+	return &Sessions{SessionManager: manager, pool: pool}
+}
+
+// Begin starts a session for a person under a new token, with the organization
+// that is current; uuid.Nil for none.
+func (s *Sessions) Begin(ctx context.Context, user, organization uuid.UUID) error {
+	if err := s.RenewToken(ctx); err != nil {
+		return fmt.Errorf("renew session: %w", err)
+	}
+	s.Put(ctx, keyUser, user.String())
+	s.Put(ctx, keyOrganization, organization.String())
+	return nil
+}
+
+// End ends the session on the server.
+func (s *Sessions) End(ctx context.Context) error {
+	if err := s.Destroy(ctx); err != nil {
+		return fmt.Errorf("end session: %w", err)
+	}
+	return nil
+}
+
+// User is whose session it is; uuid.Nil for nobody's.
+func (s *Sessions) User(ctx context.Context) uuid.UUID { return s.id(ctx, keyUser) }
+
+// Organization is the one that is current; uuid.Nil for none.
+func (s *Sessions) Organization(ctx context.Context) uuid.UUID { return s.id(ctx, keyOrganization) }
+
+func (s *Sessions) id(ctx context.Context, key string) uuid.UUID {
+	id, err := uuid.Parse(s.GetString(ctx, key))
+	if err != nil {
+		return uuid.Nil
+	}
+	return id
+}
+
+// Cleanup forgets sessions that are over.
+func (s *Sessions) Cleanup(ctx context.Context) error {
+	if err := db.New(s.pool).ForgetSessions(ctx); err != nil {
+		return fmt.Errorf("forget ended sessions: %w", err)
+	}
+	return nil
+}

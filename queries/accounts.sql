@@ -1,0 +1,23 @@
+-- name: AddUser :one
+INSERT INTO users (id, email, name, password_hash, is_admin, created_at)
+VALUES (@id, @email, @name, @password_hash, @is_admin, @created_at)
+RETURNING id, email, name, is_admin;
+
+-- name: UserByEmail :one
+SELECT * FROM users WHERE email = $1;
+
+-- name: UserByID :one
+SELECT id, email, name, is_admin FROM users WHERE id = $1;
+
+-- name: AddOrganization :exec
+INSERT INTO organizations (id, name, created_at) VALUES (@id, @name, @created_at);
+
+-- name: AddMembership :exec
+INSERT INTO memberships (org_id, user_id, role, created_at) VALUES (@org_id, @user_id, @role, @created_at);
+
+-- name: MembershipsOf :many
+SELECT m.org_id, o.name AS org_name, m.role FROM memberships m JOIN organizations o ON o.id = m.org_id
+WHERE m.user_id = $1 ORDER BY m.created_at, m.org_id;
+
+-- name: ForgetSessions :exec
+DELETE FROM sessions WHERE expiry < now();
