@@ -130,6 +130,8 @@ type Column struct {
 	Label string
 	// Numeric aligns the column at its end.
 	Numeric bool
+	// Short keeps its words on one line: dates, names of plans.
+	Short bool
 	// Wide is left out on a phone.
 	Wide bool
 }
@@ -148,10 +150,17 @@ type Cell struct {
 
 func (t Table) class(column int) string {
 	var names []string
-	if column < len(t.Columns) && t.Columns[column].Numeric {
+	if column >= len(t.Columns) {
+		return ""
+	}
+	c := t.Columns[column]
+	if c.Numeric {
 		names = append(names, "num")
 	}
-	if column < len(t.Columns) && t.Columns[column].Wide {
+	if c.Short || c.Numeric {
+		names = append(names, "short")
+	}
+	if c.Wide {
 		names = append(names, "wide")
 	}
 	return strings.Join(names, " ")
