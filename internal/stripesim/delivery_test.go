@@ -126,17 +126,23 @@ func TestAnEventThatNobodyTakesIsGivenUp(t *testing.T) {
 
 func TestADeletedEndpointGetsNoMore(t *testing.T) {
 	t.Parallel()
-	shop := openShop(t, withRetries(50*time.Millisecond, time.Millisecond))
-	endpoint := newReceiver(t, always(http.StatusInternalServerError))
-	registered := shop.addEndpoint(t, endpoint.URL, "customer.updated")
-	_, err := shop.api.Customers.Update(shop.customer.ID, &stripe.CustomerParams{Name: stripe.String("Grace")})
-	must(t, err)
-	eventually(t, "first attempt", func() bool { return len(endpoint.all()) == 1 })
-	_, err = shop.api.WebhookEndpoints.Del(registered.ID, nil)
-	must(t, err)
-	time.Sleep(150 * time.Millisecond)
-	equal(t, "attempts", len(endpoint.all()), 1)
-	equal(t, "deliveries left", len(shop.State(t)["sim.delivery"]), 0)
+	for sentence, wait := range map[string]time.Duration{"long before the next attempt": time.Hour, "just before it": 150 * time.Millisecond} {
+		t.Run(sentence, func(t *testing.T) {
+			t.Parallel()
+			shop := openShop(t, withRetries(wait, time.Millisecond))
+			endpoint := newReceiver(t, always(http.StatusInternalServerError))
+			registered := shop.addEndpoint(t, endpoint.URL, "customer.updated")
+			_, err := shop.api.Customers.Update(shop.customer.ID, &stripe.CustomerParams{Name: stripe.String("Grace")})
+			must(t, err)
+			eventually(t, "first attempt", func() bool { return len(endpoint.all()) == 1 })
+			_, err = shop.api.WebhookEndpoints.Del(registered.ID, nil)
+			must(t, err)
+			equal(t, "deliveries left", len(shop.State(t)["sim.delivery"]), 0)
+			attempts := len(endpoint.all())
+			time.Sleep(300 * time.Millisecond)
+			equal(t, "attempts afterwards", len(endpoint.all()), attempts)
+		})
+	}
 }
 
 func TestCompletionWaitsForTheWebhook(t *testing.T) {

@@ -1,6 +1,7 @@
 package stripesim
 
 import (
+	"slices"
 	"strings"
 )
 
@@ -8,18 +9,18 @@ import (
 const maxExpansion = 4
 
 // expandable names, for each kind of object, the fields that hold the id of
-// another one, and of which kind that is.
+// another one, and of which kind that is; no kind where it is always null here.
 var expandable = map[string]map[string]string{
 	kindCharge:           {"customer": kindCustomer, "invoice": kindInvoice, "payment_intent": kindPaymentIntent},
 	kindCheckoutSession:  {"customer": kindCustomer, "subscription": kindSubscription, "invoice": kindInvoice, "payment_intent": kindPaymentIntent, "setup_intent": kindSetupIntent},
-	kindCustomer:         {"default_source": ""}, // the stand-in has cards only as payment methods
+	kindCustomer:         {"default_source": ""},
 	kindInvoice:          {"charge": kindCharge, "customer": kindCustomer, "default_payment_method": kindPaymentMethod, "payment_intent": kindPaymentIntent, "subscription": kindSubscription},
 	kindPaymentIntent:    {"customer": kindCustomer, "invoice": kindInvoice, "latest_charge": kindCharge, "payment_method": kindPaymentMethod},
 	kindPaymentMethod:    {"customer": kindCustomer},
 	kindPrice:            {"product": kindProduct},
 	kindProduct:          {"default_price": kindPrice},
 	kindSetupIntent:      {"customer": kindCustomer, "payment_method": kindPaymentMethod},
-	kindSubscription:     {"customer": kindCustomer, "default_payment_method": kindPaymentMethod, "default_source": "", "latest_invoice": kindInvoice, "pending_setup_intent": kindSetupIntent},
+	kindSubscription:     {"customer": kindCustomer, "default_payment_method": kindPaymentMethod, "default_source": "", "latest_invoice": kindInvoice, "pending_setup_intent": kindSetupIntent, "schedule": ""},
 	kindSubscriptionItem: {},
 	"invoice_settings":   {"default_payment_method": kindPaymentMethod},
 	"line_item":          {"subscription": kindSubscription},
@@ -70,14 +71,14 @@ func (t *tx) expandPath(o object, as string, parts []string) bool {
 				o[field] = found.clone()
 			}
 		}
-	} else if contains(includable[as], field) {
+	} else if slices.Contains(includable[as], field) {
 		t.include(o, field)
 	}
 	inner := o.obj(field)
 	if inner == nil {
 		// What is not there cannot be shown, but may be asked for.
 		_, known := expandable[as][field]
-		return known || contains(includable[as], field)
+		return known || slices.Contains(includable[as], field)
 	}
 	if len(rest) == 0 {
 		return true
@@ -109,13 +110,4 @@ func (t *tx) include(o object, field string) {
 	case o.kind() == kindPrice && field == "currency_options" && o[field] == nil:
 		o[field] = hidden.obj("currency_options").clone()
 	}
-}
-
-func contains(words []string, word string) bool {
-	for _, w := range words {
-		if w == word {
-			return true
-		}
-	}
-	return false
 }

@@ -41,6 +41,7 @@ func TestWhoAsksMustShowTheKey(t *testing.T) {
 	}{
 		{"bearer", "GET", "/v1/customers", "Bearer " + simtest.SecretKey, 200, `"object": "list"`},
 		{"basic, as curl -u key:", "GET", "/v1/customers", "Basic c2tfdGVzdF9zaW10ZXN0MDEyMzQ1Njc4OTo=", 200, `"object": "list"`},
+		{"basic with a password", "GET", "/v1/customers", "Basic c2tfdGVzdF9zaW10ZXN0MDEyMzQ1Njc4OTpwYXNz", 401, "You did not provide an API key"},
 		{"nothing", "GET", "/v1/customers", "", 401, "You did not provide an API key"},
 		{"another key", "GET", "/v1/customers", "Bearer sk_test_another0123456", 401, "Invalid API Key provided: sk_test_**********3456"},
 		{"a live key", "GET", "/v1/customers", "Bearer sk_live_0123456789abcdef", 401, "refuses live keys"},
@@ -137,6 +138,8 @@ func TestAnIdempotencyKeyMakesOneThing(t *testing.T) {
 	if !strings.Contains(body, `"type": "idempotency_error"`) {
 		t.Errorf("want an idempotency_error: %s", body)
 	}
+	_, againBody = post("a", "/v1/customers", "name=Ada&email=ada@example.com")
+	equal(t, "the first answer stays", againBody, firstBody)
 	other, _ = post("a", "/v1/products", "name=Ada&email=ada@example.com")
 	equal(t, "parameters of another endpoint", other.StatusCode, 400)
 

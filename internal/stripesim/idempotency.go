@@ -28,11 +28,11 @@ func (s *Server) idempotently(a *answer, tree *node, execute func(t *tx) (object
 	}
 	defer s.releaseKey(key)
 
-	print := fingerprint(a.r, tree)
+	digest := fingerprint(a.r, tree)
 	status, body := http.StatusOK, []byte(nil)
 	err := s.update(a.cause(), func(t *tx) error {
 		if stored := t.storedAnswer(key); stored != nil {
-			return a.replay(stored, print, &status, &body)
+			return a.replay(stored, digest, &status, &body)
 		}
 		result, err := execute(t)
 		if err != nil {
@@ -41,24 +41,24 @@ func (s *Server) idempotently(a *answer, tree *node, execute func(t *tx) (object
 		if body, err = encodeBody(result); err != nil {
 			return err
 		}
-		t.storeAnswer(key, print, a, status, body)
+		t.storeAnswer(key, digest, a, status, body)
 		return nil
 	})
 	if err != nil {
-		status, body = s.refuse(a, key, print, err)
+		status, body = s.refuse(a, key, digest, err)
 	}
 	a.send(status, body)
 }
 
 // refuse answers an error and keeps the answer under the key, unless no
 // endpoint began to execute or the fault is the stand-in's own.
-func (s *Server) refuse(a *answer, key, print string, err error) (int, []byte) {
+func (s *Server) refuse(a *answer, key, digest string, err error) (int, []byte) {
 	status, body := a.errorAnswer(err)
 	if e := asAPIError(err); key == "" || e.unstored || status >= http.StatusInternalServerError {
 		return status, body
 	}
 	if err := s.update(cause{}, func(t *tx) error {
-		t.storeAnswer(key, print, a, status, body)
+		t.storeAnswer(key, digest, a, status, body)
 		return nil
 	}); err != nil {
 		return a.errorAnswer(err)
@@ -93,8 +93,8 @@ func (s *Server) releaseKey(key string) {
 }
 
 // replay answers what is stored, if the request is the one that it was stored for.
-func (a *answer) replay(stored object, print string, status *int, body *[]byte) error {
-	if stored.str("fingerprint") != print {
+func (a *answer) replay(stored object, digest string, status *int, body *[]byte) error {
+	if stored.str("fingerprint") != digest {
 		message := "Keys for idempotent requests can only be used with the same parameters they were first used with. Try using a key other than '" + stored.id() + "' if you meant to execute a different request."
 		if stored.str("path") != a.r.URL.Path {
 			message = "Keys for idempotent requests can only be used for the same endpoint they were first used for ('" + a.r.URL.Path + "' vs '" + stored.str("path") + "'). Try using a key other than '" + stored.id() + "' if you meant to execute a different request."
@@ -118,14 +118,14 @@ func (t *tx) storedAnswer(key string) object {
 	return stored
 }
 
-func (t *tx) storeAnswer(key, print string, a *answer, status int, body []byte) {
+func (t *tx) storeAnswer(key, digest string, a *answer, status int, body []byte) {
 	if key == "" {
 		return
 	}
 	t.put(object{
 		"id":          key,
 		"object":      kindIdempotency,
-		"fingerprint": print,
+		"fingerprint": digest,
 		"path":        a.r.URL.Path,
 		"request":     a.requestID,
 		"status":      int64(status),

@@ -17,11 +17,13 @@ const journalName = "journal.jsonl"
 // something, holding every record that it wrote. A line is written with one
 // call before the request is answered, so that what was answered survives the
 // death of the process, and a change is there as a whole or not at all. The
-// last write of a record wins; a torn last line was never answered and is cut.
+// last write of a record wins; a torn last line was never answered and is lost.
 //
-// The file is synced when it is compacted and closed, not at each line: this
-// is a test double, and a power cut may take its last second.
+// Each start reads the old file and goes on in a new one that holds every
+// record once. The file is synced then and when it is closed, not at each line:
+// this is a test double, and a power cut may take its last second.
 type journal struct {
+	path string
 	file *os.File
 	size int64 // of the whole lines in the file
 	lock *os.File
@@ -32,9 +34,9 @@ type journalLine struct {
 	Writes []*record `json:"writes"`
 }
 
-// openJournal locks the folder, hands every stored line to replay in order,
-// and answers a journal that goes on from there. An empty dir means memory
-// only and answers nil, which append and Close accept.
+// openJournal locks the folder and hands every stored line to replay, in order.
+// The journal is ready for append once compact has written the new file. An
+// empty dir means memory only and answers nil, which every method accepts.
 func openJournal(dir string, replay func(journalLine)) (*journal, error) {
 	if dir == "" {
 		return nil, nil //nolint:nilnil // a nil journal is a valid one, in memory only
@@ -46,47 +48,75 @@ func openJournal(dir string, replay func(journalLine)) (*journal, error) {
 	if err != nil {
 		return nil, err
 	}
-	file, size, err := openAndReplay(filepath.Join(dir, journalName), replay)
-	if err != nil {
-		return nil, errors.Join(err, lock.Close())
+	j := &journal{path: filepath.Join(dir, journalName), lock: lock}
+	if err := replayFile(j.path, replay); err != nil {
+		return nil, errors.Join(fmt.Errorf("read journal %s: %w", j.path, err), lock.Close())
 	}
-	return &journal{file: file, size: size, lock: lock}, nil
+	return j, nil
 }
 
-func openAndReplay(path string, replay func(journalLine)) (*os.File, int64, error) {
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
-	if err != nil {
-		return nil, 0, fmt.Errorf("open journal: %w", err)
-	}
-	end, err := replayLines(file, replay)
-	if err == nil {
-		err = file.Truncate(end)
+func replayFile(path string, replay func(journalLine)) error {
+	file, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
 	if err != nil {
-		return nil, 0, errors.Join(fmt.Errorf("read journal %s: %w", path, err), file.Close())
+		return err
 	}
-	return file, end, nil
-}
-
-// replayLines answers where the last whole line ends.
-func replayLines(file io.Reader, replay func(journalLine)) (int64, error) {
+	defer file.Close()
 	reader := bufio.NewReaderSize(file, 1<<20)
-	var end int64
 	for number := 1; ; number++ {
 		raw, err := reader.ReadBytes('\n')
 		if errors.Is(err, io.EOF) {
-			return end, nil // what stands after the last newline was torn off
+			return nil // what stands after the last newline was torn off
 		}
 		if err != nil {
-			return 0, err
+			return err
 		}
 		var line journalLine
 		if err := json.Unmarshal(raw, &line); err != nil {
-			return 0, fmt.Errorf("line %d: %w", number, err)
+			return fmt.Errorf("line %d: %w", number, err)
 		}
 		replay(line)
-		end += int64(len(raw))
 	}
+}
+
+// compact begins the new file with each record once.
+func (j *journal) compact(records []*record) error {
+	if j == nil {
+		return nil
+	}
+	fresh, err := os.OpenFile(j.path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC|os.O_APPEND, 0o600)
+	if err != nil {
+		return fmt.Errorf("compact journal: %w", err)
+	}
+	size, err := writeRecords(fresh, records)
+	if err == nil {
+		err = os.Rename(fresh.Name(), j.path)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("compact journal: %w", err), fresh.Close())
+	}
+	j.file, j.size = fresh, size
+	return nil
+}
+
+func writeRecords(file *os.File, records []*record) (size int64, err error) {
+	buffered := bufio.NewWriterSize(file, 1<<20)
+	for _, r := range records {
+		line, err := encodeLine([]*record{r})
+		if err != nil {
+			return 0, err
+		}
+		if _, err := buffered.Write(line); err != nil {
+			return 0, err
+		}
+		size += int64(len(line))
+	}
+	if err := buffered.Flush(); err != nil {
+		return 0, err
+	}
+	return size, file.Sync()
 }
 
 // append writes one change.
@@ -114,54 +144,13 @@ func encodeLine(writes []*record) ([]byte, error) {
 	return append(line, '\n'), nil
 }
 
-// compact replaces the file by one that holds each record once.
-func (j *journal) compact(records []*record) error {
-	if j == nil {
-		return nil
-	}
-	path := filepath.Join(filepath.Dir(j.lock.Name()), journalName)
-	fresh, err := os.OpenFile(path+".new", os.O_RDWR|os.O_CREATE|os.O_TRUNC|os.O_APPEND, 0o600)
-	if err != nil {
-		return fmt.Errorf("compact journal: %w", err)
-	}
-	size, err := writeCompacted(fresh, records)
-	if err != nil {
-		return errors.Join(fmt.Errorf("compact journal: %w", err), fresh.Close())
-	}
-	if err := os.Rename(fresh.Name(), path); err != nil {
-		return errors.Join(fmt.Errorf("compact journal: %w", err), fresh.Close())
-	}
-	old := j.file
-	j.file, j.size = fresh, size
-	return old.Close()
-}
-
-func writeCompacted(file *os.File, records []*record) (size int64, err error) {
-	buffered := bufio.NewWriterSize(file, 1<<20)
-	for _, r := range records {
-		line, err := encodeLine([]*record{r})
-		if err != nil {
-			return 0, err
-		}
-		if _, err := buffered.Write(line); err != nil {
-			return 0, err
-		}
-		size += int64(len(line))
-	}
-	if err := buffered.Flush(); err != nil {
-		return 0, err
-	}
-	return size, file.Sync()
-}
-
 // Close syncs the file and gives the folder free.
 func (j *journal) Close() error {
 	if j == nil {
 		return nil
 	}
-	err := j.file.Sync()
-	if errors.Is(err, fs.ErrClosed) {
-		return nil
+	if j.file == nil {
+		return j.lock.Close()
 	}
-	return errors.Join(err, j.file.Close(), j.lock.Close())
+	return errors.Join(j.file.Sync(), j.file.Close(), j.lock.Close())
 }

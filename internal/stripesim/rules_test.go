@@ -133,10 +133,23 @@ func TestAnObjectIsTheSameAfterTheJournal(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	written := object{"id": "a", "object": "thing", "big": int64(1) << 60, "half": 0.5, "null": nil, "yes": true, "in": object{"l": list{"x", int64(1), object{}}}}
-	j, err := openJournal(dir, func(journalLine) { t.Error("a line in an empty journal") })
-	if err != nil {
-		t.Fatal(err)
+	reopen := func() (*journal, *store) {
+		t.Helper()
+		s := newStore()
+		j, err := openJournal(dir, func(line journalLine) {
+			for _, r := range line.Writes {
+				s.apply(r)
+			}
+		})
+		if err == nil {
+			err = j.compact(s.records())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return j, s
 	}
+	j, _ := reopen()
 	for i := range 3 {
 		if err := j.append([]*record{{Kind: "thing", ID: "a", Seq: 1, Object: written.clone().set(object{"n": int64(i)})}}); err != nil {
 			t.Fatal(err)
@@ -145,25 +158,11 @@ func TestAnObjectIsTheSameAfterTheJournal(t *testing.T) {
 	if err := j.Close(); err != nil {
 		t.Fatal(err)
 	}
-	s := newStore()
-	j, err = openJournal(dir, func(line journalLine) {
-		for _, r := range line.Writes {
-			s.apply(r)
-		}
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	j, s := reopen()
 	if got := s.table("thing").byID["a"].Object; !reflect.DeepEqual(got, written.clone().set(object{"n": int64(2)})) {
 		t.Errorf("got %#v", got)
 	}
-	if err := j.compact(s.records()); err != nil {
-		t.Fatal(err)
-	}
 	if err := j.append([]*record{{Kind: "thing", ID: "a", Seq: 1, Gone: true}}); err != nil {
-		t.Fatal(err)
-	}
-	if err := j.Close(); err != nil {
 		t.Fatal(err)
 	}
 	content, err := os.ReadFile(filepath.Join(dir, journalName))
@@ -172,6 +171,14 @@ func TestAnObjectIsTheSameAfterTheJournal(t *testing.T) {
 	}
 	if lines := strings.Count(string(content), "\n"); lines != 2 {
 		t.Errorf("lines after compaction and one write: %d\n%s", lines, content)
+	}
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	j, s = reopen()
+	defer j.Close()
+	if left := len(s.records()); left != 0 {
+		t.Errorf("%d records are left of what is gone", left)
 	}
 }
 

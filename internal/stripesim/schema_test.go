@@ -91,8 +91,10 @@ func TestEveryObjectIsWhatStripesOwnDocumentDescribes(t *testing.T) {
 			}
 		}
 	}
-	for _, kind := range []string{"account", "charge", "checkout.session", "customer", "event", "invoice", "line_item", "payment_intent",
-		"payment_method", "plan", "price", "product", "setup_intent", "subscription", "subscription_item", "webhook_endpoint"} {
+	for _, kind := range []string{
+		"account", "charge", "checkout.session", "customer", "event", "invoice", "line_item", "payment_intent",
+		"payment_method", "plan", "price", "product", "setup_intent", "subscription", "subscription_item", "webhook_endpoint",
+	} {
 		if seen[kind] == 0 {
 			t.Errorf("nothing of kind %s was checked", kind)
 		}

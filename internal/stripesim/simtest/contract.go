@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -134,20 +135,11 @@ func CheckObject(t testing.TB, object map[string]any, absent ...string) error {
 	}
 	err = ref.Value.VisitJSON(object, openapi3.MultiErrors())
 	for field := range ref.Value.Properties {
-		if _, there := object[field]; !there && !contains(absent, field) {
+		if _, there := object[field]; !there && !slices.Contains(absent, field) {
 			err = errors.Join(err, fmt.Errorf("%s lacks the field %s", kind, field))
 		}
 	}
 	return err
-}
-
-func contains(words []string, word string) bool {
-	for _, w := range words {
-		if w == word {
-			return true
-		}
-	}
-	return false
 }
 
 // CheckParam says whether the route of Stripe's OpenAPI document knows the
