@@ -63,9 +63,18 @@ func billingMember() views.Billing {
 
 func overview() views.AdminOverview {
 	names := [][2]string{
-		{"Dec", "December 2025"}, {"Jan", "January 2026"}, {"Feb", "February 2026"}, {"Mar", "March 2026"}, {"Apr", "April 2026"},
-		{"May", "May 2026"}, {"Jun", "June 2026"}, {"Jul", "July 2026"}, {"Aug", "August 2026"}, {"Sep", "September 2026"},
-		{"Oct", "October 2026"}, {"Nov", "November 2026"},
+		{"Dec", "December 2025"},
+		{"Jan", "January 2026"},
+		{"Feb", "February 2026"},
+		{"Mar", "March 2026"},
+		{"Apr", "April 2026"},
+		{"May", "May 2026"},
+		{"Jun", "June 2026"},
+		{"Jul", "July 2026"},
+		{"Aug", "August 2026"},
+		{"Sep", "September 2026"},
+		{"Oct", "October 2026"},
+		{"Nov", "November 2026"},
 	}
 	values := []int64{0, 9900, 19800, 47700, 61100, 58200, 90900, 117600, 121000, 150300, 171900, 184300}
 	texts := []string{
@@ -103,7 +112,7 @@ func overview() views.AdminOverview {
 			Rows: []ui.Row{
 				{{Text: "2 min ago", Title: "24 Nov 2026, 09:22 UTC"}, {Text: "Payment succeeded", Note: "Acme Compilers"}, {Text: "$99.00"}},
 				{{Text: "2 min ago", Title: "24 Nov 2026, 09:22 UTC"}, {Text: "Subscription began", Note: "Acme Compilers · Pro, monthly"}, {Text: "$99.00"}},
-				{{Text: "1 h ago", Title: "24 Nov 2026, 08:14 UTC"}, {Badge: ui.Badge{Text: "Failed", Tone: ui.Bad}, Text: "Payment failed", Note: "Initech"}, {Text: "$29.00"}},
+				{{Text: "1 h ago", Title: "24 Nov 2026, 08:14 UTC"}, {Text: "Payment failed", Note: "Initech · Pilot, monthly"}, {Text: "$29.00"}},
 				{{Text: "23 Nov", Title: "23 Nov 2026, 17:40 UTC"}, {Text: "Trial began", Note: "Globex · Pilot, yearly"}, {}},
 			},
 		},

@@ -49,7 +49,7 @@ func (a Account) label() string {
 	case a.Name != "":
 		return a.Name
 	}
-	return a.Email
+	return orElse(a.Email, "Account")
 }
 
 func (f Frame) documentTitle() string {

@@ -1,7 +1,6 @@
 package ui
 
 import (
-	"fmt"
 	"math"
 	"strconv"
 )
@@ -147,12 +146,19 @@ func (c MonthChart) ticksDown() []Tick {
 	return down
 }
 
-func (c MonthChart) hatchID() string  { return c.ID + "-hatch" }
-func (c MonthChart) hatchURL() string { return fmt.Sprintf("url(#%s)", c.hatchID()) }
+func (c MonthChart) id(part string) string {
+	if c.ID == "" {
+		return "chart-" + part
+	}
+	return c.ID + "-" + part
+}
+
+func (c MonthChart) hatchURL() string { return "url(#" + c.id("hatch") + ")" }
 
 func (c MonthChart) table() Table {
 	t := Table{
 		Caption: c.Title,
+		Empty:   "There is no month to show yet.",
 		Columns: []Column{{Label: "Month"}, {Label: c.ValueHeading, Numeric: true}},
 	}
 	for _, m := range c.Months {
