@@ -98,6 +98,12 @@ func (c *Client) UpdateWebhookEndpoint(ctx context.Context, id string, types []s
 	return translate(err)
 }
 
+// DeleteWebhookEndpoint ends an endpoint; deliveries that wait for it are lost.
+func (c *Client) DeleteWebhookEndpoint(ctx context.Context, id string) error {
+	_, err := c.api.WebhookEndpoints.Del(id, &stripe.WebhookEndpointParams{Params: stripe.Params{Context: ctx}})
+	return translate(err)
+}
+
 func endpoint(e *stripe.WebhookEndpoint) payments.WebhookEndpoint {
 	return payments.WebhookEndpoint{
 		ID: e.ID, URL: e.URL, Secret: e.Secret, EventTypes: slices.Sorted(slices.Values(e.EnabledEvents)),

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/promptforge/payments/db"
+	"github.com/promptforge/payments/handlers"
+	"github.com/promptforge/payments/internal/auth"
+	"github.com/promptforge/payments/internal/billing"
+	"github.com/promptforge/payments/internal/ledger"
+	"github.com/promptforge/payments/internal/payments"
+	"github.com/promptforge/payments/internal/ratelimit"
+	"github.com/promptforge/payments/internal/reports"
+	"github.com/promptforge/payments/internal/stripeapi"
+	"github.com/promptforge/payments/migrations"
+	"github.com/promptforge/payments/static"
+)
+
+// settings are what serve reads from the environment and demo makes up.
+type settings struct {
+	databaseURL    string
+	baseURL        string
+	stripeKey      string
+	stripeBase     string
+	maxRPS         int
+	isLive         bool
+	webhookSecrets []string
+	plans          billing.Plans
+	sold           map[payments.Offer]string
+	trustedProxies []netip.Prefix
+	rateCheckout   ratelimit.Rate
+	rateRead       ratelimit.Rate
+	// now is the business clock.
+	now func() time.Time
+}
+
+// app is the product, assembled from the ground up and not yet running.
+type app struct {
+	pool     *pgxpool.Pool
+	auth     *auth.Auth
+	sessions *auth.Sessions
+	payments *payments.Payments
+	ledger   *ledger.Ledger
+	limits   *ratelimit.Shared
+	handler  http.Handler
+	log      *slog.Logger
+}
+
+func assemble(ctx context.Context, s settings, log *slog.Logger) (*app, error) {
+	if err := static.Check(); err != nil {
+		return nil, fmt.Errorf("front end: %w", err)
+	}
+	pool, err := db.Open(ctx, s.databaseURL)
+	if err != nil {
+		return nil, err
+	}
+	a := &app{pool: pool, log: log}
+	a.auth = auth.New(pool, time.Now)
+	a.sessions = auth.NewSessions(pool, isHTTPS(s.baseURL))
+	a.limits = &ratelimit.Shared{Pool: pool, Now: time.Now}
+	a.ledger = &ledger.Ledger{Pool: pool, Now: s.now, Logger: log}
+	a.payments = payments.New(payments.Payments{
+		Pool: pool, Stripe: stripeapi.New(stripeapi.Config{Key: s.stripeKey, Base: s.stripeBase, MaxRPS: s.maxRPS}),
+		Plans: s.plans, Sold: s.sold, Secrets: s.webhookSecrets, Livemode: s.isLive, BaseURL: s.baseURL,
+		Now: s.now, Clock: time.Now, Log: log,
+	})
+	forms := []string{"https://checkout.stripe.com", "https://billing.stripe.com"}
+	if s.stripeBase != "" {
+		forms = []string{s.stripeBase}
+	}
+	a.handler = handlers.New(handlers.Deps{
+		Pool: pool, Auth: a.auth, Sessions: a.sessions, Payments: a.payments, Reports: &reports.Reports{Pool: pool, Now: s.now},
+		Shared: a.limits, Local: &ratelimit.Local{Now: time.Now}, RateCheckout: s.rateCheckout, RateRead: s.rateRead,
+		Plans: s.plans, Livemode: s.isLive, BaseURL: s.baseURL, FormOrigins: forms, TrustedProxies: s.trustedProxies,
+		Ready: func(ctx context.Context) error { return schemaIsCurrent(ctx, s.databaseURL) },
+		Now:   s.now, Clock: time.Now, Log: log,
+	})
+	return a, nil
+}
+
+// schemaIsCurrent refuses a database that lacks a migration, with the command
+// that brings it.
+func schemaIsCurrent(ctx context.Context, url string) error {
+	pending, err := migrations.Pending(ctx, url)
+	if err != nil {
+		return err
+	}
+	if len(pending) > 0 {
+		return fmt.Errorf("the schema lacks %d migrations, the first is %s: run \"promptforge migrate up\"", len(pending), pending[0].File)
+	}
+	return nil
+}
+
+// run serves and works until the context ends. Requests finish first, then the
+// workers finish what they have claimed; what is left waits in the database.
+func (a *app) run(ctx context.Context, listener net.Listener) error {
+	defer a.pool.Close()
+	working, stopWorking := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWorking()
+	var workers errgroup.Group
+	workers.Go(func() error { return a.payments.Run(working) })
+	workers.Go(func() error { return a.ledger.Run(working) })
+	workers.Go(func() error { return a.keepHouse(working) })
+	err := serveHTTP(ctx, listener, a.handler)
+	stopWorking()
+	return errors.Join(err, workers.Wait())
+}
+
+// keepHouse forgets ended sessions and windows of limits.
+func (a *app) keepHouse(ctx context.Context) error {
+	every := time.NewTicker(5 * time.Minute)
+	defer every.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-every.C:
+			if err := errors.Join(a.sessions.Cleanup(ctx), a.limits.Cleanup(ctx)); err != nil && ctx.Err() == nil {
+				a.log.ErrorContext(ctx, "forget what is over", "error", err)
+			}
+		}
+	}
+}
+
+func isHTTPS(address string) bool { return len(address) > 6 && address[:6] == "https:" }
