@@ -89,6 +89,38 @@ func (q *Queries) AddUser(ctx context.Context, arg AddUserParams) (AddUserRow, e
 	return i, err
 }
 
+const billingManagers = `-- name: BillingManagers :many
+SELECT u.name, m.role FROM memberships m JOIN users u ON u.id = m.user_id
+WHERE m.org_id = $1 AND m.role IN ('owner', 'admin', 'billing')
+ORDER BY m.role = 'owner' DESC, m.created_at LIMIT 3
+`
+
+type BillingManagersRow struct {
+	Name string
+	Role string
+}
+
+// Whom a member can ask, the owner first.
+func (q *Queries) BillingManagers(ctx context.Context, orgID uuid.UUID) ([]BillingManagersRow, error) {
+	rows, err := q.db.Query(ctx, billingManagers, orgID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []BillingManagersRow{}
+	for rows.Next() {
+		var i BillingManagersRow
+		if err := rows.Scan(&i.Name, &i.Role); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const forgetSessions = `-- name: ForgetSessions :exec
 DELETE FROM sessions WHERE expiry < now()
 `
@@ -96,6 +128,17 @@ DELETE FROM sessions WHERE expiry < now()
 func (q *Queries) ForgetSessions(ctx context.Context) error {
 	_, err := q.db.Exec(ctx, forgetSessions)
 	return err
+}
+
+const memberCount = `-- name: MemberCount :one
+SELECT count(*) FROM memberships WHERE org_id = $1
+`
+
+func (q *Queries) MemberCount(ctx context.Context, orgID uuid.UUID) (int64, error) {
+	row := q.db.QueryRow(ctx, memberCount, orgID)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
 }
 
 const membershipsOf = `-- name: MembershipsOf :many

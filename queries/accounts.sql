@@ -21,3 +21,12 @@ WHERE m.user_id = $1 ORDER BY m.created_at, m.org_id;
 
 -- name: ForgetSessions :exec
 DELETE FROM sessions WHERE expiry < now();
+
+-- name: BillingManagers :many
+-- Whom a member can ask, the owner first.
+SELECT u.name, m.role FROM memberships m JOIN users u ON u.id = m.user_id
+WHERE m.org_id = $1 AND m.role IN ('owner', 'admin', 'billing')
+ORDER BY m.role = 'owner' DESC, m.created_at LIMIT 3;
+
+-- name: MemberCount :one
+SELECT count(*) FROM memberships WHERE org_id = $1;

@@ -1,0 +1,99 @@
+package handlers
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/promptforge/payments/db"
+	"github.com/promptforge/payments/internal/billing"
+	"github.com/promptforge/payments/views"
+	"github.com/promptforge/payments/views/ui"
+)
+
+// billing is what the current organization has. A member without a billing role
+// sees plan and limits; amounts are for those who may pay.
+func (s *server) billing(c echo.Context) error {
+	v := visitorOf(c)
+	if !v.hasOrganization() {
+		return errNoOrganization()
+	}
+	ctx, q := c.Request().Context(), db.New(s.Pool)
+	m := views.Billing{Frame: s.frame(c), Organization: v.org.OrgName, CanManage: v.org.Role.CanManageBilling()}
+	if !m.CanManage {
+		managers, err := q.BillingManagers(ctx, v.org.OrgID)
+		if err != nil {
+			return fmt.Errorf("read billing managers: %w", err)
+		}
+		names := make([]string, 0, len(managers))
+		for _, manager := range managers {
+			names = append(names, manager.Name+" ("+manager.Role+")")
+		}
+		m.Managers = strings.Join(names, " or ")
+	}
+	subscriptions, err := q.SubscriptionsOfOrganization(ctx, v.org.OrgID)
+	if err != nil {
+		return fmt.Errorf("read subscriptions: %w", err)
+	}
+	row, ok := current(subscriptions)
+	if !ok {
+		return s.page(c, http.StatusOK, views.BillingPage(m))
+	}
+	words := inWordsFor(row)
+	m.HasPlan, m.Status, m.StatusText, m.Problem = true, words.badge, words.text, words.problem
+	if m.CanManage {
+		m.Next = words.next
+	}
+	plan, known := s.Plans.ByCode(deref(row.Plan))
+	m.PlanName = plan.Name
+	if !known {
+		m.PlanName = "Your plan"
+	}
+	members, err := q.MemberCount(ctx, v.org.OrgID)
+	if err != nil {
+		return fmt.Errorf("count members: %w", err)
+	}
+	for _, limit := range s.Plans.Limits {
+		allowed, ok := plan.Limits[limit.Code]
+		if !ok {
+			continue
+		}
+		meter := ui.Meter{Name: limit.Name, Allowed: count(allowed)}
+		if limit.Code == "members" { // the one whose use is known here
+			meter.Used, meter.Percent = count(members), int(100*members/allowed)
+		}
+		m.Limits = append(m.Limits, meter)
+	}
+	for _, feature := range s.Plans.Features {
+		if plan.Has(feature.Code) {
+			m.Features = append(m.Features, feature.Name)
+		}
+	}
+	return s.page(c, http.StatusOK, views.BillingPage(m))
+}
+
+// current is the subscription a page is about: the newest that lives, else the
+// newest that has begun and ended. An unfinished first payment is no plan.
+func current(subscriptions []db.Subscription) (db.Subscription, bool) {
+	var ended db.Subscription
+	hasEnded := false
+	for i := len(subscriptions) - 1; i >= 0; i-- {
+		row := subscriptions[i]
+		if billing.Status(row.Status).IsLive() {
+			return row, true
+		}
+		if billing.Status(row.Status) == billing.StatusCanceled && !hasEnded {
+			ended, hasEnded = row, true
+		}
+	}
+	return ended, hasEnded
+}
+
+func deref(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}

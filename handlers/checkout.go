@@ -1,0 +1,221 @@
+package handlers
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/labstack/echo/v4"
+
+	"github.com/promptforge/payments/internal/billing"
+	"github.com/promptforge/payments/internal/money"
+	"github.com/promptforge/payments/internal/payments"
+	"github.com/promptforge/payments/views"
+	"github.com/promptforge/payments/views/ui"
+)
+
+// patience is how long the success page keeps asking by itself.
+const patience = 30 * time.Second
+
+func (s *server) checkoutReview(c echo.Context) error {
+	plan, ok := s.Plans.ByCode(c.QueryParam("plan"))
+	if !ok {
+		return errUnknownPlan()
+	}
+	b, err := s.buyer(c)
+	if err != nil {
+		return err
+	}
+	switch {
+	case !b.hasOrganization():
+		return errNoOrganization()
+	case !b.org.Role.CanManageBilling():
+		return &billing.Refusal{Code: billing.CodeForbidden, Message: "Only an owner, an admin or a billing member can buy a plan. Ask one of them."}
+	}
+	interval, other := billing.Month, billing.Year
+	if c.QueryParam("interval") == string(billing.Year) {
+		interval, other = other, interval
+	}
+	return s.page(c, http.StatusOK, views.CheckoutPage(s.reviewModel(c, plan, interval, other, b)))
+}
+
+func (s *server) reviewModel(c echo.Context, plan billing.Plan, interval, other billing.Interval, b buyer) views.Checkout {
+	amount := money.Format(plan.PricesMinor[interval], s.Plans.Currency)
+	m := views.Checkout{
+		Frame: s.frame(c), PlanID: plan.Code, PlanName: plan.Name, IsAnnual: interval == billing.Year, OrgID: b.org.OrgID.String(),
+		Amount: amount + " " + periodNames[interval], DueToday: amount, Charged: "Today, then every " + string(interval), Grants: s.highlights(plan),
+		Other: ui.Action{
+			Label: "Pay by the " + string(other), Href: "/checkout?" + url.Values{"plan": {plan.Code}, "interval": {string(other)}}.Encode(),
+		},
+	}
+	if saving := s.saving(other); saving != "" {
+		m.Other.Label += ", " + saving
+	}
+	if plan.TrialDays > 0 && !b.hasHistory {
+		ends := date(s.Now().AddDate(0, 0, plan.TrialDays))
+		m.DueToday = money.Format(0, s.Plans.Currency)
+		m.Charged = "On " + ends + ", when the trial ends, then every " + string(interval)
+		m.Trial = fmt.Sprintf("The first %d days are free. Stripe asks for a card now and charges it on %s.", plan.TrialDays, ends)
+	}
+	return m
+}
+
+func errUnknownPlan() error {
+	return &billing.Refusal{
+		Code: billing.CodeInvalid, Message: "This plan is not for sale. Choose one of the plans on the pricing page.",
+		Fields: map[string]string{"planId": "Choose one of the plans on the pricing page."}, URL: "/pricing",
+	}
+}
+
+func errNoOrganization() error {
+	return &billing.Refusal{Code: billing.CodeNotFound, Message: "This account belongs to no organization."}
+}
+
+// checkoutForm is the button of the review page.
+func (s *server) checkoutForm(c echo.Context) error {
+	form, err := formOf(c)
+	if err != nil {
+		return err
+	}
+	fields := map[string]string{}
+	isAnnual, err := strconv.ParseBool(form.Get("isAnnual"))
+	if err != nil {
+		fields["isAnnual"] = "Say true or false."
+	}
+	checkout, err := s.startCheckout(c, order{planID: form.Get("planId"), isAnnual: isAnnual, orgID: form.Get("orgId")}, fields)
+	if err != nil {
+		return err
+	}
+	return seeOther(c, checkout.URL)
+}
+
+// checkoutJSON is the same for programs.
+func (s *server) checkoutJSON(c echo.Context) error {
+	o, fields, err := readOrder(c.Request())
+	if err != nil {
+		return err
+	}
+	checkout, err := s.startCheckout(c, o, fields)
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, map[string]string{"sessionId": checkout.SessionID, "url": checkout.URL})
+}
+
+// order is what a buyer says; orgID is empty for the session's organization.
+type order struct {
+	planID   string
+	isAnnual bool
+	orgID    string
+}
+
+// readOrder reads a JSON order. What is JSON but not an order is told by field.
+func readOrder(r *http.Request) (order, map[string]string, error) {
+	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" {
+		return order{}, nil, errMediaType
+	}
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return order{}, nil, err
+	}
+	var object map[string]json.RawMessage
+	if err := json.Unmarshal(body, &object); err != nil || object == nil {
+		return order{}, nil, errNotJSON
+	}
+	var o order
+	fields := map[string]string{}
+	read := func(name string, into any, isRequired bool, fault string) {
+		raw, ok := object[name]
+		if !ok && !isRequired {
+			return
+		}
+		if !ok || bytes.Equal(raw, []byte("null")) && isRequired || json.Unmarshal(raw, into) != nil {
+			fields[name] = fault
+		}
+	}
+	read("planId", &o.planID, true, "Name a plan.")
+	read("isAnnual", &o.isAnnual, true, "Say true or false.")
+	read("orgId", &o.orgID, false, "Give the organization's id, a UUID.")
+	return o, fields, nil
+}
+
+func (s *server) startCheckout(c echo.Context, o order, fields map[string]string) (payments.Checkout, error) {
+	v := visitorOf(c)
+	orgID := v.org.OrgID
+	if o.orgID != "" {
+		var err error
+		if orgID, err = parseUUID(o.orgID); err != nil {
+			fields["orgId"] = "Give the organization's id, a UUID."
+		}
+	}
+	if _, ok := s.Plans.ByCode(o.planID); !ok && fields["planId"] == "" {
+		fields["planId"] = "Choose one of the plans on the pricing page."
+	}
+	if len(fields) > 0 {
+		return payments.Checkout{}, &billing.Refusal{
+			Code: billing.CodeInvalid, Message: "The order is not complete. Choose a plan again.", Fields: fields, URL: "/pricing",
+		}
+	}
+	if orgID == uuid.Nil {
+		return payments.Checkout{}, errNoOrganization()
+	}
+	interval := billing.Month
+	if o.isAnnual {
+		interval = billing.Year
+	}
+	return s.Payments.StartCheckout(c.Request().Context(), payments.CheckoutRequest{
+		UserID: v.user.ID, OrgID: orgID, Plan: o.planID, Interval: interval,
+	})
+}
+
+// parseUUID takes the one usual form; uuid.Parse takes four.
+func parseUUID(s string) (uuid.UUID, error) {
+	if len(s) != 36 {
+		return uuid.Nil, errors.New("not a UUID")
+	}
+	return uuid.Parse(s)
+}
+
+// checkoutSuccess is where Stripe sends the browser back. The page asks Stripe
+// once; its part, asked for every second, reads our rows alone and answers 204
+// while nothing has changed.
+func (s *server) checkoutSuccess(c echo.Context) error {
+	sessionID := c.QueryParam("session_id")
+	isPoll := isPartial(c.Request())
+	progress, err := s.Payments.CheckoutProgress(c.Request().Context(), visitorOf(c).user.ID, sessionID, !isPoll)
+	if err != nil {
+		return err
+	}
+	since := s.Clock()
+	if seconds, err := strconv.ParseInt(c.QueryParam("since"), 10, 64); err == nil {
+		since = time.Unix(seconds, 0)
+	}
+	page := "/checkout/success?" + url.Values{"session_id": {sessionID}}.Encode()
+	m := views.CheckoutSuccess{
+		Frame: s.frame(c), State: views.CheckoutState(progress.State), Organization: progress.OrgName, Reference: sessionID,
+		PollURL: page + "&since=" + strconv.FormatInt(since.Unix(), 10), RefreshURL: page,
+		RetryURL: "/checkout?" + url.Values{"plan": {progress.Plan}, "interval": {string(progress.Interval)}}.Encode(),
+	}
+	if plan, ok := s.Plans.ByCode(progress.Plan); ok {
+		m.PlanName = plan.Name
+	}
+	if progress.State == payments.ProgressWaiting && isPoll {
+		if s.Clock().Sub(since) < patience {
+			return c.NoContent(http.StatusNoContent)
+		}
+		m.State = views.CheckoutLate
+	}
+	return s.render(c, views.CheckoutSuccessPage(m), views.CheckoutProgress(m))
+}
+
+func (s *server) checkoutCancel(c echo.Context) error {
+	return s.page(c, http.StatusOK, views.CheckoutCancelPage(views.CheckoutCancel{Frame: s.frame(c)}))
+}

@@ -1,0 +1,196 @@
+package handlers
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/promptforge/payments/internal/auth"
+	"github.com/promptforge/payments/internal/billing"
+	"github.com/promptforge/payments/internal/payments"
+	"github.com/promptforge/payments/views"
+	"github.com/promptforge/payments/views/ui"
+)
+
+const keyFailure = "failure"
+
+// What goes wrong in HTTP itself.
+var (
+	errCrossOrigin     = errors.New("the request came from another site")
+	errUnauthenticated = errors.New("no session")
+	errNoSuchPage      = errors.New("no such page for this visitor")
+	errCannotCount     = errors.New("requests cannot be counted")
+	errNotJSON         = errors.New("the body is not a JSON object")
+	errMediaType       = errors.New("the body is of another type")
+	errNotStored       = errors.New("the event was not stored")
+)
+
+// tooMany is a request over its limit.
+type tooMany struct{ retryAfter time.Duration }
+
+func (t tooMany) Error() string { return fmt.Sprintf("over the limit for another %s", t.retryAfter) }
+
+// failure is an error as a browser or a program sees it. Nothing of the error
+// itself is in it.
+type failure struct {
+	status  int
+	code    string
+	message string
+	fields  map[string]string
+	url     string
+	// retryAfter is told where it is above 0.
+	retryAfter time.Duration
+}
+
+// fail is where every error ends.
+func (s *server) fail(err error, c echo.Context) {
+	if c.Response().Committed {
+		return
+	}
+	f := describe(err)
+	h := c.Response().Header()
+	if f.retryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(f.retryAfter.Seconds()))))
+	}
+	var sent error
+	switch {
+	case c.Request().Method == http.MethodHead:
+		sent = c.NoContent(f.status)
+	case wantsJSON(c):
+		sent = c.JSON(f.status, f.body(requestID(c)))
+	default:
+		sent = s.failPage(c, f)
+	}
+	if sent != nil { // the client has gone, or the page cannot be drawn
+		c.Response().Status = f.status
+	}
+}
+
+// describe maps what can go wrong to what is said about it. Whatever it does
+// not know is a 500 with a fixed sentence.
+func describe(err error) failure {
+	var refusal *billing.Refusal
+	var over tooMany
+	var tooLarge *http.MaxBytesError
+	var http_ *echo.HTTPError
+	switch {
+	case errors.As(err, &refusal):
+		return failure{status: statusOf(refusal.Code), code: refusal.Code, message: refusal.Message, fields: refusal.Fields, url: refusal.URL}
+	case errors.As(err, &over):
+		return failure{status: 429, code: "too_many_requests", message: "Too many requests. Wait a moment, then try again.", retryAfter: max(over.retryAfter, time.Second)}
+	case errors.As(err, &tooLarge):
+		return failure{status: 413, code: "too_large", message: "The request is larger than we accept."}
+	case errors.Is(err, payments.ErrSignature):
+		return failure{status: 400, code: "bad_signature", message: "The signature is missing or wrong."}
+	case errors.Is(err, errNotStored):
+		return failure{status: 503, code: "unavailable", message: "The event could not be stored. Send it again.", retryAfter: 5 * time.Second}
+	case errors.Is(err, errCannotCount), errors.Is(err, auth.ErrBusy):
+		return failure{status: 503, code: "busy", message: "We are busy. Please try again in a few seconds.", retryAfter: 5 * time.Second}
+	case errors.Is(err, errNotJSON):
+		return failure{status: 400, code: "not_json", message: "The body must be one JSON object."}
+	case errors.Is(err, errMediaType):
+		return failure{status: 415, code: "unsupported_media_type", message: "Send the body in the type that this address takes."}
+	case errors.Is(err, errCrossOrigin):
+		return failure{status: 403, code: "cross_origin", message: "The request came from another site. Open the page here and try again."}
+	case errors.Is(err, errUnauthenticated):
+		return failure{status: 401, code: "unauthenticated", message: "Log in first."}
+	case errors.Is(err, errNoSuchPage):
+		return failure{status: 404, code: billing.CodeNotFound, message: "There is nothing here."}
+	case errors.As(err, &http_):
+		return describeHTTP(http_.Code)
+	default:
+		return failure{status: 500, code: "internal", message: "Something went wrong on our side. It has been recorded."}
+	}
+}
+
+// describeHTTP is for what the router itself refuses.
+func describeHTTP(status int) failure {
+	switch status {
+	case 404:
+		return failure{status: 404, code: billing.CodeNotFound, message: "There is nothing here."}
+	case 405:
+		return failure{status: 405, code: "method_not_allowed", message: "This address does not take such a request."}
+	}
+	if status >= 400 && status < 500 {
+		return failure{status: 400, code: "bad_request", message: "We could not read the request."}
+	}
+	return failure{status: 500, code: "internal", message: "Something went wrong on our side. It has been recorded."}
+}
+
+func statusOf(code string) int {
+	switch code {
+	case billing.CodeInvalid:
+		return 422
+	case billing.CodeForbidden:
+		return 403
+	case billing.CodeNotFound:
+		return 404
+	case billing.CodeSubscriptionExists, billing.CodeCurrencyMismatch, billing.CodePaymentUnderWay:
+		return 409
+	case billing.CodeStripeUnavailable:
+		return 502
+	default:
+		return 500
+	}
+}
+
+// body is the shape of every JSON error.
+func (f failure) body(requestID string) map[string]any {
+	fields := f.fields
+	if fields == nil {
+		fields = map[string]string{}
+	}
+	e := map[string]any{"code": f.code, "message": f.message, "fields": fields}
+	if f.url != "" {
+		e["url"] = f.url
+	}
+	if f.status >= 500 {
+		e["requestId"] = requestID
+	}
+	return map[string]any{"error": e}
+}
+
+func (s *server) failPage(c echo.Context, f failure) error {
+	frame := s.frame(c)
+	if f.status == 409 {
+		m := views.Refusal{Frame: frame, Title: refusalTitles[f.code], Message: f.message}
+		if f.url != "" {
+			m.Action = ui.Action{Label: "Go to billing", Href: f.url}
+		}
+		return s.page(c, f.status, views.RefusalPage(m))
+	}
+	m := views.Error{Frame: frame, Status: f.status, RequestID: requestID(c)}
+	if f.status == 422 || f.status == 403 && f.code != "cross_origin" {
+		m.Message = f.message
+	}
+	if f.url != "" {
+		m.Action = ui.Action{Label: "See plans and prices", Href: f.url}
+	}
+	if f.status == 404 && !visitorOf(c).isSignedIn() && strings.HasPrefix(c.Request().URL.Path, "/admin/") {
+		m.LoginURL = loginURL(c)
+	}
+	return s.page(c, f.status, views.ErrorPage(m))
+}
+
+var refusalTitles = map[string]string{
+	billing.CodeSubscriptionExists: "You already have a subscription",
+	billing.CodeCurrencyMismatch:   "This plan is sold in another currency",
+	billing.CodePaymentUnderWay:    "A payment is on its way",
+}
+
+// wantsJSON: programs ask for JSON, and below /api everyone is a program.
+func wantsJSON(c echo.Context) bool {
+	r := c.Request()
+	if strings.HasPrefix(r.URL.Path, "/api/") {
+		return true
+	}
+	accept, _, err := mime.ParseMediaType(strings.Split(r.Header.Get("Accept"), ",")[0])
+	return err == nil && accept == "application/json"
+}

@@ -1,0 +1,52 @@
+package handlers
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+
+	"github.com/a-h/templ"
+	"github.com/labstack/echo/v4"
+
+	"github.com/promptforge/payments/views"
+)
+
+// render answers with the whole page, or with the part that htmx asked for. A
+// boosted link and a restored history entry want the whole page.
+func (s *server) render(c echo.Context, page, part templ.Component) error {
+	c.Response().Header().Add("Vary", "HX-Request")
+	if isPartial(c.Request()) {
+		return s.page(c, http.StatusOK, part)
+	}
+	return s.page(c, http.StatusOK, page)
+}
+
+func isPartial(r *http.Request) bool {
+	return r.Header.Get("HX-Request") == "true" && r.Header.Get("HX-Boosted") != "true" &&
+		r.Header.Get("HX-History-Restore-Request") != "true"
+}
+
+// page renders to memory first, so that a fault in a view is an error page and
+// not half a page.
+func (s *server) page(c echo.Context, status int, page templ.Component) error {
+	var body bytes.Buffer
+	if err := page.Render(c.Request().Context(), &body); err != nil {
+		return fmt.Errorf("render: %w", err)
+	}
+	return c.Blob(status, "text/html; charset=utf-8", body.Bytes())
+}
+
+// seeOther redirects after a form, or to a page that must come first.
+func seeOther(c echo.Context, to string) error {
+	return c.Redirect(http.StatusSeeOther, to)
+}
+
+// frame is what every page shows around its content.
+func (s *server) frame(c echo.Context) views.Frame {
+	v := visitorOf(c)
+	f := views.Frame{Path: c.Request().URL.Path, TestMode: !s.Livemode}
+	if v.isSignedIn() {
+		f.Account = views.Account{Name: v.user.Name, Email: v.user.Email, Organization: v.org.OrgName, IsAdmin: v.user.IsAdmin}
+	}
+	return f
+}

@@ -1,0 +1,82 @@
+package handlers
+
+import (
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/promptforge/payments/internal/ratelimit"
+	"github.com/promptforge/payments/static"
+)
+
+// audience is who may ask; anyone else gets what refuse in middleware.go says.
+type audience string
+
+const (
+	public        audience = "anyone, with or without a session"
+	signedIn      audience = "whoever has a session"
+	administrator audience = "administrators; for anyone else there is no such page"
+	machine       audience = "programs: no session, no cookie, no origin"
+)
+
+// limit is how often one may ask.
+type limit struct {
+	// kind is shared between replicas, local to this one, or none.
+	kind string
+	rate func(*server) ratelimit.Rate
+	// why is the reason where there is no limit.
+	why string
+}
+
+var (
+	reads    = limit{kind: "local", rate: func(s *server) ratelimit.Rate { return s.RateRead }}
+	payment  = limit{kind: "shared", rate: func(s *server) ratelimit.Rate { return s.RateCheckout }}
+	attempts = limit{kind: "shared", rate: func(*server) ratelimit.Rate { return ratelimit.Rate{N: 10, Per: time.Minute} }}
+)
+
+func unlimited(why string) limit { return limit{kind: "none", why: why} }
+
+// route is one URL and its rule.
+type route struct {
+	method, path string
+	who          audience
+	limit        limit
+	// body is how many bytes the request may carry; 0: none is read.
+	body   int64
+	handle func(*server, echo.Context) error
+}
+
+func (r route) handler(s *server) echo.HandlerFunc {
+	return func(c echo.Context) error { return r.handle(s, c) }
+}
+
+const (
+	formBytes = 64 << 10
+	hookBytes = 1 << 20
+)
+
+// routes are all there are.
+var routes = []route{
+	{"GET", "/", public, reads, 0, (*server).pricing},
+	{"GET", "/pricing", public, reads, 0, (*server).pricing},
+
+	{"GET", "/signup", public, reads, 0, (*server).signUpForm},
+	{"POST", "/signup", public, attempts, formBytes, (*server).signUp},
+	{"GET", "/login", public, reads, 0, (*server).loginForm},
+	{"POST", "/login", public, attempts, formBytes, (*server).login},
+	{"POST", "/logout", public, reads, formBytes, (*server).logout},
+
+	{"GET", "/checkout", signedIn, reads, 0, (*server).checkoutReview},
+	{"POST", "/checkout", signedIn, payment, formBytes, (*server).checkoutForm},
+	{"POST", "/api/checkout", signedIn, payment, formBytes, (*server).checkoutJSON},
+	{"GET", "/checkout/success", signedIn, reads, 0, (*server).checkoutSuccess},
+	{"GET", "/checkout/cancel", signedIn, reads, 0, (*server).checkoutCancel},
+	{"GET", "/billing", signedIn, reads, 0, (*server).billing},
+
+	{"GET", "/admin/billing", administrator, reads, 0, (*server).adminOverview},
+
+	{"POST", "/api/webhooks/stripe", machine, unlimited("what Stripe signs is never turned away; what it does not sign is cheap to refuse"), hookBytes, (*server).webhook},
+	{"GET", "/healthz", machine, unlimited("a supervisor asks as often as it likes, and nothing is read"), 0, (*server).healthz},
+	{"GET", "/readyz", machine, unlimited("a supervisor asks as often as it likes, one short query"), 0, (*server).readyz},
+	{"GET", static.Prefix + "*", machine, unlimited("files from memory that browsers keep for a year"), 0, (*server).static},
+}
