@@ -36,6 +36,20 @@ func (q *Queries) MarkDirty(ctx context.Context, customerID string) error {
 	return err
 }
 
+const markDirtyByPrice = `-- name: MarkDirtyByPrice :exec
+INSERT INTO metric_dirty (customer_id)
+SELECT DISTINCT stripe_customer_id FROM subscription_versions
+WHERE facts @> jsonb_build_object('items', jsonb_build_array(jsonb_build_object('price', $1::text)))
+ORDER BY stripe_customer_id
+`
+
+// What a price costs was not known until now: whoever ever had it is counted
+// again, whichever customer taught us.
+func (q *Queries) MarkDirtyByPrice(ctx context.Context, stripePriceID string) error {
+	_, err := q.db.Exec(ctx, markDirtyByPrice, stripePriceID)
+	return err
+}
+
 const versionsOfCustomer = `-- name: VersionsOfCustomer :many
 SELECT subscription_id, at, stripe_customer_id, facts, source, source_id FROM subscription_versions WHERE stripe_customer_id = $1 ORDER BY subscription_id, at
 `

@@ -3,6 +3,7 @@ package e2e
 import (
 	"regexp"
 	"testing"
+	"time"
 
 	"github.com/playwright-community/playwright-go"
 )
@@ -58,7 +59,7 @@ func TestAPurchaseReachesTheDashboard(t *testing.T) {
 		if rise = mrr(t, admin, demo.App) - before; rise != 0 {
 			break
 		}
-		admin.WaitForTimeout(200)
+		time.Sleep(200 * time.Millisecond)
 	}
 	if rise != 9900 {
 		t.Errorf("MRR rose by %d cents, want exactly 9900", rise)

@@ -133,6 +133,8 @@ CREATE TABLE subscription_versions (
 COMMENT ON TABLE subscription_versions IS 'The history that figures follow: a pure fold of the observations, rewritten by difference.';
 COMMENT ON COLUMN subscription_versions.source IS 'event, or read while the event that will date it properly is missing';
 CREATE INDEX subscription_versions_customer_idx ON subscription_versions (stripe_customer_id);
+-- Whoever ever had a price is found when it is learned what that price costs.
+CREATE INDEX subscription_versions_facts_idx ON subscription_versions USING gin (facts jsonb_path_ops);
 
 CREATE TABLE entitlements (
     org_id       uuid PRIMARY KEY REFERENCES organizations (id) ON DELETE CASCADE,

@@ -15,3 +15,11 @@ DELETE FROM subscription_versions WHERE subscription_id = @subscription_id AND a
 
 -- name: MarkDirty :exec
 INSERT INTO metric_dirty (customer_id) VALUES (@customer_id);
+
+-- name: MarkDirtyByPrice :exec
+-- What a price costs was not known until now: whoever ever had it is counted
+-- again, whichever customer taught us.
+INSERT INTO metric_dirty (customer_id)
+SELECT DISTINCT stripe_customer_id FROM subscription_versions
+WHERE facts @> jsonb_build_object('items', jsonb_build_array(jsonb_build_object('price', @stripe_price_id::text)))
+ORDER BY stripe_customer_id;

@@ -60,15 +60,7 @@ func (l *Ledger) waker() chan struct{} {
 func (l *Ledger) Run(ctx context.Context) error {
 	wait := poll
 	for {
-		switch err := l.catchUp(ctx); {
-		case ctx.Err() != nil:
-			return nil
-		case err != nil:
-			wait = min(2*wait, slowest)
-			l.Logger.ErrorContext(ctx, "ledger step", "error", err, "retry_in", wait)
-		default:
-			wait = poll
-		}
+		wait = l.afterCatchUp(ctx, wait)
 		select {
 		case <-ctx.Done():
 			return nil
@@ -76,6 +68,18 @@ func (l *Ledger) Run(ctx context.Context) error {
 		case <-time.After(wait):
 		}
 	}
+}
+
+// afterCatchUp is how long to wait for work after doing what there was, longer
+// and longer while that fails.
+func (l *Ledger) afterCatchUp(ctx context.Context, last time.Duration) time.Duration {
+	err := l.catchUp(ctx)
+	if err == nil || ctx.Err() != nil {
+		return poll
+	}
+	wait := min(2*last, slowest)
+	l.Logger.ErrorContext(ctx, "ledger step", "error", err, "retry_in", wait)
+	return wait
 }
 
 // catchUp steps until nothing is to be done. Looking first keeps an idle

@@ -213,3 +213,22 @@ func TestAFailedSyncIsPutOffAndNotGivenUp(t *testing.T) {
 	b.want("event", []string{"processed"}, `SELECT state FROM webhook_events`)
 	b.want("queue", []string{"0"}, `SELECT attempts::text FROM sync_queue`)
 }
+
+func TestAPriceLearnedLateCountsForWhoeverHadIt(t *testing.T) {
+	b := setup(t)
+	org, user := b.org(billing.RoleOwner)
+	b.buy(org, user, "pro")
+	other, otherUser := b.org(billing.RoleOwner)
+	b.buy(other, otherUser, "pro")
+	for _, e := range b.ours() {
+		b.deliver(e)
+	}
+	b.settle()
+	b.exec(`TRUNCATE metric_dirty`)
+	b.exec(`DELETE FROM prices`)
+	// One of them teaches us the price; both have to be counted again.
+	if err := b.SyncCustomer(b.ctx, b.rows(`SELECT stripe_customer_id FROM customers LIMIT 1`)[0]); err != nil {
+		t.Fatal(err)
+	}
+	b.want("dirty customers", b.rows(`SELECT stripe_customer_id FROM customers ORDER BY 1`), `SELECT DISTINCT customer_id FROM metric_dirty ORDER BY 1`)
+}

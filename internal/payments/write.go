@@ -151,9 +151,14 @@ func (w *writing) writeHistory() error {
 	if err != nil {
 		return err
 	}
-	if changed || len(w.learned) > 0 {
+	if changed {
 		if err := w.q.MarkDirty(w.ctx, w.Subject); err != nil {
 			return fmt.Errorf("mark dirty: %w", err)
+		}
+	}
+	for _, price := range w.learned {
+		if err := w.q.MarkDirtyByPrice(w.ctx, price.ID); err != nil {
+			return fmt.Errorf("mark dirty who had price %s: %w", price.ID, err)
 		}
 	}
 	return nil

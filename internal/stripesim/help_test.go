@@ -59,7 +59,7 @@ func stock(t *testing.T, sim *simtest.Sim) *shop {
 	must(t, err)
 	s.customer, err = s.api.Customers.New(&stripe.CustomerParams{
 		Email: stripe.String("ada@example.com"), Name: stripe.String("Ada"),
-		Params: stripe.Params{Metadata: map[string]string{"org_id": "42"}},
+		Metadata: map[string]string{"org_id": "42"},
 	})
 	must(t, err)
 	return s
