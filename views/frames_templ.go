@@ -130,7 +130,7 @@ func document(f Frame, refreshURL string) templ.Component {
 			return templ_7745c5c3_Err
 		}
 		if f.TestMode {
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 10, "<p class=\"mode-strip\">Test mode: no real money moves.</p>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 10, "<aside class=\"mode-strip\" aria-label=\"Mode\">Test mode: no real money moves.</aside>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
