@@ -125,7 +125,7 @@ func (s *server) plansTable(o reports.Overview) ui.Table {
 func (s *server) eventsTable(events []reports.Event) ui.Table {
 	table := ui.Table{
 		Caption: "Newest events",
-		Columns: []ui.Column{{Label: "Event"}, {Label: "Customer"}, {Label: "Amount", Numeric: true}, {Label: "When", Numeric: true, Wide: true}},
+		Columns: []ui.Column{{Label: "Event"}, {Label: "Customer"}, {Label: "Amount", Numeric: true}},
 		Empty:   "Nothing has happened yet. The first checkout shows up here.",
 	}
 	for _, e := range events {
@@ -134,9 +134,9 @@ func (s *server) eventsTable(events []reports.Event) ui.Table {
 			who = e.StripeCustomerID
 		}
 		when := instant(e.At, "2 Jan, 15:04")
-		row := ui.Row{{Text: happening(e.Kind)}, {Text: who}, {}, {Text: when.Text, Title: when.Title}}
+		row := ui.Row{{Text: happening(e.Kind), Note: when.Text, Title: when.Title}, {Text: who}, {}}
 		if plan, ok := s.Plans.ByCode(e.Plan); ok {
-			row[0].Note = plan.Name
+			row[1].Note = plan.Name
 		}
 		if e.AmountMinor != nil && e.Currency != "" {
 			row[2].Text = money.Format(*e.AmountMinor, e.Currency)

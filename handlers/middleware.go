@@ -68,7 +68,7 @@ func (s *server) logRequest(c echo.Context, took time.Duration, err error) {
 	}
 	if err != nil {
 		attrs = append(attrs, slog.String("error", err.Error()))
-		if level = slog.LevelWarn; status >= 500 {
+		if status >= 500 { // what is refused rightly is no cause for alarm
 			level = slog.LevelError
 		}
 	}

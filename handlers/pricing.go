@@ -79,6 +79,7 @@ func (s *server) planCard(plan billing.Plan, interval billing.Interval, b buyer)
 	choose := ui.Action{Label: "Choose " + plan.Name, Href: review, Quiet: !plan.Recommended}
 	if plan.TrialDays > 0 && !b.hasHistory {
 		choose.Label = fmt.Sprintf("Start %d-day trial", plan.TrialDays)
+		card.Note = fmt.Sprintf("No charge before day %d", plan.TrialDays+1)
 	}
 	switch {
 	case !b.isSignedIn():

@@ -149,7 +149,9 @@ func record(ctx context.Context, q *db.Queries, o occasion, h happening) error {
 		h.details = map[string]any{}
 	}
 	_, err := q.RecordPaymentEvent(ctx, db.RecordPaymentEventParams{
-		Kind: h.kind, NaturalKey: h.key, At: o.at, OrgID: o.orgID, StripeCustomerID: optional(o.customerID),
+		Kind: h.kind, NaturalKey: h.key,
+		At:    o.at.Truncate(time.Second), // as Stripe dates, so that ours sort among its own
+		OrgID: o.orgID, StripeCustomerID: optional(o.customerID),
 		SubscriptionID: optional(h.subscriptionID), Plan: optional(h.plan), Interval: optional(string(h.interval)),
 		Currency: optional(string(h.currency)), AmountMinor: h.amountMinor, SourceEventID: optional(o.eventID),
 		Details: mustJSON(h.details), Livemode: o.livemode,
