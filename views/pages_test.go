@@ -1,6 +1,7 @@
 package views_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -148,6 +149,26 @@ func TestLoggingOutIsAFormPost(t *testing.T) {
 		if doc.Find(`form[method=post][action="/logout"] button`).Length() != 1 || doc.Find(`a[href="/logout"]`).Length() != 0 {
 			t.Errorf("%s: no way to log out, or a link that logs out", s.name)
 		}
+	}
+}
+
+func TestTheHeaderLeadsNobodyAstray(t *testing.T) {
+	for name, test := range map[string]struct {
+		account views.Account
+		want    []string
+	}{
+		"a visitor":                    {views.Account{}, []string{"/pricing", "/login", "/signup"}},
+		"a member of an organization":  {customer.Account, []string{"/pricing", "/billing"}},
+		"an administrator without one": {views.Account{Name: "Ada", Email: "ada@example.com", IsAdmin: true}, []string{"/pricing"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			doc := parse(t, views.ErrorPage(views.Error{Frame: views.Frame{Account: test.account}}))
+			var got []string
+			doc.Find(".top-links a").Each(func(_ int, s *goquery.Selection) { got = append(got, s.AttrOr("href", "")) })
+			if !slices.Equal(got, test.want) {
+				t.Errorf("links to %q, want %q", got, test.want)
+			}
+		})
 	}
 }
 

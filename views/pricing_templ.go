@@ -124,7 +124,7 @@ func PricingPage(m Pricing) templ.Component {
 				}()
 			}
 			ctx = templ.InitializeContext(ctx)
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "<div class=\"pricing\"><div class=\"pricing-head\"><h1>Prompts that a whole team can rely on</h1><p class=\"lead\">For teams who write, test and ship prompts together. Every plan has everything you need to start.</p></div>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "<div class=\"pricing\"><div class=\"pricing-head\"><h1>Prompts that a whole team can rely on</h1><p class=\"lead\">For teams who write, test and ship prompts together.</p></div>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

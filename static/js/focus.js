@@ -1,10 +1,6 @@
-// Moves the focus to what a new page or part wants read first: the summary of a
-// form's errors. The attribute autofocus does it for a page in most browsers;
-// this does it in all, and for parts.
-const show = (root) => root.querySelector("[data-focus]")?.focus();
-
-addEventListener("DOMContentLoaded", () => show(document));
+// Moves the focus to what a new part wants read first: the summary of a form's
+// errors. On a whole page the attribute autofocus does it without a script.
 addEventListener("htmx:after:swap", (event) => {
   const target = event.detail?.ctx?.target;
-  if (target instanceof Element && target.isConnected) show(target);
+  if (target instanceof Element && target.isConnected) target.querySelector("[data-focus]")?.focus();
 });
