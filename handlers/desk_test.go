@@ -1,0 +1,143 @@
+package handlers_test
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestMembersSeeThePlanAndPayersTheAmounts(t *testing.T) {
+	b := setup(t)
+	v := b.signUp("ada@example.com", "Engines")
+	v.get("/billing").want(200).wantText("main", "No plan yet").wantText("main", "Choose a plan")
+	v.get("/checkout/success?session_id=" + b.buy(v, "pro")).want(200)
+	b.exec(`UPDATE memberships SET role = 'member'`)
+	a := v.get("/billing").want(200).wantText("main", "Pro").wantText("main", "1 of 10")
+	if strings.Contains(a.text("main"), "$99") {
+		t.Error("a member without a billing role sees the amount")
+	}
+	v.get("/checkout?plan=pro&interval=month").want(403)
+	if a := b.visitor().get("/billing").want(303); a.location() != "/login?next=%2Fbilling" {
+		t.Errorf("the anonymous are led to %s", a.location())
+	}
+}
+
+func TestTheDashboardIsForAdministrators(t *testing.T) {
+	b := setup(t)
+	a := b.visitor().get("/admin/billing").want(404)
+	if href, _ := a.doc().Find(`main a[href^="/login"]`).Attr("href"); href != "/login?next=%2Fadmin%2Fbilling" {
+		t.Errorf("the anonymous 404 leads to %q", href)
+	}
+	customer := b.signUp("ada@example.com", "Engines")
+	theirs, nowhere := customer.get("/admin/billing").want(404), customer.get("/admin/nothing").want(404)
+	if theirs.text("main h1") != nowhere.text("main h1") || theirs.doc().Find(`main a[href^="/login"]`).Length() > 0 {
+		t.Errorf("a customer is told %q, of a page that is not there %q", theirs.text("main"), nowhere.text("main"))
+	}
+	admin := b.admin()
+	admin.get("/admin/billing").want(200).wantText("main", "$0.00").wantText("main", "No subscription yet")
+
+	customer.get("/checkout/success?session_id=" + b.buy(customer, "pro")).want(200)
+	b.derive()
+	page := admin.get("/admin/billing").want(200)
+	page.wantText("main", "$99.00").wantText("main", "$1,188.00").wantText("figure", "MRR rose by $99.00").wantText("main", "Subscription activated")
+	if n := page.doc().Find("figure details table tbody tr").Length(); n != 12 {
+		t.Errorf("the chart's table has %d months, want 12", n)
+	}
+}
+
+func sign(secret string, at time.Time, body string) string {
+	mac := hmac.New(sha256.New, []byte(secret))
+	fmt.Fprintf(mac, "%d.%s", at.Unix(), body)
+	return fmt.Sprintf("t=%d,v1=%s", at.Unix(), hex.EncodeToString(mac.Sum(nil)))
+}
+
+func (b *bundle) deliver(header, body string) *answer {
+	v := b.visitor().with("Origin", "https://evil.example") // Stripe is no browser
+	if header != "" {
+		v = v.with("Stripe-Signature", header)
+	}
+	return v.json("/api/webhooks/stripe", body)
+}
+
+func TestTheWebhookAnswersAsDocumented(t *testing.T) {
+	b := setup(t)
+	now := time.Now()
+	event := `{"id":"evt_1","object":"event","type":"invoice.payment_failed","created":1700000000,"livemode":false,"data":{"object":{"customer":"cus_1"}}}`
+	for name, body := range map[string]string{
+		"an event": event, "the same again": event, "an unknown type": strings.ReplaceAll(strings.ReplaceAll(event, "evt_1", "evt_2"), "payment_failed", "sent"),
+		"what is no event": "hello",
+	} {
+		a := b.deliver(sign(webhookSecret, now, body), body).want(200)
+		if strings.TrimSpace(a.body) != `{"received":true}` || a.header.Get("Set-Cookie") != "" {
+			t.Errorf("%s: %s %v", name, a.body, a.header)
+		}
+	}
+	b.unchanged("what is not Stripe's", func() {
+		for name, header := range map[string]string{
+			"no signature": "", "a bad one": sign("whsec_other", now, event), "an old one": sign(webhookSecret, now.Add(-6*time.Minute), event),
+			"a future one": sign(webhookSecret, now.Add(6*time.Minute), event), "one for another body": sign(webhookSecret, now, "{}"),
+		} {
+			if a := b.deliver(header, event).want(400); !strings.Contains(a.body, `"code":"bad_signature"`) {
+				t.Errorf("%s: %s", name, a.body)
+			}
+		}
+		large := `{"a":"` + strings.Repeat("x", 1<<20) + `"}`
+		b.deliver(sign(webhookSecret, now, large), large).want(413)
+		r := httptest.NewRequest(http.MethodPost, "/api/webhooks/stripe", io.MultiReader(strings.NewReader(large)))
+		r.Header.Set("Stripe-Signature", sign(webhookSecret, now, large))
+		recorder := httptest.NewRecorder()
+		b.app.ServeHTTP(recorder, r)
+		if recorder.Code != 413 {
+			t.Errorf("too large with its length unsaid: %d", recorder.Code)
+		}
+	})
+	b.exec(`ALTER TABLE webhook_events RENAME TO away`)
+	b.deliver(sign(webhookSecret, now, event), event).want(503)
+}
+
+// unread fails the test when it is read.
+type unread struct{ t *testing.T }
+
+func (u unread) Read([]byte) (int, error) {
+	u.t.Error("the body was read before the header was checked")
+	return 0, io.EOF
+}
+
+func TestABadHeaderCostsNoBody(t *testing.T) {
+	b := setup(t)
+	for name, header := range map[string]string{"none": "", "old": sign(webhookSecret, time.Now().Add(-time.Hour), "x"), "malformed": "t=1"} {
+		r := httptest.NewRequest(http.MethodPost, "/api/webhooks/stripe", unread{t})
+		r.Header.Set("Stripe-Signature", header)
+		recorder := httptest.NewRecorder()
+		b.app.ServeHTTP(recorder, r)
+		if recorder.Code != 400 {
+			t.Errorf("%s: status %d", name, recorder.Code)
+		}
+	}
+}
+
+func TestADatabaseThatHangsIs503WithinThreeSeconds(t *testing.T) {
+	b := setup(t)
+	tx, err := b.pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback(t.Context())
+	if _, err := tx.Exec(t.Context(), `LOCK TABLE webhook_events IN ACCESS EXCLUSIVE MODE`); err != nil {
+		t.Fatal(err)
+	}
+	body := `{"id":"evt_1","type":"invoice.sent","created":1700000000}`
+	began := time.Now()
+	b.deliver(sign(webhookSecret, began, body), body).want(503)
+	// The limit is three seconds; anything near the test's own patience is a hang.
+	if took := time.Since(began); took > 20*time.Second {
+		t.Errorf("it took %s", took)
+	}
+}
