@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 
+	"github.com/promptforge/payments/db"
 	"github.com/promptforge/payments/internal/billing"
 	"github.com/promptforge/payments/internal/money"
 	"github.com/promptforge/payments/internal/payments"
@@ -52,9 +53,7 @@ func (s *server) reviewModel(c echo.Context, plan billing.Plan, interval, other 
 	m := views.Checkout{
 		Frame: s.frame(c), PlanID: plan.Code, PlanName: plan.Name, IsAnnual: interval == billing.Year, OrgID: b.org.OrgID.String(),
 		Amount: amount + " " + periodNames[interval], DueToday: amount, Charged: "Today, then every " + string(interval), Grants: s.highlights(plan),
-		Other: ui.Action{
-			Label: "Pay by the " + string(other), Href: "/checkout?" + url.Values{"plan": {plan.Code}, "interval": {string(other)}}.Encode(),
-		},
+		Other: ui.Action{Label: "Pay by the " + string(other), Href: reviewURL(plan.Code, other)},
 	}
 	if saving := s.saving(other); saving != "" {
 		m.Other.Label += ", " + saving
@@ -202,7 +201,7 @@ func (s *server) checkoutSuccess(c echo.Context) error {
 	m := views.CheckoutSuccess{
 		Frame: s.frame(c), State: views.CheckoutState(progress.State), Organization: progress.OrgName, Reference: sessionID,
 		PollURL: page + "&since=" + strconv.FormatInt(since.Unix(), 10), RefreshURL: page,
-		RetryURL: "/checkout?" + url.Values{"plan": {progress.Plan}, "interval": {string(progress.Interval)}}.Encode(),
+		RetryURL: reviewURL(progress.Plan, progress.Interval),
 	}
 	if plan, ok := s.Plans.ByCode(progress.Plan); ok {
 		m.PlanName = plan.Name
@@ -216,6 +215,22 @@ func (s *server) checkoutSuccess(c echo.Context) error {
 	return s.render(c, views.CheckoutSuccessPage(m), views.CheckoutProgress(m))
 }
 
+// checkoutCancel is where Stripe sends the browser of who left without paying.
+// The session stays open, so the way back leads to the same order.
 func (s *server) checkoutCancel(c echo.Context) error {
-	return s.page(c, http.StatusOK, views.CheckoutCancelPage(views.CheckoutCancel{Frame: s.frame(c)}))
+	m := views.CheckoutCancel{Frame: s.frame(c)}
+	attempt, err := db.New(s.Pool).OpenAttempt(c.Request().Context(), visitorOf(c).org.OrgID)
+	if err != nil && !db.IsNotFound(err) {
+		return fmt.Errorf("read open checkout: %w", err)
+	}
+	if plan, ok := s.Plans.ByCode(attempt.Plan); ok {
+		m.PlanName = plan.Name
+		m.ReviewURL = reviewURL(attempt.Plan, billing.Interval(attempt.Interval))
+	}
+	return s.page(c, http.StatusOK, views.CheckoutCancelPage(m))
+}
+
+// reviewURL is the page before the payment.
+func reviewURL(plan string, interval billing.Interval) string {
+	return "/checkout?" + url.Values{"plan": {plan}, "interval": {string(interval)}}.Encode()
 }

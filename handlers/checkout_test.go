@@ -141,6 +141,13 @@ func TestTheSuccessPagePollsOurRowsAndKnowsWhenToStop(t *testing.T) {
 	poll, _ := v.get("/checkout/success?session_id=" + session).want(200).doc().Find("#progress").Attr("hx-get")
 	htmx := v.with("HX-Request", "true")
 	b.unchanged("polling", func() { htmx.get(poll).want(204) })
+	v.get("/checkout/cancel").want(200).wantText("main", "Pro").wantText(`main a[href="/checkout?interval=month&plan=pro"]`, "Review the order again")
+	if a := b.visitor().with("HX-Request", "true").get(poll).want(200); !strings.HasPrefix(a.header.Get("HX-Redirect"), "/login?next=") {
+		t.Errorf("a poll without a session is answered %v", a.header)
+	}
+	if a := htmx.get("/checkout/success?session_id=cs_other").want(404); a.header.Get("HX-Retarget") != "body" {
+		t.Errorf("an error in a part is answered %v", a.header)
+	}
 	b.clock.Add(40)
 	htmx.get(poll).want(200).wantText("h1", "This takes longer than usual")
 	if status, _ := b.sim.Complete(t, session, "4242424242424242"); status != 200 {

@@ -158,6 +158,7 @@ func (f failure) body(requestID string) map[string]any {
 }
 
 func (s *server) failPage(c echo.Context, f failure) error {
+	wholeInstead(c)
 	frame := s.frame(c)
 	if f.status == 409 {
 		m := views.Refusal{Frame: frame, Title: refusalTitles[f.code], Message: f.message}

@@ -75,7 +75,7 @@ func (s *server) planCard(plan billing.Plan, interval billing.Interval, b buyer)
 		card.Price = money.FormatShort(money.RoundMicro(yearly*money.Micro/12), s.Plans.Currency)
 		card.Billed = money.FormatShort(yearly, s.Plans.Currency) + " billed yearly"
 	}
-	review := "/checkout?" + url.Values{"plan": {plan.Code}, "interval": {string(interval)}}.Encode()
+	review := reviewURL(plan.Code, interval)
 	choose := ui.Action{Label: "Choose " + plan.Name, Href: review, Quiet: !plan.Recommended}
 	if plan.TrialDays > 0 && !b.hasHistory {
 		choose.Label = fmt.Sprintf("Start %d-day trial", plan.TrialDays)

@@ -36,8 +36,22 @@ func (s *server) page(c echo.Context, status int, page templ.Component) error {
 	return c.Blob(status, "text/html; charset=utf-8", body.Bytes())
 }
 
-// seeOther redirects after a form, or to a page that must come first.
+// wholeInstead makes an answer that is a whole page replace the page, where
+// htmx asked for a part of it.
+func wholeInstead(c echo.Context) {
+	if isPartial(c.Request()) {
+		c.Response().Header().Set("HX-Retarget", "body")
+		c.Response().Header().Set("HX-Reswap", "innerHTML")
+	}
+}
+
+// seeOther redirects after a form, or to a page that must come first. htmx
+// follows a redirect by itself and would put the page where a part was to be.
 func seeOther(c echo.Context, to string) error {
+	if isPartial(c.Request()) {
+		c.Response().Header().Set("HX-Redirect", to)
+		return c.NoContent(http.StatusOK)
+	}
 	return c.Redirect(http.StatusSeeOther, to)
 }
 
