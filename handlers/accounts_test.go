@@ -151,6 +151,9 @@ func TestAttemptsAreLimitedByAddressAndByAccount(t *testing.T) {
 	elsewhere.address = "198.51.100.9:1"
 	elsewhere.post("/login", form).want(429) // the account has had its attempts
 	elsewhere.post("/login", url.Values{"email": {"grace@example.com"}, "password": {"guess guess"}}).want(422)
+	member := b.signUp("eve@example.com", "Evil")
+	member.address = "198.51.100.10:1"
+	member.post("/login", form).want(429) // being somebody gives no more of them
 	b.clock.Add(60)
 	v.post("/login", form).want(422)
 }

@@ -66,11 +66,15 @@ func setup(t *testing.T, changes ...func(*handlers.Deps)) *bundle {
 	t.Helper()
 	t.Parallel()
 	b := &bundle{t: t, pool: dbtest.New(t), sim: simtest.Start(t), wire: &wire{}}
-	clock := func() time.Time { return time.Now().Add(time.Duration(b.clock.Load()) * time.Second) }
+	ahead := func() time.Duration { return time.Duration(b.clock.Load()) * time.Second }
+	clock := func() time.Time { return time.Now().Add(ahead()) }
+	// Windows of limits are those of a clock: a test must not see one turn.
+	began := time.Now().Truncate(time.Hour)
+	counting := func() time.Time { return began.Add(ahead()) }
 	client := stripeapi.New(stripeapi.Config{Key: b.sim.SecretKey, Base: b.sim.URL, MaxRPS: 1000, Transport: b.wire})
 	b.deps = handlers.Deps{
 		Pool: b.pool, Auth: auth.New(b.pool, time.Now), Sessions: auth.NewSessions(b.pool, false), Reports: &reports.Reports{Pool: b.pool, Now: time.Now},
-		Shared: &ratelimit.Shared{Pool: b.pool, Now: clock}, Local: &ratelimit.Local{Now: clock},
+		Shared: &ratelimit.Shared{Pool: b.pool, Now: counting}, Local: &ratelimit.Local{Now: counting},
 		RateCheckout: ratelimit.Rate{N: 100, Per: time.Hour}, RateRead: ratelimit.Rate{N: 1000, Per: time.Hour},
 		Plans: billing.DefaultPlans(), BaseURL: baseURL, FormOrigins: []string{b.sim.URL},
 		Ready: func(context.Context) error { return nil }, Now: time.Now, Clock: clock, Log: slog.New(slog.DiscardHandler),

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -27,7 +28,11 @@ import (
 const patience = 30 * time.Second
 
 func (s *server) checkoutReview(c echo.Context) error {
-	plan, ok := s.Plans.ByCode(c.QueryParam("plan"))
+	code := c.QueryParam("plan")
+	if code == "" { // somebody who had to log in first: the choice is still to be made
+		return seeOther(c, "/pricing")
+	}
+	plan, ok := s.Plans.ByCode(code)
 	if !ok {
 		return errUnknownPlan()
 	}
@@ -41,14 +46,18 @@ func (s *server) checkoutReview(c echo.Context) error {
 	case !b.org.Role.CanManageBilling():
 		return &billing.Refusal{Code: billing.CodeForbidden, Message: "Only an owner, an admin or a billing member can buy a plan. Ask one of them."}
 	}
-	interval, other := billing.Month, billing.Year
+	interval := billing.Month
 	if c.QueryParam("interval") == string(billing.Year) {
-		interval, other = other, interval
+		interval = billing.Year
 	}
-	return s.page(c, http.StatusOK, views.CheckoutPage(s.reviewModel(c, plan, interval, other, b)))
+	return s.page(c, http.StatusOK, views.CheckoutPage(s.reviewModel(c, plan, interval, b)))
 }
 
-func (s *server) reviewModel(c echo.Context, plan billing.Plan, interval, other billing.Interval, b buyer) views.Checkout {
+func (s *server) reviewModel(c echo.Context, plan billing.Plan, interval billing.Interval, b buyer) views.Checkout {
+	other := billing.Year
+	if interval == billing.Year {
+		other = billing.Month
+	}
 	amount := money.Format(plan.PricesMinor[interval], s.Plans.Currency)
 	m := views.Checkout{
 		Frame: s.frame(c), PlanID: plan.Code, PlanName: plan.Name, IsAnnual: interval == billing.Year, OrgID: b.org.OrgID.String(),
@@ -85,15 +94,37 @@ func (s *server) checkoutForm(c echo.Context) error {
 		return err
 	}
 	fields := map[string]string{}
-	isAnnual, err := strconv.ParseBool(form.Get("isAnnual"))
-	if err != nil {
+	o := order{planID: form.Get("planId"), isAnnual: form.Get("isAnnual") == "true", orgID: form.Get("orgId")}
+	if !o.isAnnual && form.Get("isAnnual") != "false" {
 		fields["isAnnual"] = "Say true or false."
 	}
-	checkout, err := s.startCheckout(c, order{planID: form.Get("planId"), isAnnual: isAnnual, orgID: form.Get("orgId")}, fields)
+	checkout, err := s.startCheckout(c, o, fields)
+	var refusal *billing.Refusal
+	if errors.As(err, &refusal) && refusal.Code == billing.CodeStripeUnavailable && !wantsJSON(c) {
+		return s.reviewAgain(c, o, refusal)
+	}
 	if err != nil {
 		return err
 	}
 	return seeOther(c, checkout.URL)
+}
+
+// reviewAgain shows the order with its button once more, after Stripe did not
+// answer.
+func (s *server) reviewAgain(c echo.Context, o order, refusal *billing.Refusal) error {
+	b, err := s.buyer(c)
+	plan, ok := s.Plans.ByCode(o.planID)
+	if err != nil || !ok || o.orgID != "" && o.orgID != b.org.OrgID.String() {
+		return errors.Join(refusal, err)
+	}
+	interval := billing.Month
+	if o.isAnnual {
+		interval = billing.Year
+	}
+	m := s.reviewModel(c, plan, interval, b)
+	m.Problem = refusal.Message
+	c.Set(keyFailure, error(refusal))
+	return s.page(c, statusOf(refusal.Code), views.CheckoutPage(m))
 }
 
 // checkoutJSON is the same for programs.
@@ -143,6 +174,9 @@ func readOrder(r *http.Request) (order, map[string]string, error) {
 	read("planId", &o.planID, true, "Name a plan.")
 	read("isAnnual", &o.isAnnual, true, "Say true or false.")
 	read("orgId", &o.orgID, false, "Give the organization's id, a UUID.")
+	if raw, ok := object["orgId"]; ok && o.orgID == "" && !bytes.Equal(raw, []byte("null")) {
+		fields["orgId"] = "Give the organization's id, a UUID."
+	}
 	return o, fields, nil
 }
 
@@ -189,6 +223,9 @@ func parseUUID(s string) (uuid.UUID, error) {
 func (s *server) checkoutSuccess(c echo.Context) error {
 	sessionID := c.QueryParam("session_id")
 	isPoll := isPartial(c.Request())
+	if !isStripeID(sessionID) {
+		return &billing.Refusal{Code: billing.CodeNotFound, Message: "There is no such checkout."}
+	}
 	progress, err := s.Payments.CheckoutProgress(c.Request().Context(), visitorOf(c).user.ID, sessionID, !isPoll)
 	if err != nil {
 		return err
@@ -213,6 +250,13 @@ func (s *server) checkoutSuccess(c echo.Context) error {
 		m.State = views.CheckoutLate
 	}
 	return s.render(c, views.CheckoutSuccessPage(m), views.CheckoutProgress(m))
+}
+
+// isStripeID: no other text can be one, and not every text can be looked up.
+func isStripeID(s string) bool {
+	return len(s) <= 255 && !strings.ContainsFunc(s, func(r rune) bool {
+		return r != '_' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
+	})
 }
 
 // checkoutCancel is where Stripe sends the browser of who left without paying.

@@ -51,6 +51,7 @@ func TestWrongOrdersAreRefusedAsDocumented(t *testing.T) {
 		"an interval in words":     {v, "application/json", strings.NewReader(`{"planId":"pro","isAnnual":"true"}`), 422, "invalid", []string{"isAnnual"}},
 		"an interval of null":      {v, "application/json", strings.NewReader(`{"planId":"pro","isAnnual":null}`), 422, "invalid", []string{"isAnnual"}},
 		"an organization by name":  {v, "application/json", strings.NewReader(`{"planId":"pro","isAnnual":false,"orgId":"Compilers"}`), 422, "invalid", []string{"orgId"}},
+		"an empty organization":    {v, "application/json", strings.NewReader(`{"planId":"pro","isAnnual":false,"orgId":""}`), 422, "invalid", []string{"orgId"}},
 		"an id in another form":    {v, "application/json", strings.NewReader(`{"planId":"pro","isAnnual":false,"orgId":"` + strings.ReplaceAll(foreign, "-", "") + `"}`), 422, "invalid", []string{"orgId"}},
 		"a foreign organization":   {v, "application/json", strings.NewReader(`{"planId":"pro","isAnnual":false,"orgId":"` + foreign + `"}`), 404, "not_found", nil},
 		"an unknown organization":  {v, "application/json", strings.NewReader(`{"planId":"pro","isAnnual":false,"orgId":"` + uuid.NewString() + `"}`), 404, "not_found", nil},
@@ -84,6 +85,7 @@ func TestWrongOrdersAreRefusedAsDocumented(t *testing.T) {
 	}{
 		"an unknown plan": {url.Values{"planId": {"gold"}, "isAnnual": {"false"}}, 422},
 		"no interval":     {url.Values{"planId": {"pro"}}, 422},
+		"yes":             {url.Values{"planId": {"pro"}, "isAnnual": {"1"}}, 422},
 		"another's":       {url.Values{"planId": {"pro"}, "isAnnual": {"false"}, "orgId": {foreign}}, 404},
 	} {
 		b.unchanged("by form, "+name, func() {
@@ -93,8 +95,11 @@ func TestWrongOrdersAreRefusedAsDocumented(t *testing.T) {
 			}
 		})
 	}
-	if a := b.visitor().post("/checkout", url.Values{"planId": {"pro"}, "isAnnual": {"false"}}).want(303); a.location() != "/login" {
+	if a := b.visitor().post("/checkout", url.Values{"planId": {"pro"}, "isAnnual": {"false"}}).want(303); a.location() != "/login?next=%2Fcheckout" {
 		t.Errorf("without a session the form leads to %s", a.location())
+	}
+	if a := v.get("/checkout").want(303); a.location() != "/pricing" {
+		t.Errorf("no plan leads to %s", a.location())
 	}
 }
 
@@ -116,7 +121,9 @@ func TestAnOrderLeadsToStripeAndBack(t *testing.T) {
 	stranger := b.signUp("eve@example.com", "Evil")
 	stranger.get(success).want(404)
 	b.visitor().get(success).want(303)
-	v.get("/checkout/success").want(404)
+	for _, id := range []string{"", "%00", "%ff", "cs_%27", strings.Repeat("a", 300)} {
+		v.get("/checkout/success?session_id=" + id).want(404)
+	}
 
 	if status, _ := b.sim.Complete(t, opened.SessionID, "4242424242424242"); status != 200 {
 		t.Fatalf("paying answers %d", status)
@@ -164,7 +171,8 @@ func TestStripeAwayIs502(t *testing.T) {
 	if a := v.json("/api/checkout", `{"planId":"pro","isAnnual":false}`).want(502); !strings.Contains(a.body, `"code":"stripe_unavailable"`) {
 		t.Errorf("body = %s", a.body)
 	}
-	v.post("/checkout", url.Values{"planId": {"pro"}, "isAnnual": {"false"}}).want(502).wantText("h1", "Stripe does not answer")
+	v.post("/checkout", url.Values{"planId": {"pro"}, "isAnnual": {"false"}}).want(502).
+		wantText("h1", "Review your order").wantText("main", "The payment page could not be opened").wantText("main form button", "Continue to payment")
 }
 
 func TestCheckoutsAreLimited(t *testing.T) {

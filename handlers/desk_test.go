@@ -123,6 +123,29 @@ func TestABadHeaderCostsNoBody(t *testing.T) {
 	}
 }
 
+// TestASlowBodyDoesNotKeepOthersOut sends a body that never ends, over a real
+// connection.
+func TestASlowBodyDoesNotKeepOthersOut(t *testing.T) {
+	b := setup(t)
+	front := httptest.NewServer(b.app)
+	defer front.Close()
+	body, hold := io.Pipe()
+	defer hold.Close()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, front.URL+"/api/webhooks/stripe", body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Stripe-Signature", sign(webhookSecret, time.Now(), "x"))
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("status = %d, want 503", answer.StatusCode)
+	}
+}
+
 func TestADatabaseThatHangsIs503WithinThreeSeconds(t *testing.T) {
 	b := setup(t)
 	tx, err := b.pool.Begin(t.Context())

@@ -73,6 +73,14 @@ func (s *server) fail(err error, c echo.Context) {
 	}
 }
 
+// failSession ends an answer whose session could not be saved; it was on its way
+// out, so this is plain.
+func (s *server) failSession(w http.ResponseWriter, r *http.Request, err error) {
+	id := w.Header().Get("X-Request-Id")
+	s.Log.ErrorContext(r.Context(), "save session", "request_id", id, "error", err)
+	http.Error(w, "Something went wrong on our side. It has been recorded as "+id+".", http.StatusInternalServerError)
+}
+
 // describe maps what can go wrong to what is said about it. Whatever it does
 // not know is a 500 with a fixed sentence.
 func describe(err error) failure {

@@ -102,9 +102,27 @@ func (s *server) secureHeaders(next echo.HandlerFunc) echo.HandlerFunc {
 func (s *server) chain(r route) []echo.MiddlewareFunc {
 	steps := []echo.MiddlewareFunc{bodyLimit(r.body)}
 	if r.who != machine {
-		steps = append(steps, s.sameOrigin, echo.WrapMiddleware(s.Sessions.LoadAndSave), s.errorsInside, s.know, s.refuse(r.who))
+		steps = append(steps, s.sameOrigin, s.loadSession, echo.WrapMiddleware(s.Sessions.LoadAndSave), s.errorsInside, s.know, s.refuse(r.who))
 	}
 	return append(steps, s.limit(r.limit))
+}
+
+// loadSession reads the session before scs would, so that a database that is
+// away ends in errors.go like any other failure.
+func (s *server) loadSession(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		r := c.Request()
+		cookie, err := r.Cookie(s.Sessions.Cookie.Name)
+		if err != nil { // there is none
+			return next(c)
+		}
+		ctx, err := s.Sessions.Load(r.Context(), cookie.Value)
+		if err != nil {
+			return fmt.Errorf("load session: %w", err)
+		}
+		c.SetRequest(r.WithContext(ctx))
+		return next(c)
+	}
 }
 
 // errorsInside answers errors while the session can still be saved with them.
@@ -212,13 +230,18 @@ func (s *server) refuse(who audience) echo.MiddlewareFunc {
 	}
 }
 
-// loginURL leads back to a page that was only asked for; the answer to a form
-// that was sent without a session begins at the start.
+// loginURL leads back to the page that was asked for: that of a part or of a
+// form, where one of these was.
 func loginURL(c echo.Context) string {
-	if c.Request().Method != http.MethodGet {
-		return "/login"
+	r := c.Request()
+	next := r.URL.RequestURI()
+	switch {
+	case isPartial(r):
+		next = pageOf(r)
+	case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		next = r.URL.Path
 	}
-	return "/login?next=" + url.QueryEscape(c.Request().URL.RequestURI())
+	return "/login?next=" + url.QueryEscape(next)
 }
 
 // limit counts by account and by address, so that neither many addresses nor
@@ -252,23 +275,26 @@ func (s *server) limit(l limit) echo.MiddlewareFunc {
 }
 
 func (s *server) limitKeys(c echo.Context, l limit) ([]string, error) {
-	name := c.Path() + " "
+	v := visitorOf(c)
 	if l.kind == "local" {
-		name = "read "
-	}
-	if v := visitorOf(c); v.isSignedIn() {
-		if l.kind == "local" { // many colleagues share an office's address
-			return []string{name + v.user.ID.String()}, nil
+		if v.isSignedIn() { // many colleagues share an office's address
+			return []string{"read " + v.user.ID.String()}, nil
 		}
-		return []string{name + v.user.ID.String(), name + c.RealIP()}, nil
+		return []string{"read " + c.RealIP()}, nil
 	}
+	name := c.Path() + " "
 	keys := []string{name + c.RealIP()}
-	if l.kind == "shared" { // an attempt at somebody's account counts for that account
+	if v.isSignedIn() {
+		keys = append(keys, name+v.user.ID.String())
+	}
+	if l.byEmail { // signed in or not, from whatever address
 		form, err := formOf(c)
 		if err != nil {
 			return nil, err
 		}
-		keys = append(keys, name+strings.ToLower(strings.TrimSpace(form.Get("email"))))
+		if email := strings.ToLower(strings.TrimSpace(form.Get("email"))); email != "" {
+			keys = append(keys, name+email)
+		}
 	}
 	return keys, nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"net/http"
+	"net/url"
 
 	"github.com/a-h/templ"
 	"github.com/labstack/echo/v4"
@@ -24,6 +25,15 @@ func (s *server) render(c echo.Context, page, part templ.Component) error {
 func isPartial(r *http.Request) bool {
 	return r.Header.Get("HX-Request") == "true" && r.Header.Get("HX-Boosted") != "true" &&
 		r.Header.Get("HX-History-Restore-Request") != "true"
+}
+
+// pageOf is the page whose part htmx asks for.
+func pageOf(r *http.Request) string {
+	page, err := url.Parse(r.Header.Get("HX-Current-URL"))
+	if err != nil || page.Path == "" {
+		return r.URL.RequestURI()
+	}
+	return localPath(page.RequestURI(), r.URL.RequestURI())
 }
 
 // page renders to memory first, so that a fault in a view is an error page and

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/promptforge/payments/handlers"
+	"github.com/promptforge/payments/internal/auth"
 )
 
 func TestEveryRouteStandsInTheTableWithItsRule(t *testing.T) {
@@ -78,7 +80,15 @@ func TestEveryAnswerCarriesTheSecurityHeaders(t *testing.T) {
 }
 
 func TestHTTPSIsPromisedAndItsCookieIsHostBound(t *testing.T) {
-	b := setup(t, func(d *handlers.Deps) { d.BaseURL = "https://billing.example.com" })
+	b := setup(t, func(d *handlers.Deps) {
+		d.BaseURL = "https://billing.example.com"
+		d.Sessions = auth.NewSessions(d.Pool, true)
+	})
+	v := b.signUp("ada@example.com", "Engines")
+	if c := v.cookies["__Host-session"]; c == nil || !c.Secure || !c.HttpOnly || c.Path != "/" || c.Domain != "" || c.SameSite != http.SameSiteLaxMode {
+		t.Errorf("cookies = %v", v.cookies)
+	}
+	v.with("Origin", baseURL).post("/logout", nil).want(403)
 	if got := b.visitor().get("/").header.Get("Strict-Transport-Security"); !strings.Contains(got, "max-age=") {
 		t.Errorf("Strict-Transport-Security = %q", got)
 	}
@@ -109,6 +119,28 @@ func TestAPanicIsAnErrorThatSaysNothing(t *testing.T) {
 		if strings.Contains(a.body, "SELECT") || strings.Contains(a.body, ".go:") || !strings.Contains(a.body, a.header.Get("X-Request-Id")) {
 			t.Errorf("%s answers %s", path, a.body)
 		}
+	}
+}
+
+func TestWithoutTheDatabaseAVisitorWithASessionGetsAnErrorPage(t *testing.T) {
+	b := setup(t)
+	v := b.signUp("ada@example.com", "Engines")
+	b.exec(`ALTER TABLE sessions RENAME TO away`)
+	a := v.get("/billing").want(500).wantText("h1", "Something went wrong on our side")
+	if strings.Contains(a.body, "sessions") || !strings.Contains(a.body, a.header.Get("X-Request-Id")) {
+		t.Errorf("body = %s", a.body)
+	}
+	b.visitor().get("/pricing").want(200) // whoever has none needs no store
+}
+
+func TestASessionThatCannotBeSavedBeginsNothing(t *testing.T) {
+	b := setup(t)
+	b.signUp("ada@example.com", "Engines")
+	b.exec(`ALTER TABLE sessions RENAME TO away`)
+	v := b.visitor()
+	a := v.post("/login", url.Values{"email": {"ada@example.com"}, "password": {password}}).want(500)
+	if len(v.cookies) > 0 || !strings.Contains(a.body, a.header.Get("X-Request-Id")) {
+		t.Errorf("cookies = %v, body = %q", v.cookies, a.body)
 	}
 }
 

@@ -41,7 +41,7 @@ func (s *server) webhook(c echo.Context) error {
 		return fmt.Errorf("%w: too many bodies at once", errNotStored)
 	}
 	defer s.unverified.Release(weight)
-	body, err := io.ReadAll(r.Body)
+	body, err := readBefore(c, s.Clock().Add(storePatience))
 	if err != nil {
 		return err
 	}
@@ -52,6 +52,23 @@ func (s *server) webhook(c echo.Context) error {
 		return fmt.Errorf("%w: %w", errNotStored, err)
 	}
 	return c.JSON(http.StatusOK, map[string]bool{"received": true})
+}
+
+// readBefore reads the body, which somebody may send a byte at a time to keep
+// others out.
+func readBefore(c echo.Context, deadline time.Time) ([]byte, error) {
+	wire := http.NewResponseController(c.Response())
+	_ = wire.SetReadDeadline(deadline)
+	body, err := io.ReadAll(c.Request().Body)
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return nil, err
+	case err != nil:
+		return nil, fmt.Errorf("%w: read body: %w", errNotStored, err)
+	}
+	_ = wire.SetReadDeadline(time.Time{})
+	return body, nil
 }
 
 // healthz: the process runs.
