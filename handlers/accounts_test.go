@@ -84,6 +84,21 @@ func TestADeletedAccountHasNoSession(t *testing.T) {
 	v.get("/billing").want(303)
 }
 
+func TestLoggingInLeadsOnlyToUs(t *testing.T) {
+	b := setup(t)
+	v := b.signUp("ada@example.com", "Engines")
+	form := url.Values{"email": {"ada@example.com"}, "password": {password}, "next": {"//evil.example"}}
+	if a := b.visitor().post("/login", form).want(303); a.location() != "/billing" {
+		t.Errorf("logging in leads to %s", a.location())
+	}
+	if a := v.get("/login?next=%2F%5Cevil.example").want(303); a.location() != "/billing" {
+		t.Errorf("logged in already, /login leads to %s", a.location())
+	}
+	if got, _ := b.visitor().get("/login?next=https%3A%2F%2Fevil.example").want(200).doc().Find(`input[name="next"]`).Attr("value"); got != "" {
+		t.Errorf("the form keeps next = %q", got)
+	}
+}
+
 func TestNextStaysWithUs(t *testing.T) {
 	for next, want := range map[string]string{
 		"/billing": "/billing", "/checkout?plan=pro&interval=year": "/checkout?plan=pro&interval=year", "/": "/",

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -144,6 +145,41 @@ func TestASlowBodyDoesNotKeepOthersOut(t *testing.T) {
 	if answer.StatusCode != http.StatusServiceUnavailable {
 		t.Errorf("status = %d, want 503", answer.StatusCode)
 	}
+}
+
+// TestUnverifiedBytesAreBounded holds as many bodies open as may be read at
+// once. A recorder has no deadline, so they stay.
+func TestUnverifiedBytesAreBounded(t *testing.T) {
+	b := setup(t)
+	header := sign(webhookSecret, time.Now(), "x")
+	var held sync.WaitGroup
+	reading := make(chan struct{})
+	body, release := io.Pipe()
+	for range 32 {
+		held.Go(func() {
+			r := httptest.NewRequest(http.MethodPost, "/api/webhooks/stripe", io.MultiReader(signal(reading), body))
+			r.Header.Set("Stripe-Signature", header)
+			b.app.ServeHTTP(httptest.NewRecorder(), r)
+		})
+	}
+	for range 32 {
+		<-reading
+	}
+	event := `{"id":"evt_1","type":"invoice.sent","created":1700000000}`
+	if a := b.deliver(sign(webhookSecret, time.Now(), event), event).want(503); a.header.Get("Retry-After") == "" {
+		t.Error("no Retry-After")
+	}
+	release.Close()
+	held.Wait()
+	b.deliver(sign(webhookSecret, time.Now(), event), event).want(200)
+}
+
+// signal says when it is read, and is empty.
+type signal chan<- struct{}
+
+func (s signal) Read([]byte) (int, error) {
+	s <- struct{}{}
+	return 0, io.EOF
 }
 
 func TestADatabaseThatHangsIs503WithinThreeSeconds(t *testing.T) {

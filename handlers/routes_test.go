@@ -1,8 +1,11 @@
 package handlers_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"slices"
@@ -141,6 +144,58 @@ func TestASessionThatCannotBeSavedBeginsNothing(t *testing.T) {
 	a := v.post("/login", url.Values{"email": {"ada@example.com"}, "password": {password}}).want(500)
 	if len(v.cookies) > 0 || !strings.Contains(a.body, a.header.Get("X-Request-Id")) {
 		t.Errorf("cookies = %v, body = %q", v.cookies, a.body)
+	}
+}
+
+func TestAFailedRequestIsOneLineThatNamesIt(t *testing.T) {
+	var lines bytes.Buffer
+	b := setup(t, func(d *handlers.Deps) { d.Log = slog.New(slog.NewJSONHandler(&lines, nil)) })
+	v := b.signUp("ada@example.com", "Engines")
+	lines.Reset()
+	b.exec(`ALTER TABLE subscriptions RENAME TO away`)
+	a := v.with("X-Request-Id", "req_of_my_own").get("/billing?token=secret").want(500)
+	var line struct {
+		Level, Msg, Route, User, Organization, Error string
+		RequestID                                    string `json:"request_id"`
+		Status                                       int
+	}
+	if err := json.Unmarshal(lines.Bytes(), &line); err != nil { // two lines are no JSON
+		t.Fatalf("%v in %s", err, lines.String())
+	}
+	if line.Level != "ERROR" || line.Status != 500 || line.Route != "/billing" || line.User == "" || line.Organization == "" ||
+		!strings.Contains(line.Error, "subscriptions") || line.RequestID != a.header.Get("X-Request-Id") {
+		t.Errorf("line = %s", lines.String())
+	}
+	if line.RequestID == "req_of_my_own" || strings.Contains(lines.String(), "secret") {
+		t.Errorf("line repeats what came from outside: %s", lines.String())
+	}
+}
+
+func TestPagesWithoutPartsAreWholeHoweverTheyAreAskedFor(t *testing.T) {
+	b := setup(t)
+	customer, admin := b.signUp("ada@example.com", "Engines"), b.admin()
+	bought := "/checkout/success?session_id=" + b.buy(customer, "pro")
+	customer.get(bought).want(200)
+	for path, v := range map[string]*visitor{
+		"/signup": b.visitor(), "/login": b.visitor(), "/checkout?plan=pro": customer, "/checkout/cancel": customer,
+		"/billing": customer, "/admin/billing": admin, bought: customer,
+	} {
+		for name, ask := range map[string]*visitor{
+			"plain": v, "htmx": v.with("HX-Request", "true"), "boosted": v.with("HX-Request", "true").with("HX-Boosted", "true"),
+			"history": v.with("HX-Request", "true").with("HX-History-Restore-Request", "true"),
+		} {
+			a := ask.get(path).want(200)
+			if a.doc().Find("h1").Length() != 1 || a.header.Get("Content-Type") != "text/html; charset=utf-8" {
+				t.Errorf("%s, %s: %s", path, name, a.body)
+			}
+			isPart := path == bought && name == "htmx"
+			if whole := strings.Contains(a.body, "<html"); whole == isPart {
+				t.Errorf("%s, %s: whole = %v", path, name, whole)
+			}
+			if got := a.header.Get("Cache-Control"); !strings.Contains(got, "no-store") {
+				t.Errorf("%s, %s: Cache-Control = %q", path, name, got)
+			}
+		}
 	}
 }
 
