@@ -14,7 +14,7 @@ import (
 )
 
 const attemptByID = `-- name: AttemptByID :one
-SELECT id, org_id, user_id, plan, interval, price_id, params, state, payment_status, session_id, url, expires_at, created_at, ended_at FROM checkout_attempts WHERE id = $1
+SELECT id, org_id, user_id, plan, interval, price_id, params, state, payment_status, session_id, subscription_id, url, expires_at, created_at, ended_at FROM checkout_attempts WHERE id = $1
 `
 
 func (q *Queries) AttemptByID(ctx context.Context, id uuid.UUID) (CheckoutAttempt, error) {
@@ -31,6 +31,7 @@ func (q *Queries) AttemptByID(ctx context.Context, id uuid.UUID) (CheckoutAttemp
 		&i.State,
 		&i.PaymentStatus,
 		&i.SessionID,
+		&i.SubscriptionID,
 		&i.URL,
 		&i.ExpiresAt,
 		&i.CreatedAt,
@@ -40,26 +41,27 @@ func (q *Queries) AttemptByID(ctx context.Context, id uuid.UUID) (CheckoutAttemp
 }
 
 const attemptBySession = `-- name: AttemptBySession :one
-SELECT a.id, a.org_id, a.user_id, a.plan, a.interval, a.price_id, a.params, a.state, a.payment_status, a.session_id, a.url, a.expires_at, a.created_at, a.ended_at, o.name AS org_name FROM checkout_attempts a JOIN organizations o ON o.id = a.org_id
+SELECT a.id, a.org_id, a.user_id, a.plan, a.interval, a.price_id, a.params, a.state, a.payment_status, a.session_id, a.subscription_id, a.url, a.expires_at, a.created_at, a.ended_at, o.name AS org_name FROM checkout_attempts a JOIN organizations o ON o.id = a.org_id
 WHERE a.session_id = $1::text
 `
 
 type AttemptBySessionRow struct {
-	ID            uuid.UUID
-	OrgID         uuid.UUID
-	UserID        uuid.UUID
-	Plan          string
-	Interval      string
-	PriceID       string
-	Params        json.RawMessage
-	State         string
-	PaymentStatus *string
-	SessionID     *string
-	URL           *string
-	ExpiresAt     *time.Time
-	CreatedAt     time.Time
-	EndedAt       *time.Time
-	OrgName       string
+	ID             uuid.UUID
+	OrgID          uuid.UUID
+	UserID         uuid.UUID
+	Plan           string
+	Interval       string
+	PriceID        string
+	Params         json.RawMessage
+	State          string
+	PaymentStatus  *string
+	SessionID      *string
+	SubscriptionID *string
+	URL            *string
+	ExpiresAt      *time.Time
+	CreatedAt      time.Time
+	EndedAt        *time.Time
+	OrgName        string
 }
 
 func (q *Queries) AttemptBySession(ctx context.Context, sessionID string) (AttemptBySessionRow, error) {
@@ -76,6 +78,7 @@ func (q *Queries) AttemptBySession(ctx context.Context, sessionID string) (Attem
 		&i.State,
 		&i.PaymentStatus,
 		&i.SessionID,
+		&i.SubscriptionID,
 		&i.URL,
 		&i.ExpiresAt,
 		&i.CreatedAt,
@@ -88,16 +91,16 @@ func (q *Queries) AttemptBySession(ctx context.Context, sessionID string) (Attem
 const attemptEnded = `-- name: AttemptEnded :execrows
 UPDATE checkout_attempts SET
     state = $1, payment_status = nullif($2::text, ''), ended_at = $3::timestamptz,
-    session_id = coalesce(session_id, nullif($4::text, ''))
+    subscription_id = nullif($4::text, '')
 WHERE id = $5 AND state IN ('creating', 'open')
 `
 
 type AttemptEndedParams struct {
-	State         string
-	PaymentStatus string
-	EndedAt       time.Time
-	SessionID     string
-	ID            uuid.UUID
+	State          string
+	PaymentStatus  string
+	EndedAt        time.Time
+	SubscriptionID string
+	ID             uuid.UUID
 }
 
 // Only an attempt that is still open ends; complete and expired are final.
@@ -106,7 +109,7 @@ func (q *Queries) AttemptEnded(ctx context.Context, arg AttemptEndedParams) (int
 		arg.State,
 		arg.PaymentStatus,
 		arg.EndedAt,
-		arg.SessionID,
+		arg.SubscriptionID,
 		arg.ID,
 	)
 	if err != nil {
@@ -141,23 +144,18 @@ func (q *Queries) AttemptOpened(ctx context.Context, arg AttemptOpenedParams) (i
 }
 
 const attemptPaid = `-- name: AttemptPaid :exec
-UPDATE checkout_attempts SET payment_status = $1::text
-WHERE id = $2 AND state = 'complete' AND payment_status = 'unpaid' AND $1::text = 'paid'
+UPDATE checkout_attempts SET payment_status = 'paid'
+WHERE subscription_id = $1::text AND state = 'complete' AND payment_status = 'unpaid'
 `
 
-type AttemptPaidParams struct {
-	PaymentStatus string
-	ID            uuid.UUID
-}
-
 // The result of a payment whose money was still on its way.
-func (q *Queries) AttemptPaid(ctx context.Context, arg AttemptPaidParams) error {
-	_, err := q.db.Exec(ctx, attemptPaid, arg.PaymentStatus, arg.ID)
+func (q *Queries) AttemptPaid(ctx context.Context, subscriptionID string) error {
+	_, err := q.db.Exec(ctx, attemptPaid, subscriptionID)
 	return err
 }
 
 const attemptsPastEnd = `-- name: AttemptsPastEnd :many
-SELECT id, org_id, user_id, plan, interval, price_id, params, state, payment_status, session_id, url, expires_at, created_at, ended_at FROM checkout_attempts
+SELECT id, org_id, user_id, plan, interval, price_id, params, state, payment_status, session_id, subscription_id, url, expires_at, created_at, ended_at FROM checkout_attempts
 WHERE state IN ('creating', 'open') AND coalesce(expires_at, created_at + interval '23 hours') < $1::timestamptz
 ORDER BY expires_at LIMIT 32
 `
@@ -182,6 +180,7 @@ func (q *Queries) AttemptsPastEnd(ctx context.Context, now time.Time) ([]Checkou
 			&i.State,
 			&i.PaymentStatus,
 			&i.SessionID,
+			&i.SubscriptionID,
 			&i.URL,
 			&i.ExpiresAt,
 			&i.CreatedAt,
@@ -228,7 +227,7 @@ func (q *Queries) BeginAttempt(ctx context.Context, arg BeginAttemptParams) erro
 }
 
 const openAttempt = `-- name: OpenAttempt :one
-SELECT id, org_id, user_id, plan, interval, price_id, params, state, payment_status, session_id, url, expires_at, created_at, ended_at FROM checkout_attempts WHERE org_id = $1 AND state IN ('creating', 'open')
+SELECT id, org_id, user_id, plan, interval, price_id, params, state, payment_status, session_id, subscription_id, url, expires_at, created_at, ended_at FROM checkout_attempts WHERE org_id = $1 AND state IN ('creating', 'open')
 `
 
 func (q *Queries) OpenAttempt(ctx context.Context, orgID uuid.UUID) (CheckoutAttempt, error) {
@@ -245,6 +244,7 @@ func (q *Queries) OpenAttempt(ctx context.Context, orgID uuid.UUID) (CheckoutAtt
 		&i.State,
 		&i.PaymentStatus,
 		&i.SessionID,
+		&i.SubscriptionID,
 		&i.URL,
 		&i.ExpiresAt,
 		&i.CreatedAt,
@@ -254,11 +254,14 @@ func (q *Queries) OpenAttempt(ctx context.Context, orgID uuid.UUID) (CheckoutAtt
 }
 
 const unpaidAttempt = `-- name: UnpaidAttempt :one
-SELECT id, org_id, user_id, plan, interval, price_id, params, state, payment_status, session_id, url, expires_at, created_at, ended_at FROM checkout_attempts WHERE org_id = $1 AND state = 'complete' AND payment_status = 'unpaid'
-ORDER BY created_at DESC LIMIT 1
+SELECT a.id, a.org_id, a.user_id, a.plan, a.interval, a.price_id, a.params, a.state, a.payment_status, a.session_id, a.subscription_id, a.url, a.expires_at, a.created_at, a.ended_at FROM checkout_attempts a LEFT JOIN subscriptions s ON s.stripe_subscription_id = a.subscription_id
+WHERE a.org_id = $1 AND a.state = 'complete' AND a.payment_status = 'unpaid'
+  AND coalesce(s.status, '') NOT IN ('canceled', 'incomplete_expired')
+ORDER BY a.created_at DESC LIMIT 1
 `
 
-// A complete checkout whose money is still on its way keeps the door shut.
+// A complete checkout whose money is still on its way keeps the door shut, until
+// what it bought is over.
 func (q *Queries) UnpaidAttempt(ctx context.Context, orgID uuid.UUID) (CheckoutAttempt, error) {
 	row := q.db.QueryRow(ctx, unpaidAttempt, orgID)
 	var i CheckoutAttempt
@@ -273,6 +276,7 @@ func (q *Queries) UnpaidAttempt(ctx context.Context, orgID uuid.UUID) (CheckoutA
 		&i.State,
 		&i.PaymentStatus,
 		&i.SessionID,
+		&i.SubscriptionID,
 		&i.URL,
 		&i.ExpiresAt,
 		&i.CreatedAt,

@@ -24,10 +24,12 @@ type CheckoutAttempt struct {
 	// Of a complete session; unpaid is an asynchronous payment whose money is still on its way, and keeps the door shut
 	PaymentStatus *string
 	SessionID     *string
-	URL           *string
-	ExpiresAt     *time.Time
-	CreatedAt     time.Time
-	EndedAt       *time.Time
+	// What the complete session bought
+	SubscriptionID *string
+	URL            *string
+	ExpiresAt      *time.Time
+	CreatedAt      time.Time
+	EndedAt        *time.Time
 }
 
 // Every coupon seen on a subscription, kept because figures of the past depend on it.

@@ -193,3 +193,21 @@ func (q *Queries) QueueBacklog(ctx context.Context) (int64, error) {
 	err := row.Scan(&count)
 	return count, err
 }
+
+const releaseClaim = `-- name: ReleaseClaim :exec
+UPDATE sync_queue SET lease_until = '-infinity', last_error = $1::text
+WHERE subject = $2 AND ticket = $3
+`
+
+type ReleaseClaimParams struct {
+	LastError string
+	Subject   string
+	Ticket    int64
+}
+
+// A button that failed leaves the subject as due as it was: pressing it often
+// must not put the workers off.
+func (q *Queries) ReleaseClaim(ctx context.Context, arg ReleaseClaimParams) error {
+	_, err := q.db.Exec(ctx, releaseClaim, arg.LastError, arg.Subject, arg.Ticket)
+	return err
+}

@@ -166,6 +166,7 @@ CREATE TABLE checkout_attempts (
     state        text        NOT NULL,
     payment_status text,
     session_id   text,
+    subscription_id text,
     url          text,
     expires_at   timestamptz,
     created_at   timestamptz NOT NULL,
@@ -175,12 +176,15 @@ CREATE TABLE checkout_attempts (
     -- Only an attempt that Stripe has not answered yet lacks its session.
     CONSTRAINT checkout_attempts_open_has_session CHECK (state NOT IN ('open', 'complete') OR session_id IS NOT NULL)
 );
+COMMENT ON COLUMN checkout_attempts.subscription_id IS 'What the complete session bought';
 COMMENT ON COLUMN checkout_attempts.payment_status IS 'Of a complete session; unpaid is an asynchronous payment whose money is still on its way, and keeps the door shut';
 COMMENT ON TABLE checkout_attempts IS 'One press of the pay button: the exact request to Stripe, frozen, so that a retry repeats it.';
 -- However often and wherever the button is pressed: one open checkout an organization.
 CREATE UNIQUE INDEX checkout_attempts_open_org_key ON checkout_attempts (org_id) WHERE state IN ('creating', 'open');
 -- The success page comes with a session id.
 CREATE UNIQUE INDEX checkout_attempts_session_key ON checkout_attempts (session_id);
+-- What a checkout bought tells when its money has arrived.
+CREATE INDEX checkout_attempts_unpaid_idx ON checkout_attempts (subscription_id) WHERE payment_status = 'unpaid';
 -- Sessions past their end are asked about once.
 CREATE INDEX checkout_attempts_expires_at_idx ON checkout_attempts (expires_at) WHERE state IN ('creating', 'open');
 

@@ -2,9 +2,12 @@
 SELECT * FROM checkout_attempts WHERE org_id = $1 AND state IN ('creating', 'open');
 
 -- name: UnpaidAttempt :one
--- A complete checkout whose money is still on its way keeps the door shut.
-SELECT * FROM checkout_attempts WHERE org_id = $1 AND state = 'complete' AND payment_status = 'unpaid'
-ORDER BY created_at DESC LIMIT 1;
+-- A complete checkout whose money is still on its way keeps the door shut, until
+-- what it bought is over.
+SELECT a.* FROM checkout_attempts a LEFT JOIN subscriptions s ON s.stripe_subscription_id = a.subscription_id
+WHERE a.org_id = $1 AND a.state = 'complete' AND a.payment_status = 'unpaid'
+  AND coalesce(s.status, '') NOT IN ('canceled', 'incomplete_expired')
+ORDER BY a.created_at DESC LIMIT 1;
 
 -- name: AttemptBySession :one
 SELECT a.*, o.name AS org_name FROM checkout_attempts a JOIN organizations o ON o.id = a.org_id
@@ -25,13 +28,13 @@ WHERE id = @id AND state = 'creating';
 -- Only an attempt that is still open ends; complete and expired are final.
 UPDATE checkout_attempts SET
     state = @state, payment_status = nullif(@payment_status::text, ''), ended_at = @ended_at::timestamptz,
-    session_id = coalesce(session_id, nullif(@session_id::text, ''))
+    subscription_id = nullif(@subscription_id::text, '')
 WHERE id = @id AND state IN ('creating', 'open');
 
 -- name: AttemptPaid :exec
 -- The result of a payment whose money was still on its way.
-UPDATE checkout_attempts SET payment_status = @payment_status::text
-WHERE id = @id AND state = 'complete' AND payment_status = 'unpaid' AND @payment_status::text = 'paid';
+UPDATE checkout_attempts SET payment_status = 'paid'
+WHERE subscription_id = @subscription_id::text AND state = 'complete' AND payment_status = 'unpaid';
 
 -- name: AttemptsPastEnd :many
 SELECT * FROM checkout_attempts

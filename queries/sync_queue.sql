@@ -45,6 +45,12 @@ UPDATE sync_queue SET
     due_at = now() + @next_in::interval
 WHERE subject = @subject AND ticket = @ticket;
 
+-- name: ReleaseClaim :exec
+-- A button that failed leaves the subject as due as it was: pressing it often
+-- must not put the workers off.
+UPDATE sync_queue SET lease_until = '-infinity', last_error = @last_error::text
+WHERE subject = @subject AND ticket = @ticket;
+
 -- name: QueueBacklog :one
 -- Subjects of which Stripe has said more than we have asked about.
 SELECT count(*) FROM sync_queue WHERE wanted > done;

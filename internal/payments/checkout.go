@@ -94,7 +94,7 @@ func (p *Payments) startCheckout(ctx context.Context, r CheckoutRequest, plan bi
 	if err != nil {
 		return Checkout{}, err
 	}
-	if err := p.SyncCustomer(ctx, customerID); err != nil {
+	if err := p.refuseLive(ctx, customerID); err != nil {
 		return Checkout{}, err
 	}
 	if err := p.clearIncomplete(ctx, r.OrgID, customerID); err != nil {
@@ -200,6 +200,24 @@ func (p *Payments) clearIncomplete(ctx context.Context, orgID uuid.UUID, custome
 	return nil
 }
 
+// refuseLive asks Stripe afresh and goes by the answer itself: of two presses
+// at once the earlier is overtaken, and our rows do not have it yet.
+func (p *Payments) refuseLive(ctx context.Context, customerID string) error {
+	answer, err := p.syncNow(ctx, customerID)
+	if errors.Is(err, errStale) {
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	if err != nil {
+		return err
+	}
+	for _, s := range answer.Subscriptions {
+		if s.Facts.Status.IsLive() {
+			return errSubscriptionExists()
+		}
+	}
+	return nil
+}
+
 // beginAttempt finds the organization's open attempt or begins one, under the
 // organization's lock, unless a rule forbids to buy.
 func (p *Payments) beginAttempt(ctx context.Context, r CheckoutRequest, plan billing.Plan, customerID string) (db.CheckoutAttempt, error) {
@@ -288,7 +306,7 @@ func (p *Payments) openAttempt(ctx context.Context, attempt db.CheckoutAttempt) 
 	q := db.New(p.Pool)
 	if p.Now().Sub(attempt.CreatedAt) > repeatable {
 		attempt.State = attemptExpired
-		return attempt, p.endAttempt(ctx, attempt, attemptExpired, "")
+		return attempt, p.endAttempt(ctx, attempt, attemptExpired, CheckoutSession{})
 	}
 	var params CheckoutParams
 	if err := json.Unmarshal(attempt.Params, &params); err != nil {
@@ -297,7 +315,7 @@ func (p *Payments) openAttempt(ctx context.Context, attempt db.CheckoutAttempt) 
 	session, err := p.Stripe.CreateCheckoutSession(ctx, attempt.ID.String(), params)
 	if errors.Is(err, ErrRefused) {
 		// Repeating it would be refused for ever, so the way is cleared.
-		err = errors.Join(err, p.endAttempt(ctx, attempt, attemptExpired, ""))
+		err = errors.Join(err, p.endAttempt(ctx, attempt, attemptExpired, CheckoutSession{}))
 	}
 	if err != nil {
 		return attempt, fmt.Errorf("create session of attempt %s: %w", attempt.ID, err)
@@ -341,15 +359,15 @@ func (p *Payments) reuse(ctx context.Context, attempt db.CheckoutAttempt, custom
 	case attemptOpen:
 		return Checkout{SessionID: session.ID, URL: session.URL}, nil
 	case attemptComplete:
-		if err := p.endAttempt(ctx, attempt, attemptComplete, session.PaymentStatus); err != nil {
+		if err := p.endAttempt(ctx, attempt, attemptComplete, session); err != nil {
 			return Checkout{}, err
 		}
 		if err := p.SyncCustomer(ctx, customerID); err != nil {
 			return Checkout{}, err
 		}
-		return Checkout{}, p.afterComplete(ctx, session.SubscriptionID)
+		return Checkout{}, p.afterComplete(ctx, session)
 	default:
-		if err := p.endAttempt(ctx, attempt, attemptExpired, ""); err != nil {
+		if err := p.endAttempt(ctx, attempt, attemptExpired, CheckoutSession{}); err != nil {
 			return Checkout{}, err
 		}
 		return Checkout{}, errAttemptOver
@@ -358,10 +376,13 @@ func (p *Payments) reuse(ctx context.Context, attempt db.CheckoutAttempt, custom
 
 // afterComplete: what a completed checkout bought keeps the door shut, whether
 // or not it has reached our rows, unless we know that it is over.
-func (p *Payments) afterComplete(ctx context.Context, subscriptionID string) error {
-	bought, err := db.New(p.Pool).SubscriptionByStripeID(ctx, subscriptionID)
+func (p *Payments) afterComplete(ctx context.Context, session CheckoutSession) error {
+	if session.PaymentStatus == "unpaid" {
+		return errAttemptOver // beginning another says why it may not
+	}
+	bought, err := db.New(p.Pool).SubscriptionByStripeID(ctx, session.SubscriptionID)
 	if err != nil && !db.IsNotFound(err) {
-		return fmt.Errorf("read subscription %s: %w", subscriptionID, err)
+		return fmt.Errorf("read subscription %s: %w", session.SubscriptionID, err)
 	}
 	if billing.Status(bought.Status).IsTerminal() {
 		return errAttemptOver

@@ -1,6 +1,7 @@
 package payments_test
 
 import (
+	"context"
 	"errors"
 	"sync"
 	"testing"
@@ -219,4 +220,75 @@ func TestStripeAwayIsARefusalWithAWayForward(t *testing.T) {
 	_, err := b.StartCheckout(b.ctx, payments.CheckoutRequest{UserID: user, OrgID: org, Plan: "pro", Interval: billing.Month})
 	refusal(t, err, billing.CodeStripeUnavailable)
 	b.want("attempts", []string{}, `SELECT state FROM checkout_attempts`)
+}
+
+func TestPressesAtOnceAllFindALiveSubscription(t *testing.T) {
+	b := setup(t)
+	org, user := b.org(billing.RoleOwner)
+	b.buy(org, user, "pro")
+	b.exec(`DELETE FROM checkout_attempts`) // as if it had been sold in Stripe's dashboard
+	var presses sync.WaitGroup
+	for _, door := range []*payments.Payments{b.Payments, b.replica(), b.replica(), b.replica(), b.replica(), b.replica()} {
+		presses.Go(func() {
+			_, err := door.StartCheckout(b.ctx, payments.CheckoutRequest{UserID: user, OrgID: org, Plan: "pilot", Interval: billing.Month})
+			refusal(t, err, billing.CodeSubscriptionExists)
+		})
+	}
+	presses.Wait()
+	b.listed("/v1/checkout/sessions", 1)
+}
+
+func TestMoneyOnItsWayKeepsTheDoorShut(t *testing.T) {
+	b := setup(t)
+	org, user := b.org(billing.RoleOwner)
+	checkout := b.start(org, user, "pro", billing.Month)
+	b.exec(`UPDATE checkout_attempts SET state = 'complete', payment_status = 'unpaid', subscription_id = 'sub_1'`)
+	request := payments.CheckoutRequest{UserID: user, OrgID: org, Plan: "pro", Interval: billing.Month}
+	_, err := b.StartCheckout(b.ctx, request)
+	refusal(t, err, billing.CodePaymentUnderWay)
+	if progress, err := b.CheckoutProgress(b.ctx, user, checkout.SessionID, false); err != nil || progress.State != payments.ProgressPending {
+		t.Errorf("progress = %+v, %v", progress, err)
+	}
+	// The money never comes, and Stripe gives the subscription up.
+	b.exec(`INSERT INTO subscriptions (stripe_subscription_id, stripe_customer_id, status, quantity, currency, current_period_start,
+		current_period_end, cancel_at_period_end, has_paid, livemode, facts, created_at, read_at)
+		SELECT 'sub_1', stripe_customer_id, 'incomplete_expired', 1, 'usd', now(), now(), false, false, false, '{}', now(), now() FROM customers`)
+	if _, err := b.StartCheckout(b.ctx, request); err != nil {
+		t.Errorf("the door stays shut: %v", err)
+	}
+}
+
+func TestMoneyThatArrivesOpensThePlan(t *testing.T) {
+	b := setup(t)
+	org, user := b.org(billing.RoleOwner)
+	checkout := b.buy(org, user, "pro")
+	b.exec(`UPDATE checkout_attempts SET state = 'complete', payment_status = 'unpaid', subscription_id = $1`, field(b.object("/v1/subscriptions"), "id"))
+	for _, e := range b.ours() {
+		b.deliver(e)
+	}
+	b.settle()
+	if progress, err := b.CheckoutProgress(b.ctx, user, checkout.SessionID, false); err != nil || progress.State != payments.ProgressActive {
+		t.Errorf("progress = %+v, %v", progress, err)
+	}
+}
+
+func TestAButtonThatFailsPutsNoWorkerOff(t *testing.T) {
+	b := setup(t)
+	org, user := b.org(billing.RoleOwner)
+	b.buy(org, user, "pro")
+	customer := b.rows(`SELECT stripe_customer_id FROM customers`)[0]
+	b.deliver(b.ours()[0])
+	b.wire.isCut.Store(true)
+	for range 3 {
+		if err := b.SyncCustomer(b.ctx, customer); err == nil {
+			t.Error("a cut wire is no error")
+		}
+	}
+	b.want("queue", []string{"0 t"}, `SELECT concat_ws(' ', attempts, due_at <= now() AND lease_until < now()) FROM sync_queue`)
+	b.wire.isCut.Store(false)
+	gone, leave := context.WithCancel(b.ctx)
+	leave()
+	if err := b.SyncCustomer(gone, customer); err != nil {
+		t.Errorf("whoever asked has left, and the sync with them: %v", err)
+	}
 }

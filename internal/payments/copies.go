@@ -47,6 +47,11 @@ func (w *writing) writeCopy(s billing.Subscription, isVerified bool) error {
 	if err := w.q.WriteSubscription(w.ctx, row); err != nil {
 		return fmt.Errorf("write subscription %s: %w", s.ID, err)
 	}
+	if row.HasPaid { // whatever the checkout's own event said, which may be older
+		if err := w.q.AttemptPaid(w.ctx, s.ID); err != nil {
+			return fmt.Errorf("note that the checkout of %s is paid: %w", s.ID, err)
+		}
+	}
 	for _, h := range transitions(old, row, w.changedAt(s)) {
 		if err := record(w.ctx, w.q, w.occasion(), h); err != nil {
 			return err
@@ -153,7 +158,8 @@ func (w *writing) writeCheckouts() error {
 			continue // an event of one organization changes nothing of another
 		}
 		if _, err := w.q.AttemptEnded(w.ctx, db.AttemptEndedParams{
-			ID: attempt.ID, State: attemptComplete, PaymentStatus: t.session.PaymentStatus, EndedAt: t.event.Created,
+			ID: attempt.ID, State: attemptComplete, PaymentStatus: t.session.PaymentStatus, SubscriptionID: t.session.SubscriptionID,
+			EndedAt: t.event.Created,
 		}); err != nil {
 			return fmt.Errorf("complete checkout %s: %w", attempt.ID, err)
 		}

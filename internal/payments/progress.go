@@ -99,7 +99,7 @@ func (p *Payments) askAboutAttempt(ctx context.Context, id uuid.UUID) error {
 		return fmt.Errorf("read attempt %s: %w", id, err)
 	}
 	if attempt.SessionID == nil {
-		return p.endAttempt(ctx, attempt, attemptExpired, "")
+		return p.endAttempt(ctx, attempt, attemptExpired, CheckoutSession{})
 	}
 	session, err := p.Stripe.CheckoutSession(ctx, *attempt.SessionID)
 	if err != nil {
@@ -107,12 +107,12 @@ func (p *Payments) askAboutAttempt(ctx context.Context, id uuid.UUID) error {
 	}
 	switch session.Status {
 	case attemptComplete:
-		if err := p.endAttempt(ctx, attempt, attemptComplete, session.PaymentStatus); err != nil {
+		if err := p.endAttempt(ctx, attempt, attemptComplete, session); err != nil {
 			return err
 		}
 		return p.SyncCustomer(ctx, session.CustomerID)
 	case attemptExpired:
-		return p.endAttempt(ctx, attempt, attemptExpired, "")
+		return p.endAttempt(ctx, attempt, attemptExpired, CheckoutSession{})
 	default:
 		return nil
 	}
@@ -132,17 +132,22 @@ func (p *Payments) SweepAttempts(ctx context.Context) error {
 	return errors.Join(faults...)
 }
 
-// endAttempt is the one way an attempt ends. Whoever comes second changes
+// endAttempt ends an attempt as its session says. Whoever comes second changes
 // nothing, except that money on its way may have arrived.
-func (p *Payments) endAttempt(ctx context.Context, attempt db.CheckoutAttempt, state, paymentStatus string) error {
+func (p *Payments) endAttempt(ctx context.Context, attempt db.CheckoutAttempt, state string, session CheckoutSession) error {
 	at := p.Now()
 	err := db.InTx(ctx, p.Pool, func(_ pgx.Tx, q *db.Queries) error {
-		n, err := q.AttemptEnded(ctx, db.AttemptEndedParams{ID: attempt.ID, State: state, PaymentStatus: paymentStatus, EndedAt: at})
+		n, err := q.AttemptEnded(ctx, db.AttemptEndedParams{
+			ID: attempt.ID, State: state, PaymentStatus: session.PaymentStatus, SubscriptionID: session.SubscriptionID, EndedAt: at,
+		})
 		if err != nil {
 			return err
 		}
+		if n == 0 && session.PaymentStatus == "paid" {
+			return q.AttemptPaid(ctx, session.SubscriptionID)
+		}
 		if n == 0 {
-			return q.AttemptPaid(ctx, db.AttemptPaidParams{ID: attempt.ID, PaymentStatus: paymentStatus})
+			return nil
 		}
 		if state != attemptExpired || attempt.SessionID == nil {
 			return nil

@@ -38,11 +38,29 @@ var (
 // the worker ends in the same code. A stale answer or a later claim is no
 // error: the queue takes the subject up again.
 func (p *Payments) SyncCustomer(ctx context.Context, customerID string) error {
-	row, err := db.New(p.Pool).ClaimNow(ctx, customerID)
-	if err != nil {
-		return fmt.Errorf("claim %s: %w", customerID, err)
+	if _, err := p.syncNow(ctx, customerID); !errors.Is(err, errStale) {
+		return err
 	}
-	return p.sync(ctx, claim(row))
+	return nil
+}
+
+// syncNow is SyncCustomer for who needs the answer itself: our rows may be
+// behind it, where a later claim has overtaken this one. A stale answer is
+// errStale.
+func (p *Payments) syncNow(ctx context.Context, customerID string) (Answer, error) {
+	// Whoever asked may leave; what was claimed is finished all the same.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patient)
+	defer cancel()
+	q := db.New(p.Pool)
+	row, err := q.ClaimNow(ctx, customerID)
+	if err != nil {
+		return Answer{}, fmt.Errorf("claim %s: %w", customerID, err)
+	}
+	answer, err := p.sync(ctx, claim(row))
+	if err != nil && !errors.Is(err, errStale) {
+		err = errors.Join(err, q.ReleaseClaim(ctx, db.ReleaseClaimParams{Subject: row.Subject, Ticket: row.Ticket, LastError: clean(err.Error())}))
+	}
+	return answer, err
 }
 
 // Run works the queue off until the context ends, then lets what is under way
@@ -93,8 +111,13 @@ func (p *Payments) Work(ctx context.Context) (int, error) {
 			// What was claimed is finished even while the process stops.
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patient)
 			defer cancel()
-			if err := p.sync(ctx, claim(row)); err != nil {
-				p.Log.WarnContext(ctx, "sync put off", "subject", row.Subject, "attempts", row.Attempts+1, "error", err)
+			_, err := p.sync(ctx, claim(row))
+			if err == nil || errors.Is(err, errStale) {
+				return nil
+			}
+			p.Log.WarnContext(ctx, "sync put off", "subject", row.Subject, "attempts", row.Attempts+1, "error", err)
+			if err := p.putOff(ctx, claim(row), err); err != nil {
+				p.Log.ErrorContext(ctx, "put a sync off", "subject", row.Subject, "error", err)
 			}
 			return nil
 		})
@@ -102,37 +125,38 @@ func (p *Payments) Work(ctx context.Context) (int, error) {
 	return len(rows), group.Wait()
 }
 
-// sync asks and writes under a claim. Whatever goes wrong, the subject stays
-// due: an error has put it off, and a death lets the lease run out.
-func (p *Payments) sync(ctx context.Context, c claim) error {
-	err := func() error {
-		m, err := p.ask(ctx, c)
-		if err != nil {
-			return err
-		}
-		return p.write(ctx, m)
-	}()
+// sync asks and writes under a claim. A stale answer is errStale and asked again
+// soon; to be overtaken is no error. After any other the claim is still held,
+// and the caller gives it back; after a death the lease runs out.
+func (p *Payments) sync(ctx context.Context, c claim) (Answer, error) {
+	m, err := p.ask(ctx, c)
+	if err == nil {
+		err = p.write(ctx, m)
+	}
 	switch {
 	case err == nil, errors.Is(err, errOvertaken):
-		return nil
+		return m.answer, nil
 	case errors.Is(err, errStale):
 		if err := db.New(p.Pool).PostponeStale(ctx, db.PostponeStaleParams{Subject: c.Subject, Ticket: c.Ticket}); err != nil {
-			return fmt.Errorf("ask %s again soon: %w", c.Subject, err)
+			return m.answer, fmt.Errorf("ask %s again soon: %w", c.Subject, err)
 		}
-		return nil
+		return m.answer, errStale
 	default:
-		// The request that failed may have taken the context with it.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-		defer cancel()
-		err = fmt.Errorf("sync %s: %w", c.Subject, err)
-		return errors.Join(err, db.New(p.Pool).PostponeFailed(ctx, db.PostponeFailedParams{
-			Subject: c.Subject, Ticket: c.Ticket, LastError: clean(err.Error()), NextIn: backoff(c.Attempts),
-		}))
+		return m.answer, fmt.Errorf("sync %s: %w", c.Subject, err)
 	}
 }
 
+// putOff backs a subject off after a failure. It is never given up.
+func (p *Payments) putOff(ctx context.Context, c claim, cause error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second) // the failure may have been the deadline
+	defer cancel()
+	return db.New(p.Pool).PostponeFailed(ctx, db.PostponeFailedParams{
+		Subject: c.Subject, Ticket: c.Ticket, LastError: clean(cause.Error()), NextIn: backoff(c.Attempts),
+	})
+}
+
 // backoff doubles from a second up to an hour, with jitter so that subjects
-// that failed together do not come back together. A subject is never given up.
+// that failed together do not come back together.
 func backoff(attempts int32) time.Duration {
 	d := min(time.Second<<min(attempts, 12), time.Hour)
 	return d/2 + rand.N(d/2)

@@ -44,7 +44,7 @@ func (p *Payments) write(ctx context.Context, m material) error {
 		}
 		w := writing{Payments: p, material: m, ctx: ctx, q: q, meets: true}
 		for _, step := range []func() error{
-			w.rememberWhatWasSeen, w.readOldRows, w.writeHistory, w.writeCopies, w.writeCheckouts,
+			w.rememberWhatWasSeen, w.readOldRows, w.writeHistory, w.writeCheckouts, w.writeCopies,
 			w.writeEntitlement, w.recordHappenings, w.endEvents, w.finish,
 		} {
 			if err := step(); err != nil {
