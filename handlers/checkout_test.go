@@ -186,7 +186,14 @@ func TestCheckoutsAreLimited(t *testing.T) {
 		if a.header.Get("Retry-After") == "" || !strings.Contains(a.body, `"code":"too_many_requests"`) {
 			t.Errorf("answer = %v %s", a.header, a.body)
 		}
+		elsewhere := *v
+		elsewhere.address = "198.51.100.9:1"
+		elsewhere.json("/api/checkout", `{"planId":"pro","isAnnual":false}`).want(429) // it is the same account
 	})
+	grace := b.signUp("grace@example.com", "Compilers")
+	grace.json("/api/checkout", `{"planId":"gold","isAnnual":false}`).want(429) // it is the same address
+	grace.address = "198.51.100.10:1"
+	grace.json("/api/checkout", `{"planId":"gold","isAnnual":false}`).want(422)
 }
 
 // TestAFourthPlanIsAnEditOfOneFile adds a plan to a copy of the file, changes
