@@ -148,23 +148,36 @@ func (t *taken) takeSession() error {
 // lacks a subscription that one names, or still shows the state before the
 // newest event of less than a minute ago.
 func (m material) isStale() bool {
-	newest := map[string]*analytics.Observation{}
-	for _, t := range m.events { // in order of creation
+	told := map[string][]analytics.Observation{}
+	for _, t := range m.events {
 		if t.observation != nil {
-			newest[t.observation.SubscriptionID] = t.observation
+			told[t.observation.SubscriptionID] = append(told[t.observation.SubscriptionID], *t.observation)
 		}
 	}
-	for id, o := range newest {
+	for id, observations := range told {
 		answered, ok := m.answer.find(id)
 		if !ok {
 			return true
 		}
-		isFresh := m.answer.At.Sub(o.At) < time.Minute
+		o, ok := newest(observations)
+		isFresh := ok && m.answer.At.Sub(o.At) < time.Minute
 		if isFresh && o.Before != nil && answered.Facts.Equal(*o.Before) && !answered.Facts.Equal(o.After) {
 			return true
 		}
 	}
 	return false
+}
+
+// newest is the event that a subscription's events end in. Those of one second
+// have no order of their own; the fold finds it.
+func newest(observations []analytics.Observation) (analytics.Observation, bool) {
+	versions := analytics.Versions(observations)
+	if len(versions) == 0 {
+		return analytics.Observation{}, false
+	}
+	last := versions[len(versions)-1].SourceID
+	i := slices.IndexFunc(observations, func(o analytics.Observation) bool { return o.SourceID == last })
+	return observations[i], true
 }
 
 func (a Answer) find(id string) (billing.Subscription, bool) {

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -61,10 +62,23 @@ func setup(t *testing.T) *bundle {
 type wire struct {
 	requests atomic.Int64
 	isCut    atomic.Bool
+
+	mu    sync.Mutex
+	lines []string
+}
+
+// seen are the requests so far, by method and path.
+func (w *wire) seen() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.lines)
 }
 
 func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	w.requests.Add(1)
+	w.mu.Lock()
+	w.lines = append(w.lines, r.Method+" "+r.URL.Path)
+	w.mu.Unlock()
 	if w.isCut.Load() {
 		return nil, errors.New("the wire is cut")
 	}
@@ -182,6 +196,9 @@ func (b *bundle) call(method, path string, body io.Reader, into any) {
 		b.t.Fatal(err)
 	}
 	request.Header.Set("Authorization", "Bearer "+b.sim.SecretKey)
+	if strings.HasPrefix(path, "/v1/") && body != nil {
+		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		b.t.Fatal(err)

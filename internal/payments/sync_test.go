@@ -30,6 +30,7 @@ func TestAPurchaseArrivesByWebhookAlone(t *testing.T) {
 	b.want("happenings", []string{
 		"checkout_completed pro", "checkout_started pro", "payment_succeeded pro", "subscription_activated pro", "subscription_created pro",
 	}, `SELECT concat_ws(' ', kind, plan) FROM payment_events ORDER BY kind`)
+	b.want("reads kept although the events say it all", []string{}, `SELECT source_id FROM subscription_observations WHERE source = 'read'`)
 	b.want("attempt", []string{"complete paid"}, `SELECT concat_ws(' ', state, payment_status) FROM checkout_attempts`)
 	b.want("events not processed", []string{}, `SELECT id FROM webhook_events WHERE state <> 'processed'`)
 	b.want("dirty customers", b.rows(`SELECT stripe_customer_id FROM customers`), `SELECT DISTINCT customer_id FROM metric_dirty`)
