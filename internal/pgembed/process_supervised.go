@@ -23,8 +23,8 @@ const superviseArg = "pgembed-supervise"
 // does when the parent closes it or dies, and stops Postgres. It must come before main, because
 // main may be anyone's, a test binary's too.
 func init() {
-	if len(os.Args) > 3 && os.Args[1] == superviseArg {
-		if err := supervise(os.Args[2], os.Args[3], os.Args[4:]); err != nil {
+	if len(os.Args) > 4 && os.Args[1] == superviseArg {
+		if err := supervise(os.Args[2], os.Args[3], os.Args[4], os.Args[5:]); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -32,34 +32,32 @@ func init() {
 	}
 }
 
-func supervise(pgCtl, data string, options []string) error {
-	quoted := make([]string, len(options))
-	for i, o := range options {
-		quoted[i] = `"` + strings.ReplaceAll(o, `"`, `\"`) + `"`
+// supervise runs the server until standard input ends. It returns at once when Postgres does not
+// come up; one that fails later ends by itself.
+func supervise(identityArg, pgCtl, data string, options []string) error {
+	id, err := parseIdentity(identityArg)
+	if err != nil {
+		return err
 	}
 	run := func(args ...string) error {
 		cmd := exec.Command(pgCtl, append(args, "-D", data)...)
 		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+		id.apply(cmd)
 		return cmd.Run()
 	}
-	// Not waiting for readiness (-W): the parent looks for itself, and may die meanwhile.
-	if err := run("start", "-W", "-o", strings.Join(quoted, " ")); err != nil {
+	quoted := make([]string, len(options))
+	for i, o := range options {
+		quoted[i] = `"` + strings.ReplaceAll(o, `"`, `\"`) + `"`
+	}
+	if err := run("start", "-w", "-t", "600", "-o", strings.Join(quoted, " ")); err != nil {
+		_ = run("stop", "-m", "fast", "-w") // it may still be recovering
 		return fmt.Errorf("pg_ctl start: %w", err)
 	}
 	_, _ = io.Copy(io.Discard, os.Stdin)
-	return stopWithPatience(run)
-}
-
-// stopWithPatience stops a server that may not have written its postmaster.pid yet.
-func stopWithPatience(run func(args ...string) error) error {
-	var err error
-	for range 20 {
-		if err = run("stop", "-m", "fast", "-w", "-t", "30"); err == nil {
-			return nil
-		}
-		time.Sleep(100 * time.Millisecond)
+	if err := run("stop", "-m", "fast", "-w"); err != nil {
+		return fmt.Errorf("pg_ctl stop: %w", err)
 	}
-	return fmt.Errorf("pg_ctl stop: %w", err)
+	return nil
 }
 
 // supervisor is the process that starts and stops Postgres for us.
@@ -84,12 +82,12 @@ func startPostgres(bin, data, logPath string, options []string, id identity) (pr
 		return nil, err
 	}
 	defer func() { _ = log.Close() }()
-	args := append([]string{superviseArg, filepath.Join(bin, program("pg_ctl")), data}, options...)
+	args := append([]string{superviseArg, id.String(), filepath.Join(bin, program("pg_ctl")), data}, options...)
 	cmd := exec.Command(self, args...)
 	cmd.Dir = data
 	cmd.Env = environment
 	cmd.Stdout, cmd.Stderr = log, log
-	id.apply(cmd)
+	identity{}.apply(cmd)
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err

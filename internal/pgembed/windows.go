@@ -15,6 +15,10 @@ type identity struct{}
 
 func chooseIdentity(_, _ string) (identity, error) { return identity{}, nil }
 
+func (identity) String() string { return "" }
+
+func parseIdentity(string) (identity, error) { return identity{}, nil }
+
 func (identity) apply(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{CreationFlags: syscall.CREATE_NEW_PROCESS_GROUP}
 }
