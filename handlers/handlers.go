@@ -69,6 +69,7 @@ func New(deps Deps) *echo.Echo {
 	e.HTTPErrorHandler = s.fail
 	e.IPExtractor = extractor(deps.TrustedProxies)
 	e.Pre(s.request, s.secureHeaders)
+	e.Use(s.astray)
 	deps.Sessions.ErrorFunc = s.failSession
 	for _, r := range routes {
 		e.Add(r.method, r.path, r.handler(s), s.chain(r)...)

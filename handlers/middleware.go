@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"net/url"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -105,6 +106,35 @@ func (s *server) chain(r route) []echo.MiddlewareFunc {
 		steps = append(steps, s.sameOrigin, s.loadSession, echo.WrapMiddleware(s.Sessions.LoadAndSave), s.errorsInside, s.know, s.refuse(r.who))
 	}
 	return append(steps, s.limit(r.limit))
+}
+
+// astray takes what no row of the table does through the steps of a public
+// page, to the router's own answer: who is logged in stays so on a page that is
+// not there, and nobody can tell the dashboard's address from such a page,
+// whatever the method.
+func (s *server) astray(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		asked, isHidden := c.Request().Method, false
+		if asked == http.MethodHead {
+			asked = http.MethodGet
+		}
+		for _, r := range routes {
+			if r.path == c.Path() && r.method == asked {
+				return next(c)
+			}
+			isHidden = isHidden || r.path == c.Path() && r.who == administrator
+		}
+		handle := func(c echo.Context) error {
+			if isHidden && !visitorOf(c).user.IsAdmin {
+				return errNoSuchPage
+			}
+			return next(c)
+		}
+		for _, step := range slices.Backward(s.chain(route{who: public, limit: reads})) {
+			handle = step(handle)
+		}
+		return handle(c)
+	}
 }
 
 // loadSession reads the session before scs would, so that a database that is
