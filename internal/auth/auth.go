@@ -210,12 +210,16 @@ func checkEmail(email string) (fault string) {
 	}
 	address, err := mail.ParseAddress(email)
 	_, host, _ := strings.Cut(email, "@")
-	if err != nil || address.Address != email || len(email) > maxEmail || !strings.Contains(host, ".") ||
-		strings.ContainsFunc(email, unicode.IsControl) {
+	if err != nil || address.Address != email || len(email) > maxEmail || !strings.Contains(host, ".") || strings.ContainsFunc(email, isUnseen) {
 		return "Enter an e-mail address such as ada@example.com."
 	}
 	return ""
 }
+
+// isUnseen tells what shows as nothing, or turns around what stands beside it,
+// so that one address could pass for another. Lower case has made a replacement
+// character of each byte that is no UTF-8.
+func isUnseen(r rune) bool { return !unicode.IsGraphic(r) || r == utf8.RuneError }
 
 func normalise(email string) string { return strings.ToLower(strings.TrimSpace(email)) }
 
