@@ -1,6 +1,5 @@
 // Everything works without this script; it spares page loads and keeps the
 // keyboard where the reader is.
 import "htmx.org";
-import "./focus.js";
 import "./menu.js";
 import "./submit.js";
