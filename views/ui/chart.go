@@ -155,6 +155,14 @@ func (c MonthChart) id(part string) string {
 
 func (c MonthChart) hatchURL() string { return "url(#" + c.id("hatch") + ")" }
 
+// tipClass puts a tooltip on the side of its column where there is room.
+func (c MonthChart) tipClass(i int) string {
+	if i < len(c.Months)/2 {
+		return "chart-tip"
+	}
+	return "chart-tip chart-tip-before"
+}
+
 func (c MonthChart) table() Table {
 	t := Table{
 		Caption: c.Title,
