@@ -21,16 +21,6 @@ type identity struct {
 	uid, gid  int  // the user to become, 0 for our own
 }
 
-// String and parseIdentity carry an identity over a command line.
-func (id identity) String() string { return fmt.Sprintf("%d:%d", id.uid, id.gid) }
-
-func parseIdentity(s string) (id identity, err error) {
-	if _, err := fmt.Sscanf(s, "%d:%d", &id.uid, &id.gid); err != nil {
-		return identity{}, fmt.Errorf("read identity %q: %w", s, err)
-	}
-	return id, nil
-}
-
 // chooseIdentity picks the user for the server in dir. Root first tries a user namespace, in which
 // nothing has to be copied or given away; data that already belongs to another user is served as
 // that user; the last resort is nobody.
