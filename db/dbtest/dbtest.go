@@ -9,13 +9,14 @@ package dbtest
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -47,32 +48,25 @@ func URL(t testing.TB) string {
 	t.Helper()
 	ctx := context.Background()
 	admin := server(t)
-	name := "test_" + strconv.Itoa(os.Getpid()) + "_" + strconv.FormatInt(next(), 10)
+	name := fmt.Sprintf("test_%d_%d", run, count.Add(1))
 	create(ctx, t, admin, fmt.Sprintf("CREATE DATABASE %s TEMPLATE %s STRATEGY file_copy", name, template()))
 	t.Cleanup(func() { create(ctx, t, admin, "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)") })
 	return withDatabase(t, admin, name)
 }
 
 var (
-	counter struct {
-		sync.Mutex
-		n int64
-	}
+	// run tells this binary's databases from those of others on a shared server.
+	run   = rand.Int32()
+	count atomic.Int64
 	start sync.Once
 	// adminURL and startErr are what start left.
 	adminURL string
 	startErr error
-	// making lets one database be copied at a time: Postgres refuses to copy a
-	// template that is in use.
+	// untilTheEnd holds what the garbage collector must not close while this process lives.
+	untilTheEnd []any
+	// making lets one database be copied at a time: two copies flush the same disk.
 	making sync.Mutex
 )
-
-func next() int64 {
-	counter.Lock()
-	defer counter.Unlock()
-	counter.n++
-	return counter.n
-}
 
 func create(ctx context.Context, t testing.TB, admin, sql string) {
 	t.Helper()
@@ -98,6 +92,9 @@ func server(t testing.TB) string {
 			adminURL, startErr = startServer(ctx)
 		}
 		if startErr == nil {
+			startErr = sweepDatabases(ctx, adminURL)
+		}
+		if startErr == nil {
 			startErr = makeTemplate(ctx, adminURL)
 		}
 	})
@@ -111,15 +108,16 @@ func server(t testing.TB) string {
 const prefix = "promptforge-test-postgres-"
 
 // startServer starts a server that trades safety for speed. Nothing stops it:
-// it ends when this process does.
+// it ends when this process does, and its folder goes with it.
 func startServer(ctx context.Context) (string, error) {
 	parent := os.TempDir()
 	if free("/dev/shm") >= 1<<30 {
 		parent = "/dev/shm"
 	}
-	sweep(parent)
+	sweepFolders(ctx, parent)
+	folder := filepath.Join(parent, prefix+strconv.Itoa(os.Getpid()))
 	s, err := pgembed.Start(ctx, pgembed.Config{
-		Dir: filepath.Join(parent, prefix+strconv.Itoa(os.Getpid())), NoSync: true,
+		Dir: folder, NoSync: true,
 		Settings: map[string]string{
 			"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "autovacuum": "off",
 			"max_wal_size": "4GB", "max_connections": "200",
@@ -128,23 +126,64 @@ func startServer(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	removeAfterwards(folder)
 	return s.URL("postgres"), nil
 }
 
-// sweep removes the folders of test binaries that are gone.
-func sweep(parent string) {
+// sweepFolders removes the folders of test binaries that are gone, for those
+// that removeAfterwards could not serve.
+func sweepFolders(ctx context.Context, parent string) {
 	folders, _ := filepath.Glob(filepath.Join(parent, prefix+"*")) // the pattern is good
 	for _, folder := range folders {
 		pid, err := strconv.Atoi(strings.TrimPrefix(filepath.Base(folder), prefix))
 		if err == nil && !alive(pid) {
-			_ = os.RemoveAll(folder) // the next sweep tries again
+			_ = pgembed.Remove(ctx, folder) // the next sweep tries again
 		}
 	}
 }
 
-func alive(pid int) bool {
-	process, err := os.FindProcess(pid)
-	return err == nil && process.Signal(syscall.Signal(0)) == nil
+// runLock is the first half of the lock that a run holds on its number.
+const runLock = 0x70667465
+
+// sweepDatabases drops what dead runs left on a server that outlives them, and
+// marks this run as alive.
+func sweepDatabases(ctx context.Context, admin string) error {
+	connection, err := pgx.Connect(ctx, admin)
+	if err != nil {
+		return fmt.Errorf("reach the test server: %w", err)
+	}
+	untilTheEnd = append(untilTheEnd, connection) // and the lock with it
+	if _, err := connection.Exec(ctx, "SELECT pg_advisory_lock($1, $2)", runLock, run); err != nil {
+		return fmt.Errorf("mark the test run: %w", err)
+	}
+	rows, err := connection.Query(ctx, `SELECT datname FROM pg_database WHERE datname ~ '^test_[0-9]{1,10}_[0-9]+$'`)
+	if err != nil {
+		return fmt.Errorf("list test databases: %w", err)
+	}
+	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return fmt.Errorf("list test databases: %w", err)
+	}
+	for _, name := range names {
+		owner, err := strconv.ParseInt(strings.Split(name, "_")[1], 10, 32)
+		if err != nil || int32(owner) == run {
+			continue
+		}
+		var dead bool
+		if err := connection.QueryRow(ctx, "SELECT pg_try_advisory_lock($1, $2)", runLock, int32(owner)).Scan(&dead); err != nil {
+			return fmt.Errorf("ask for the owner of %s: %w", name, err)
+		}
+		if !dead {
+			continue
+		}
+		if _, err := connection.Exec(ctx, "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)"); err != nil {
+			return fmt.Errorf("drop %s: %w", name, err)
+		}
+		if _, err := connection.Exec(ctx, "SELECT pg_advisory_unlock($1, $2)", runLock, int32(owner)); err != nil {
+			return fmt.Errorf("let go of %s: %w", name, err)
+		}
+	}
+	return nil
 }
 
 func template() string { return "template_" + migrations.Hash() }

@@ -83,10 +83,21 @@ func ensureCluster(ctx context.Context, c cluster, id identity) (string, error) 
 // clearPredecessor stops a server that is still at work on our data. We hold the directory's lock,
 // so whoever started it is gone; usually it is already shutting down.
 func clearPredecessor(ctx context.Context, data, bin string, id identity) error {
+	if pid, err := readPID(filepath.Join(data, "postmaster.pid")); err != nil {
+		return err
+	} else if pid != 0 && isPostmaster(pid, data) {
+		// The outcome is seen by waiting; that it cannot be asked any more is what we want.
+		_ = pgCtlStop(ctx, data, bin, id)
+	}
+	return awaitGone(ctx, data)
+}
+
+// awaitGone returns once no server is at work on the data.
+func awaitGone(ctx context.Context, data string) error {
 	ctx, cancel := context.WithTimeout(ctx, stopTimeout)
 	defer cancel()
 	pidFile := filepath.Join(data, "postmaster.pid")
-	for asked := false; ; {
+	for {
 		pid, err := readPID(pidFile)
 		if err != nil {
 			return err
@@ -100,11 +111,6 @@ func clearPredecessor(ctx context.Context, data, bin string, id identity) error 
 				return fmt.Errorf("remove stale postmaster.pid: %w", err)
 			}
 			return nil
-		}
-		if !asked {
-			asked = true
-			// The outcome is seen in the file; that it cannot be asked any more is what we want.
-			_ = pgCtlStop(ctx, data, bin, id)
 		}
 		select {
 		case <-ctx.Done():

@@ -19,6 +19,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -51,6 +52,8 @@ type Server struct {
 	password string
 	process  process
 	lock     *os.File
+
+	unlockOnce sync.Once
 }
 
 // process is a started postgres, watched over in the manner of the platform.
@@ -92,7 +95,7 @@ func startAs(ctx context.Context, cfg Config, choose func(dir, bin string) (iden
 	}
 	defer func() {
 		if err != nil {
-			_ = lock.Close()
+			_ = unlock(lock)
 		}
 	}()
 
@@ -176,10 +179,39 @@ func (s *Server) EnsureDatabase(ctx context.Context, name string) error {
 // without a shutdown, which loses nothing: the next start recovers.
 func (s *Server) Stop(ctx context.Context) error {
 	err := s.halt(ctx)
-	if cerr := s.lock.Close(); cerr != nil && !errors.Is(cerr, os.ErrClosed) {
-		err = errors.Join(err, fmt.Errorf("release database directory: %w", cerr))
-	}
+	s.unlockOnce.Do(func() {
+		if uerr := unlock(s.lock); uerr != nil {
+			err = errors.Join(err, fmt.Errorf("release database directory: %w", uerr))
+		}
+	})
 	return err
+}
+
+// Remove deletes the server in dir with all its data. One that a killed process left behind is given
+// the time to shut down; one that a living process runs is [ErrInUse].
+func Remove(ctx context.Context, dir string) error {
+	lock, err := lockFile(filepath.Join(dir, "lock"))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("remove database directory %s: %w", dir, err)
+	}
+	defer func() { _ = unlock(lock) }()
+	if data, err := filepath.EvalSymlinks(filepath.Join(dir, "data")); err == nil {
+		if err := awaitGone(ctx, data); err != nil {
+			return err
+		}
+		if home := filepath.Dir(data); home != dir {
+			if err := os.RemoveAll(home); err != nil {
+				return fmt.Errorf("remove database: %w", err)
+			}
+		}
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		return fmt.Errorf("remove database directory: %w", err)
+	}
+	return nil
 }
 
 func (s *Server) halt(ctx context.Context) error {

@@ -26,7 +26,6 @@ func TestDataIsFoundAgainOnTheNextStart(t *testing.T) {
 	if err := first.EnsureDatabase(t.Context(), "shop"); err != nil {
 		t.Errorf("a database that is there is refused: %v", err)
 	}
-	query[int](t, first.URL("shop"), "WITH t AS (SELECT 1) SELECT 1")
 	exec1(t, first.URL("shop"), "CREATE TABLE kept AS SELECT 42 AS answer")
 	stop(t, first)
 
@@ -61,6 +60,25 @@ func TestDirectoryInUseIsRefused(t *testing.T) {
 	start(t, cfg)
 	if _, err := Start(t.Context(), cfg); !errors.Is(err, ErrInUse) {
 		t.Errorf("second start: %v, want ErrInUse", err)
+	}
+}
+
+func TestRemoveLeavesNothingButALivingServer(t *testing.T) {
+	t.Parallel()
+	cfg := Config{Dir: filepath.Join(t.TempDir(), "pg"), NoSync: true}
+	srv := start(t, cfg)
+	if err := Remove(t.Context(), cfg.Dir); !errors.Is(err, ErrInUse) {
+		t.Errorf("remove a living server: %v, want ErrInUse", err)
+	}
+	query[int](t, srv.URL("postgres"), "SELECT 1")
+	stop(t, srv)
+	for range 2 {
+		if err := Remove(t.Context(), cfg.Dir); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := os.Stat(cfg.Dir); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the directory is still there: %v", err)
 	}
 }
 
@@ -121,7 +139,9 @@ func TestStalePidFileOfAReusedNumberIsRemoved(t *testing.T) {
 
 func TestFailureExplainsItself(t *testing.T) {
 	t.Parallel()
-	_, err := Start(t.Context(), Config{Dir: t.TempDir(), NoSync: true, Settings: map[string]string{"no_such_setting": "1"}})
+	dir := t.TempDir()
+	t.Cleanup(func() { _ = Remove(context.WithoutCancel(t.Context()), dir) })
+	_, err := Start(t.Context(), Config{Dir: dir, NoSync: true, Settings: map[string]string{"no_such_setting": "1"}})
 	if err == nil || !strings.Contains(err.Error(), "no_such_setting") {
 		t.Errorf("error %v does not carry what postgres said", err)
 	}
@@ -240,7 +260,13 @@ func start(t *testing.T, cfg Config) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { stop(t, srv) })
+	t.Cleanup(func() {
+		stop(t, srv)
+		// The test's own directory goes by itself, but data may have had to live elsewhere.
+		if err := Remove(context.WithoutCancel(t.Context()), cfg.Dir); err != nil {
+			t.Error(err)
+		}
+	})
 	return srv
 }
 

@@ -170,3 +170,13 @@ func lockFile(path string) (*os.File, error) {
 	}
 	return f, nil
 }
+
+// unlock gives the lock back at once. Closing alone would not: a program that another goroutine is
+// starting has a copy of the file until it is loaded.
+func unlock(f *os.File) error {
+	err := syscall.Flock(int(f.Fd()), syscall.LOCK_UN)
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}
