@@ -253,34 +253,25 @@ func (q *Queries) OpenAttempt(ctx context.Context, orgID uuid.UUID) (CheckoutAtt
 	return i, err
 }
 
-const unpaidAttempt = `-- name: UnpaidAttempt :one
-SELECT a.id, a.org_id, a.user_id, a.plan, a.interval, a.price_id, a.params, a.state, a.payment_status, a.session_id, a.subscription_id, a.url, a.expires_at, a.created_at, a.ended_at FROM checkout_attempts a LEFT JOIN subscriptions s ON s.stripe_subscription_id = a.subscription_id
-WHERE a.org_id = $1 AND a.state = 'complete' AND a.payment_status = 'unpaid'
-  AND coalesce(s.status, '') NOT IN ('canceled', 'incomplete_expired')
+const unsettledAttempt = `-- name: UnsettledAttempt :one
+SELECT a.id, (a.payment_status = 'unpaid')::boolean AS is_unpaid
+FROM checkout_attempts a LEFT JOIN subscriptions s ON s.stripe_subscription_id = a.subscription_id
+WHERE a.org_id = $1 AND a.state = 'complete' AND (
+    a.payment_status = 'unpaid' AND coalesce(s.status, '') NOT IN ('canceled', 'incomplete_expired')
+    OR a.subscription_id IS NOT NULL AND s.stripe_subscription_id IS NULL)
 ORDER BY a.created_at DESC LIMIT 1
 `
 
-// A complete checkout whose money is still on its way keeps the door shut, until
-// what it bought is over.
-func (q *Queries) UnpaidAttempt(ctx context.Context, orgID uuid.UUID) (CheckoutAttempt, error) {
-	row := q.db.QueryRow(ctx, unpaidAttempt, orgID)
-	var i CheckoutAttempt
-	err := row.Scan(
-		&i.ID,
-		&i.OrgID,
-		&i.UserID,
-		&i.Plan,
-		&i.Interval,
-		&i.PriceID,
-		&i.Params,
-		&i.State,
-		&i.PaymentStatus,
-		&i.SessionID,
-		&i.SubscriptionID,
-		&i.URL,
-		&i.ExpiresAt,
-		&i.CreatedAt,
-		&i.EndedAt,
-	)
+type UnsettledAttemptRow struct {
+	ID       uuid.UUID
+	IsUnpaid bool
+}
+
+// A complete checkout keeps the door shut until what it bought has reached our
+// rows, and while its money is on its way, until what it bought is over.
+func (q *Queries) UnsettledAttempt(ctx context.Context, orgID uuid.UUID) (UnsettledAttemptRow, error) {
+	row := q.db.QueryRow(ctx, unsettledAttempt, orgID)
+	var i UnsettledAttemptRow
+	err := row.Scan(&i.ID, &i.IsUnpaid)
 	return i, err
 }

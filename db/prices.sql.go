@@ -46,7 +46,7 @@ func (q *Queries) PricesByID(ctx context.Context, ids []string) ([]Price, error)
 	return items, nil
 }
 
-const rememberPrice = `-- name: RememberPrice :exec
+const rememberPrice = `-- name: RememberPrice :execrows
 INSERT INTO prices (stripe_price_id, plan, "interval", interval_count, usage_type, amounts, product, lookup_key, livemode, seen_at)
 VALUES ($1, nullif($2::text, ''), $3, $4, $5, $6, $7, nullif($8::text, ''), $9, $10)
 ON CONFLICT (stripe_price_id) DO UPDATE SET
@@ -69,8 +69,8 @@ type RememberPriceParams struct {
 }
 
 // A price never leaves, and a plan once known is not forgotten for an unknown one.
-func (q *Queries) RememberPrice(ctx context.Context, arg RememberPriceParams) error {
-	_, err := q.db.Exec(ctx, rememberPrice,
+func (q *Queries) RememberPrice(ctx context.Context, arg RememberPriceParams) (int64, error) {
+	result, err := q.db.Exec(ctx, rememberPrice,
 		arg.StripePriceID,
 		arg.Plan,
 		arg.Interval,
@@ -82,5 +82,8 @@ func (q *Queries) RememberPrice(ctx context.Context, arg RememberPriceParams) er
 		arg.Livemode,
 		arg.SeenAt,
 	)
-	return err
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }

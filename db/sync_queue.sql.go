@@ -13,10 +13,12 @@ import (
 
 const claimDue = `-- name: ClaimDue :many
 WITH c AS (
-    SELECT subject FROM sync_queue
-    WHERE due_at <= now() AND lease_until < now()
-    ORDER BY lane, due_at LIMIT $1
-    FOR UPDATE SKIP LOCKED
+    SELECT due.subject FROM (VALUES (0), (1), (2)) AS l (lane) CROSS JOIN LATERAL (
+        SELECT subject FROM sync_queue
+        WHERE lane = l.lane AND due_at <= now() AND lease_until < now()
+        ORDER BY due_at LIMIT $1
+        FOR UPDATE SKIP LOCKED
+    ) AS due LIMIT $1
 )
 UPDATE sync_queue q SET lease_until = now() + interval '60 seconds', ticket = ticket + 1
 FROM c WHERE q.subject = c.subject
@@ -31,6 +33,7 @@ type ClaimDueRow struct {
 	StaleAsks int32
 }
 
+// A walk of each lane in turn, so that the index serves it on every Postgres.
 func (q *Queries) ClaimDue(ctx context.Context, maxRows int32) ([]ClaimDueRow, error) {
 	rows, err := q.db.Query(ctx, claimDue, maxRows)
 	if err != nil {
@@ -60,7 +63,8 @@ func (q *Queries) ClaimDue(ctx context.Context, maxRows int32) ([]ClaimDueRow, e
 const claimNow = `-- name: ClaimNow :one
 INSERT INTO sync_queue (subject, ticket, lane, lease_until, due_at)
 VALUES ($1, 1, 0, now() + interval '60 seconds', now())
-ON CONFLICT (subject) DO UPDATE SET ticket = sync_queue.ticket + 1, lease_until = excluded.lease_until
+ON CONFLICT (subject) DO UPDATE SET
+    ticket = sync_queue.ticket + 1, lease_until = excluded.lease_until, due_at = least(sync_queue.due_at, now())
 RETURNING subject, ticket, wanted, attempts, stale_asks
 `
 
@@ -73,7 +77,8 @@ type ClaimNowRow struct {
 }
 
 // The claim of a button or a page: whoever claims later makes the earlier
-// ticket void, so nobody waits for anybody.
+// ticket void, so nobody waits for anybody. The subject is due from now on, so
+// that a worker takes it up should the claimer die.
 func (q *Queries) ClaimNow(ctx context.Context, subject string) (ClaimNowRow, error) {
 	row := q.db.QueryRow(ctx, claimNow, subject)
 	var i ClaimNowRow

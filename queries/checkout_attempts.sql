@@ -1,12 +1,14 @@
 -- name: OpenAttempt :one
 SELECT * FROM checkout_attempts WHERE org_id = $1 AND state IN ('creating', 'open');
 
--- name: UnpaidAttempt :one
--- A complete checkout whose money is still on its way keeps the door shut, until
--- what it bought is over.
-SELECT a.* FROM checkout_attempts a LEFT JOIN subscriptions s ON s.stripe_subscription_id = a.subscription_id
-WHERE a.org_id = $1 AND a.state = 'complete' AND a.payment_status = 'unpaid'
-  AND coalesce(s.status, '') NOT IN ('canceled', 'incomplete_expired')
+-- name: UnsettledAttempt :one
+-- A complete checkout keeps the door shut until what it bought has reached our
+-- rows, and while its money is on its way, until what it bought is over.
+SELECT a.id, (a.payment_status = 'unpaid')::boolean AS is_unpaid
+FROM checkout_attempts a LEFT JOIN subscriptions s ON s.stripe_subscription_id = a.subscription_id
+WHERE a.org_id = $1 AND a.state = 'complete' AND (
+    a.payment_status = 'unpaid' AND coalesce(s.status, '') NOT IN ('canceled', 'incomplete_expired')
+    OR a.subscription_id IS NOT NULL AND s.stripe_subscription_id IS NULL)
 ORDER BY a.created_at DESC LIMIT 1;
 
 -- name: AttemptBySession :one

@@ -1,9 +1,12 @@
 -- name: ClaimDue :many
+-- A walk of each lane in turn, so that the index serves it on every Postgres.
 WITH c AS (
-    SELECT subject FROM sync_queue
-    WHERE due_at <= now() AND lease_until < now()
-    ORDER BY lane, due_at LIMIT @max_rows
-    FOR UPDATE SKIP LOCKED
+    SELECT due.subject FROM (VALUES (0), (1), (2)) AS l (lane) CROSS JOIN LATERAL (
+        SELECT subject FROM sync_queue
+        WHERE lane = l.lane AND due_at <= now() AND lease_until < now()
+        ORDER BY due_at LIMIT @max_rows
+        FOR UPDATE SKIP LOCKED
+    ) AS due LIMIT @max_rows
 )
 UPDATE sync_queue q SET lease_until = now() + interval '60 seconds', ticket = ticket + 1
 FROM c WHERE q.subject = c.subject
@@ -11,10 +14,12 @@ RETURNING q.subject, q.ticket, q.wanted, q.attempts, q.stale_asks;
 
 -- name: ClaimNow :one
 -- The claim of a button or a page: whoever claims later makes the earlier
--- ticket void, so nobody waits for anybody.
+-- ticket void, so nobody waits for anybody. The subject is due from now on, so
+-- that a worker takes it up should the claimer die.
 INSERT INTO sync_queue (subject, ticket, lane, lease_until, due_at)
 VALUES (@subject, 1, 0, now() + interval '60 seconds', now())
-ON CONFLICT (subject) DO UPDATE SET ticket = sync_queue.ticket + 1, lease_until = excluded.lease_until
+ON CONFLICT (subject) DO UPDATE SET
+    ticket = sync_queue.ticket + 1, lease_until = excluded.lease_until, due_at = least(sync_queue.due_at, now())
 RETURNING subject, ticket, wanted, attempts, stale_asks;
 
 -- name: LockClaims :many

@@ -23,6 +23,15 @@ const (
 	StatusPaused            Status = "paused"
 )
 
+// IsKnown reports whether the status is one of those above.
+func (s Status) IsKnown() bool {
+	switch s {
+	case StatusIncomplete, StatusIncompleteExpired, StatusTrialing, StatusActive, StatusPastDue, StatusUnpaid, StatusCanceled, StatusPaused:
+		return true
+	}
+	return false
+}
+
 // IsTerminal reports whether a subscription in this status is over for ever:
 // its id never comes back to life.
 func (s Status) IsTerminal() bool {

@@ -1,6 +1,7 @@
 package payments
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -24,6 +25,9 @@ type material struct {
 	claim
 	events []taken
 	answer Answer
+	// isGone: Stripe does not know the customer, so the answer is empty and our
+	// rows are the end of their history.
+	isGone bool
 	// prices are those that the facts of events and answer name, by id, as far
 	// as anyone knows them; learned are the ones to remember.
 	prices  map[string]billing.Price
@@ -54,7 +58,9 @@ func (p *Payments) ask(ctx context.Context, c claim) (material, error) {
 	for _, row := range rows {
 		m.events = append(m.events, take(row))
 	}
-	if m.answer, err = p.Stripe.Subscriptions(ctx, c.Subject); err != nil {
+	m.answer, err = p.Stripe.Subscriptions(ctx, c.Subject)
+	m.isGone = errors.Is(err, ErrNoSuchObject) && !m.answer.At.IsZero()
+	if err != nil && !m.isGone {
 		return m, fmt.Errorf("ask for subscriptions: %w", err)
 	}
 	if m.isStale() && c.StaleAsks < maxStaleAsks {
@@ -66,6 +72,10 @@ func (p *Payments) ask(ctx context.Context, c claim) (material, error) {
 // take reads an event; what cannot be read is parked with the reason.
 func take(row db.PendingEventsRow) taken {
 	t := taken{row: row}
+	if bytes.Contains(row.Body, []byte(`\u0000`)) {
+		t.parked = "it holds a NUL character, which no column but its body takes"
+		return t
+	}
 	event, err := stripeshape.DecodeEvent(row.Body)
 	if err != nil {
 		t.parked = clean(err.Error())
@@ -90,6 +100,9 @@ func (t *taken) takeSubscription() error {
 	after, err := stripeshape.DecodeSubscription(t.event.Object)
 	if err != nil && !errors.Is(err, stripeshape.ErrIncomplete) {
 		return err
+	}
+	if err == nil && !after.Facts.Status.IsKnown() {
+		return fmt.Errorf("subscription %s is %q, a status that we do not know", after.ID, after.Facts.Status)
 	}
 	o := analytics.Observation{
 		SubscriptionID: after.ID, Source: analytics.SourceEvent, SourceID: t.event.ID, Kind: analytics.Updated,
@@ -118,7 +131,10 @@ func (t *taken) takeSubscription() error {
 			o.Before = &old.Facts
 		}
 	}
-	t.subscription, t.observation = &after, &o
+	t.observation = &o
+	if o.Complete { // a copy of half a state would be a wrong one
+		t.subscription = &after
+	}
 	return nil
 }
 

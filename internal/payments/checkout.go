@@ -55,7 +55,7 @@ func (p *Payments) StartCheckout(ctx context.Context, r CheckoutRequest) (Checko
 
 // refuseUnavailable puts into words that Stripe did not answer, or would not.
 func refuseUnavailable(err error) error {
-	if errors.Is(err, ErrUnavailable) || errors.Is(err, ErrRefused) {
+	if errors.Is(err, ErrUnavailable) || errors.Is(err, ErrRefused) || errors.Is(err, ErrNoSuchObject) {
 		return &billing.Refusal{
 			Code:    billing.CodeStripeUnavailable,
 			Message: "Our payment provider did not answer. You have not been charged; please try again in a minute.",
@@ -94,10 +94,14 @@ func (p *Payments) startCheckout(ctx context.Context, r CheckoutRequest, plan bi
 	if err != nil {
 		return Checkout{}, err
 	}
-	if err := p.refuseLive(ctx, customerID); err != nil {
+	answer, err := p.refuseLive(ctx, customerID)
+	if err != nil {
 		return Checkout{}, err
 	}
-	if err := p.clearIncomplete(ctx, r.OrgID, customerID); err != nil {
+	if err := p.refuseUnsettled(ctx, db.New(p.Pool), r.OrgID); err != nil {
+		return Checkout{}, err
+	}
+	if err := p.clearIncomplete(ctx, r.OrgID, answer); err != nil {
 		return Checkout{}, err
 	}
 	// Each turn ends an attempt that is in the way; two can follow one another
@@ -139,13 +143,6 @@ func (p *Payments) customerOf(ctx context.Context, r CheckoutRequest) (string, e
 	if err != nil {
 		return "", fmt.Errorf("create customer: %w", err)
 	}
-	owner, err := q.BillingContact(ctx, db.BillingContactParams{OrgID: r.OrgID, UserID: r.UserID})
-	if err != nil {
-		return "", fmt.Errorf("read billing contact: %w", err)
-	}
-	if err := p.Stripe.UpdateCustomer(ctx, id, owner.OrgName, owner.Email); err != nil {
-		return "", fmt.Errorf("name customer: %w", err)
-	}
 	err = db.InTx(ctx, p.Pool, func(_ pgx.Tx, q *db.Queries) error {
 		if _, err := q.LockOrganization(ctx, r.OrgID); err != nil {
 			return fmt.Errorf("lock organization: %w", err)
@@ -169,53 +166,61 @@ func (p *Payments) customerOf(ctx context.Context, r CheckoutRequest) (string, e
 	if err != nil {
 		return "", fmt.Errorf("link customer %s: %w", id, err)
 	}
-	return id, nil
+	return id, p.nameCustomer(ctx, r, id)
+}
+
+// nameCustomer tells Stripe what to print on receipts. A name or an address
+// that it does not take keeps nobody from paying.
+func (p *Payments) nameCustomer(ctx context.Context, r CheckoutRequest, id string) error {
+	contact, err := db.New(p.Pool).BillingContact(ctx, db.BillingContactParams{OrgID: r.OrgID, UserID: r.UserID})
+	if err != nil {
+		return fmt.Errorf("read billing contact: %w", err)
+	}
+	err = p.Stripe.UpdateCustomer(ctx, id, contact.OrgName, contact.Email)
+	if errors.Is(err, ErrRefused) {
+		p.Log.WarnContext(ctx, "customer stays without a name", "customer", id, "error", err)
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("name customer: %w", err)
+	}
+	return nil
 }
 
 // clearIncomplete cancels what an earlier checkout left half begun, so that it
 // cannot come to life beside the new one. While a checkout is open it stays: it
 // may be that checkout's own, waiting for the customer's bank.
-func (p *Payments) clearIncomplete(ctx context.Context, orgID uuid.UUID, customerID string) error {
-	q := db.New(p.Pool)
-	if _, err := q.OpenAttempt(ctx, orgID); !db.IsNotFound(err) {
+func (p *Payments) clearIncomplete(ctx context.Context, orgID uuid.UUID, answer Answer) error {
+	if _, err := db.New(p.Pool).OpenAttempt(ctx, orgID); !db.IsNotFound(err) {
 		return err
 	}
-	subscriptions, err := q.SubscriptionsOfOrganization(ctx, orgID)
-	if err != nil {
-		return fmt.Errorf("read subscriptions: %w", err)
-	}
-	cleared := false
-	for _, s := range subscriptions {
-		if s.Status != string(billing.StatusIncomplete) {
+	for _, s := range answer.Subscriptions {
+		if s.Facts.Status != billing.StatusIncomplete {
 			continue
 		}
-		if err := p.Stripe.CancelSubscription(ctx, s.StripeSubscriptionID); err != nil && !errors.Is(err, ErrNoSuchObject) {
-			return fmt.Errorf("cancel incomplete subscription %s: %w", s.StripeSubscriptionID, err)
+		if err := p.Stripe.CancelSubscription(ctx, s.ID); err != nil && !errors.Is(err, ErrNoSuchObject) {
+			return fmt.Errorf("cancel incomplete subscription %s: %w", s.ID, err)
 		}
-		cleared = true
-	}
-	if cleared {
-		return p.SyncCustomer(ctx, customerID)
 	}
 	return nil
 }
 
 // refuseLive asks Stripe afresh and goes by the answer itself: of two presses
 // at once the earlier is overtaken, and our rows do not have it yet.
-func (p *Payments) refuseLive(ctx context.Context, customerID string) error {
+func (p *Payments) refuseLive(ctx context.Context, customerID string) (Answer, error) {
 	answer, err := p.syncNow(ctx, customerID)
 	if errors.Is(err, errStale) {
-		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+		return answer, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	if err != nil {
-		return err
+		return answer, err
 	}
 	for _, s := range answer.Subscriptions {
 		if s.Facts.Status.IsLive() {
-			return errSubscriptionExists()
+			return answer, errSubscriptionExists()
 		}
 	}
-	return nil
+	return answer, nil
 }
 
 // beginAttempt finds the organization's open attempt or begins one, under the
@@ -268,16 +273,8 @@ func (p *Payments) mayBuy(ctx context.Context, q *db.Queries, r CheckoutRequest,
 			return errSubscriptionExists()
 		}
 	}
-	_, err := q.UnpaidAttempt(ctx, r.OrgID)
-	if err == nil {
-		return &billing.Refusal{
-			Code:    billing.CodePaymentUnderWay,
-			Message: "A payment of your organization is still on its way to us. We start your plan as soon as it arrives.",
-			URL:     "/billing",
-		}
-	}
-	if !db.IsNotFound(err) {
-		return fmt.Errorf("read unpaid attempts: %w", err)
+	if err := p.refuseUnsettled(ctx, q, r.OrgID); err != nil {
+		return err
 	}
 	customer, err := q.CurrentCustomer(ctx, r.OrgID)
 	if err != nil {
@@ -290,6 +287,25 @@ func (p *Payments) mayBuy(ctx context.Context, q *db.Queries, r CheckoutRequest,
 		}
 	}
 	return nil
+}
+
+// refuseUnsettled refuses while a checkout is complete and what it bought, or
+// the money for it, has not arrived.
+func (p *Payments) refuseUnsettled(ctx context.Context, q *db.Queries, orgID uuid.UUID) error {
+	unsettled, err := q.UnsettledAttempt(ctx, orgID)
+	switch {
+	case db.IsNotFound(err):
+		return nil
+	case err != nil:
+		return fmt.Errorf("read unsettled checkouts: %w", err)
+	case !unsettled.IsUnpaid:
+		return errSubscriptionExists()
+	}
+	return &billing.Refusal{
+		Code:    billing.CodePaymentUnderWay,
+		Message: "A payment of your organization is still on its way to us. We start your plan as soon as it arrives.",
+		URL:     "/billing",
+	}
 }
 
 func errSubscriptionExists() error {
@@ -313,7 +329,7 @@ func (p *Payments) openAttempt(ctx context.Context, attempt db.CheckoutAttempt) 
 		return attempt, fmt.Errorf("read request of attempt %s: %w", attempt.ID, err)
 	}
 	session, err := p.Stripe.CreateCheckoutSession(ctx, attempt.ID.String(), params)
-	if errors.Is(err, ErrRefused) {
+	if errors.Is(err, ErrRefused) || errors.Is(err, ErrNoSuchObject) {
 		// Repeating it would be refused for ever, so the way is cleared.
 		err = errors.Join(err, p.endAttempt(ctx, attempt, attemptExpired, CheckoutSession{}))
 	}
@@ -342,6 +358,9 @@ func (p *Payments) reuse(ctx context.Context, attempt db.CheckoutAttempt, custom
 		return Checkout{}, errAttemptOver
 	}
 	session, err := p.Stripe.CheckoutSession(ctx, *attempt.SessionID)
+	if errors.Is(err, ErrNoSuchObject) {
+		session, err = CheckoutSession{Status: attemptExpired}, nil
+	}
 	if err != nil {
 		return Checkout{}, fmt.Errorf("ask for session %s: %w", *attempt.SessionID, err)
 	}

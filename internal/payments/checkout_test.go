@@ -292,3 +292,49 @@ func TestAButtonThatFailsPutsNoWorkerOff(t *testing.T) {
 		t.Errorf("whoever asked has left, and the sync with them: %v", err)
 	}
 }
+
+func TestAPriceThatStripeDoesNotKnowBlocksNobodyForLong(t *testing.T) {
+	b := setup(t)
+	org, user := b.org(billing.RoleOwner)
+	request := payments.CheckoutRequest{UserID: user, OrgID: org, Plan: "pro", Interval: billing.Month}
+	mistaken := b.replica()
+	mistaken.Sold = map[payments.Offer]string{{Plan: "pro", Interval: billing.Month}: "price_none"}
+	_, err := mistaken.StartCheckout(b.ctx, request)
+	refusal(t, err, billing.CodeStripeUnavailable)
+	b.want("attempts", []string{"expired"}, `SELECT state FROM checkout_attempts`)
+	if _, err := b.StartCheckout(b.ctx, request); err != nil {
+		t.Errorf("after the variable is mended: %v", err)
+	}
+}
+
+func TestASessionThatStripeDoesNotKnowIsOver(t *testing.T) {
+	b := setup(t)
+	org, user := b.org(billing.RoleOwner)
+	b.start(org, user, "pro", billing.Month)
+	b.exec(`UPDATE checkout_attempts SET session_id = 'cs_test_none'`)
+	b.start(org, user, "pro", billing.Month)
+	b.want("attempts", []string{"expired", "open"}, `SELECT state FROM checkout_attempts ORDER BY created_at`)
+	b.exec(`UPDATE checkout_attempts SET session_id = 'cs_test_nil', expires_at = now() - interval '1 day' WHERE state = 'open'`)
+	if err := b.SweepAttempts(b.ctx); err != nil {
+		t.Error(err)
+	}
+	b.want("attempts", []string{"expired", "expired"}, `SELECT state FROM checkout_attempts`)
+}
+
+func TestANameThatStripeRefusesKeepsNobodyFromPaying(t *testing.T) {
+	b := setup(t)
+	org, user := b.org(billing.RoleOwner)
+	door := b.replica()
+	door.Stripe = nameless{b.client}
+	if _, err := door.StartCheckout(b.ctx, payments.CheckoutRequest{UserID: user, OrgID: org, Plan: "pro", Interval: billing.Month}); err != nil {
+		t.Error(err)
+	}
+	b.want("linked", []string{org.String()}, `SELECT org_id::text FROM customers`)
+}
+
+// nameless is a Stripe that takes no customer's name.
+type nameless struct{ payments.Stripe }
+
+func (nameless) UpdateCustomer(context.Context, string, string, string) error {
+	return payments.ErrRefused
+}

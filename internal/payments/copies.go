@@ -144,7 +144,7 @@ func (w *writing) hasPaid(s billing.Subscription, old *db.Subscription) bool {
 // writeCheckouts ends the attempts whose completion an event told.
 func (w *writing) writeCheckouts() error {
 	for _, t := range w.events {
-		if t.session == nil || w.customer.OrgID == nil {
+		if t.session == nil || t.parked != "" || w.customer.OrgID == nil {
 			continue
 		}
 		attempt, err := w.q.AttemptBySession(w.ctx, t.session.ID)

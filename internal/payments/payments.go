@@ -78,7 +78,8 @@ type Stripe interface {
 	CreateCheckoutSession(ctx context.Context, key string, params CheckoutParams) (CheckoutSession, error)
 	CheckoutSession(ctx context.Context, id string) (CheckoutSession, error)
 	ExpireCheckoutSession(ctx context.Context, id string) (CheckoutSession, error)
-	// Subscriptions are all that the customer ever had, ended ones included.
+	// Subscriptions are all that the customer ever had, ended ones included. An
+	// ErrNoSuchObject comes with the date at which Stripe said so.
 	Subscriptions(ctx context.Context, customerID string) (Answer, error)
 	CancelSubscription(ctx context.Context, id string) error
 	// Price comes with its product's plan, and every currency and tier.

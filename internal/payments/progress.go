@@ -102,6 +102,9 @@ func (p *Payments) askAboutAttempt(ctx context.Context, id uuid.UUID) error {
 		return p.endAttempt(ctx, attempt, attemptExpired, CheckoutSession{})
 	}
 	session, err := p.Stripe.CheckoutSession(ctx, *attempt.SessionID)
+	if errors.Is(err, ErrNoSuchObject) {
+		session, err = CheckoutSession{Status: attemptExpired}, nil
+	}
 	if err != nil {
 		return fmt.Errorf("ask for session %s: %w", *attempt.SessionID, err)
 	}

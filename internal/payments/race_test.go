@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -204,26 +206,223 @@ func TestACustomerPaysInOneCurrency(t *testing.T) {
 	refusal(t, err, billing.CodeCurrencyMismatch)
 }
 
+// half adds a subscription that was begun and not paid to every answer.
+func half(a payments.Answer) payments.Answer {
+	a.Subscriptions = append(a.Subscriptions, billing.Subscription{
+		ID: "sub_half", CreatedAt: a.At, CurrentPeriodStart: a.At, CurrentPeriodEnd: a.At.AddDate(0, 1, 0),
+		Facts: billing.Facts{Status: billing.StatusIncomplete, Currency: "usd", Items: []billing.Item{}},
+	})
+	return a
+}
+
 func TestWhatIsHalfBegunIsCanceledBeforeAnother(t *testing.T) {
 	b := setup(t)
 	org, user := b.org(billing.RoleOwner)
-	half := func() {
-		b.exec(`INSERT INTO subscriptions (stripe_subscription_id, stripe_customer_id, status, quantity, currency, current_period_start,
-			current_period_end, cancel_at_period_end, has_paid, livemode, facts, created_at, read_at)
-			SELECT 'sub_half', stripe_customer_id, 'incomplete', 1, 'usd', now(), now(), false, false, false, '{}', now(), now() FROM customers
-			ON CONFLICT DO NOTHING`)
-	}
+	request := payments.CheckoutRequest{UserID: user, OrgID: org, Plan: "pro", Interval: billing.Month}
+	const cancel = "DELETE /v1/subscriptions/sub_half"
+	door := b.slowReplica(half)
 	b.start(org, user, "pro", billing.Month)
-	half()
-	b.start(org, user, "pro", billing.Month) // it may be the open checkout's own
-	if slices.Contains(b.wire.seen(), "DELETE /v1/subscriptions/sub_half") {
-		t.Error("what belongs to the open checkout was canceled")
+	if _, err := door.StartCheckout(b.ctx, request); err != nil {
+		t.Fatal(err)
+	}
+	if slices.Contains(b.wire.seen(), cancel) {
+		t.Error("what may belong to the open checkout was canceled")
+	}
+	// Its money may be on its way: the press is refused and touches nothing.
+	b.exec(`UPDATE checkout_attempts SET state = 'complete', payment_status = 'unpaid', subscription_id = 'sub_half'`)
+	_, err := door.StartCheckout(b.ctx, request)
+	refusal(t, err, billing.CodePaymentUnderWay)
+	if slices.Contains(b.wire.seen(), cancel) {
+		t.Error("a payment on its way was canceled")
 	}
 	b.exec(`DELETE FROM checkout_attempts`)
-	b.start(org, user, "pilot", billing.Month)
-	if !slices.Contains(b.wire.seen(), "DELETE /v1/subscriptions/sub_half") {
+	if _, err := door.StartCheckout(b.ctx, request); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Contains(b.wire.seen(), cancel) {
 		t.Errorf("what was half begun was not canceled: %q", b.wire.seen())
 	}
+}
+
+// TestNothingIsSoldWhileAPurchaseArrives: the checkout is known to be complete,
+// and its subscription has not reached our rows yet.
+func TestNothingIsSoldWhileAPurchaseArrives(t *testing.T) {
+	b := setup(t)
+	org, user := b.org(billing.RoleOwner)
+	request := payments.CheckoutRequest{UserID: user, OrgID: org, Plan: "pro", Interval: billing.Month}
+	b.start(org, user, "pro", billing.Month)
+	session := b.rows(`SELECT session_id FROM checkout_attempts`)[0]
+	// The press has been told that there is nothing; then the customer pays.
+	door := b.slowReplica(func(a payments.Answer) payments.Answer {
+		b.pay(session)
+		b.exec(`UPDATE checkout_attempts SET state = 'complete', payment_status = 'paid', subscription_id = $1`, field(b.object("/v1/subscriptions"), "id"))
+		return a
+	})
+	_, err := door.StartCheckout(b.ctx, request)
+	refusal(t, err, billing.CodeSubscriptionExists)
+	b.listed("/v1/checkout/sessions", 1)
+}
+
+func TestAClaimedSubjectIsNotClaimedAgain(t *testing.T) {
+	b := setup(t)
+	org, user := b.org(billing.RoleOwner)
+	b.buy(org, user, "pro")
+	b.deliver(b.ours()[0])
+	other := b.replica()
+	worker := b.slowReplica(func(a payments.Answer) payments.Answer {
+		if n, err := other.Work(b.ctx); err != nil || n != 0 {
+			t.Errorf("while it is asked about, another worker claims %d, %v", n, err)
+		}
+		return a
+	})
+	if n, err := worker.Work(b.ctx); err != nil || n != 1 {
+		t.Errorf("work = %d, %v", n, err)
+	}
+}
+
+func TestASlowAnswerHoldsUpNobodyElse(t *testing.T) {
+	b := setup(t)
+	for range 2 {
+		org, user := b.org(billing.RoleOwner)
+		b.buy(org, user, "pro")
+	}
+	first := b.rows(`SELECT stripe_customer_id FROM customers ORDER BY 1`)[0]
+	goOn := make(chan bool)
+	worker := b.replica()
+	worker.Stripe = slowFor{b.client, first, goOn}
+	ctx, stop := context.WithCancel(b.ctx)
+	done := make(chan error)
+	go func() { done <- worker.Run(ctx) }()
+	for _, e := range b.ours() {
+		b.deliver(e)
+	}
+	deadline := time.Now().Add(20 * time.Second)
+	for len(b.rows(`SELECT status FROM subscriptions WHERE status = 'active'`)) == 0 && time.Now().Before(deadline) {
+		time.Sleep(20 * time.Millisecond)
+	}
+	b.want("served meanwhile", []string{"t"}, `SELECT (stripe_customer_id <> $1)::text::char(1)::text FROM subscriptions`, first)
+	close(goOn)
+	stop()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	b.want("after the stop", []string{"active", "active"}, `SELECT status FROM subscriptions`)
+}
+
+// slowFor answers about one customer only when told to.
+type slowFor struct {
+	payments.Stripe
+	customer string
+	goOn     chan bool
+}
+
+func (s slowFor) Subscriptions(ctx context.Context, customer string) (payments.Answer, error) {
+	if customer == s.customer {
+		<-s.goOn
+	}
+	return s.Stripe.Subscriptions(ctx, customer)
+}
+
+func TestManyWhoLearnTheSamePricesDoNotWaitForEachOther(t *testing.T) {
+	b := setup(t)
+	var customers []string
+	for range 8 {
+		org, user := b.org(billing.RoleOwner)
+		b.buy(org, user, "pro")
+	}
+	customers = b.rows(`SELECT stripe_customer_id FROM customers`)
+	// Each answer names every price there is.
+	door := b.slowReplica(func(a payments.Answer) payments.Answer {
+		for i := range a.Subscriptions {
+			for _, price := range b.Sold {
+				a.Subscriptions[i].Facts.Items = append(a.Subscriptions[i].Facts.Items, billing.Item{PriceID: price, Quantity: 1})
+			}
+		}
+		return a
+	})
+	for range 3 {
+		b.exec(`DELETE FROM prices`)
+		var syncs sync.WaitGroup
+		for _, c := range customers {
+			syncs.Go(func() {
+				if err := door.SyncCustomer(b.ctx, c); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		syncs.Wait()
+	}
+}
+
+func TestAnEventThatNoRowTakesIsParkedAndStopsNoOther(t *testing.T) {
+	b := setup(t)
+	org, user := b.org(billing.RoleOwner)
+	b.buy(org, user, "pro")
+	for name, change := range map[string]map[string]any{
+		"an unknown status": {"status": "hibernating"},
+		"a NUL":             {"currency": "us\x00"},
+		"a year beyond":     {"current_period_end": int64(9e15)},
+	} {
+		var bad map[string]any
+		if err := json.Unmarshal(b.object("/v1/subscriptions"), &bad); err != nil {
+			t.Fatal(err)
+		}
+		bad["id"] = "sub_bad"
+		maps.Copy(bad, change)
+		event, err := json.Marshal(map[string]any{
+			"id": "evt_" + name, "type": "customer.subscription.updated", "created": time.Now().Unix(), "livemode": false,
+			"data": map[string]any{"object": bad},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.deliver(event)
+	}
+	for _, e := range b.ours() {
+		b.deliver(e)
+	}
+	for range 8 { // an event that names what Stripe does not list is asked about five times
+		b.exec(`UPDATE sync_queue SET due_at = now()`)
+		if _, err := b.Work(b.ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.want("pending", []string{}, `SELECT id FROM webhook_events WHERE state = 'pending'`)
+	b.want("parked", []string{"evt_a NUL", "evt_a year beyond", "evt_an unknown status"}, `SELECT id FROM webhook_events WHERE state = 'parked' ORDER BY id`)
+	b.want("status", []string{"active"}, `SELECT status FROM subscriptions`)
+}
+
+func TestACustomerThatStripeDoesNotKnowKeepsTheEndOfItsHistory(t *testing.T) {
+	b := setup(t)
+	org, user := b.org(billing.RoleOwner)
+	b.buy(org, user, "pro")
+	events := b.ours()
+	for _, e := range events {
+		b.deliver(e)
+	}
+	b.settle()
+	b.call(http.MethodDelete, "/v1/customers/"+b.customer(), nil, nil) // ends the subscription, too
+	for _, e := range b.ours()[len(events):] {
+		b.deliver(e)
+	}
+	gone := b.replica()
+	gone.Stripe = goneCustomer{b.client}
+	for range 8 {
+		b.exec(`UPDATE sync_queue SET due_at = now()`)
+		if _, err := gone.Work(b.ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.want("pending", []string{}, `SELECT id FROM webhook_events WHERE state = 'pending'`)
+	b.want("copy", []string{"canceled f"}, `SELECT concat_ws(' ', status, is_verified) FROM subscriptions`)
+	b.want("access", []string{"none"}, `SELECT access FROM entitlements`)
+}
+
+// goneCustomer is a Stripe that does not know whom it is asked about.
+type goneCustomer struct{ payments.Stripe }
+
+func (goneCustomer) Subscriptions(context.Context, string) (payments.Answer, error) {
+	return payments.Answer{At: time.Now().UTC().Truncate(time.Second)}, payments.ErrNoSuchObject
 }
 
 func TestAnEventThatCannotBeReadIsParkedAndStopsNoOther(t *testing.T) {

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
+	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/promptforge/payments/db"
 )
@@ -57,99 +59,153 @@ func (p *Payments) syncNow(ctx context.Context, customerID string) (Answer, erro
 		return Answer{}, fmt.Errorf("claim %s: %w", customerID, err)
 	}
 	answer, err := p.sync(ctx, claim(row))
-	if err != nil && !errors.Is(err, errStale) {
-		err = errors.Join(err, q.ReleaseClaim(ctx, db.ReleaseClaimParams{Subject: row.Subject, Ticket: row.Ticket, LastError: clean(err.Error())}))
+	if err == nil {
+		return answer, nil
 	}
-	return answer, err
+	// Given back as due as it was: presses must neither put the workers off nor
+	// use up the patience with stale answers. The failure may have been ctx's end.
+	ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	return answer, errors.Join(err, q.ReleaseClaim(ctx, db.ReleaseClaimParams{Subject: row.Subject, Ticket: row.Ticket, LastError: clean(err.Error())}))
 }
 
 // Run works the queue off until the context ends, then lets what is under way
 // finish. Any number of processes may run it on one database.
 func (p *Payments) Run(ctx context.Context) error {
+	var running sync.WaitGroup
+	defer running.Wait()
+	running.Go(func() { p.sweepEveryMinute(ctx) })
 	poll := time.NewTicker(250 * time.Millisecond)
 	defer poll.Stop()
-	sweep := time.NewTicker(time.Minute)
-	defer sweep.Stop()
+	slots := make(chan struct{}, workers)
 	for {
-		n, err := p.Work(ctx)
+		// As many as can be asked about at once, so that a lease begins with its
+		// ask and one slow answer holds up nobody else.
+		claims, err := p.claimDue(ctx, cap(slots)-len(slots))
 		if err != nil && ctx.Err() == nil {
-			p.Log.ErrorContext(ctx, "work the sync queue off", "error", err)
+			p.Log.ErrorContext(ctx, "claim due subjects", "error", err)
 		}
-		if n == batch {
-			continue // there may be more
+		for _, c := range claims {
+			slots <- struct{}{}
+			running.Go(func() {
+				p.work(ctx, c)
+				<-slots
+				p.Wake() // there may be more
+			})
 		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-p.wake:
 		case <-poll.C:
-		case <-sweep.C:
-			if err := p.SweepAttempts(ctx); err != nil && ctx.Err() == nil {
-				p.Log.ErrorContext(ctx, "close checkouts past their end", "error", err)
-			}
 		}
 	}
 }
 
 const (
-	batch   = 32               // claims at once
-	workers = 8                // of them asked at the same time
-	patient = 45 * time.Second // for one subject; shorter than the lease
+	workers = 16               // subjects asked about at the same time
+	patient = 45 * time.Second // for one of them; shorter than the lease
 )
 
-// Work claims what is due, once, and syncs it. It returns how many subjects it
-// claimed; failures of single subjects are logged, and put off in the queue.
+// Work claims what is due, once, syncs it and waits for the end. It returns how
+// many subjects it claimed.
 func (p *Payments) Work(ctx context.Context) (int, error) {
-	rows, err := db.New(p.Pool).ClaimDue(ctx, batch)
-	if err != nil {
-		return 0, fmt.Errorf("claim due subjects: %w", err)
+	claims, err := p.claimDue(ctx, workers)
+	var running sync.WaitGroup
+	for _, c := range claims {
+		running.Go(func() { p.work(ctx, c) })
 	}
-	var group errgroup.Group
-	group.SetLimit(workers)
-	for _, row := range rows {
-		group.Go(func() error {
-			// What was claimed is finished even while the process stops.
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patient)
-			defer cancel()
-			_, err := p.sync(ctx, claim(row))
-			if err == nil || errors.Is(err, errStale) {
-				return nil
-			}
-			p.Log.WarnContext(ctx, "sync put off", "subject", row.Subject, "attempts", row.Attempts+1, "error", err)
-			if err := p.putOff(ctx, claim(row), err); err != nil {
-				p.Log.ErrorContext(ctx, "put a sync off", "subject", row.Subject, "error", err)
-			}
-			return nil
-		})
-	}
-	return len(rows), group.Wait()
+	running.Wait()
+	return len(claims), err
 }
 
-// sync asks and writes under a claim. A stale answer is errStale and asked again
-// soon; to be overtaken is no error. After any other the claim is still held,
+func (p *Payments) claimDue(ctx context.Context, n int) ([]claim, error) {
+	if n <= 0 {
+		return nil, nil
+	}
+	rows, err := db.New(p.Pool).ClaimDue(ctx, int32(n)) //nolint:gosec // at most workers
+	if err != nil {
+		return nil, fmt.Errorf("claim due subjects: %w", err)
+	}
+	claims := make([]claim, len(rows))
+	for i, row := range rows {
+		claims[i] = claim(row)
+	}
+	return claims, nil
+}
+
+// work syncs a claimed subject and puts it off if that fails. What was claimed
+// is finished even while the process stops.
+func (p *Payments) work(ctx context.Context, c claim) {
+	asking, cancel := context.WithTimeout(context.WithoutCancel(ctx), patient)
+	defer cancel()
+	_, err := p.sync(asking, c)
+	if err == nil {
+		return
+	}
+	ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second) // the failure may have been asking's end
+	defer cancel()
+	if errors.Is(err, errStale) {
+		err = db.New(p.Pool).PostponeStale(ctx, db.PostponeStaleParams{Subject: c.Subject, Ticket: c.Ticket})
+	} else {
+		p.Log.WarnContext(ctx, "sync put off", "subject", c.Subject, "attempts", c.Attempts+1, "error", err)
+		err = p.putOff(ctx, c, err)
+	}
+	if err != nil {
+		p.Log.ErrorContext(ctx, "put a sync off", "subject", c.Subject, "error", err)
+	}
+}
+
+// sync asks and writes under a claim. An answer older than the events is
+// errStale; to be overtaken is no error. After an error the claim is still held
 // and the caller gives it back; after a death the lease runs out.
 func (p *Payments) sync(ctx context.Context, c claim) (Answer, error) {
 	m, err := p.ask(ctx, c)
 	if err == nil {
 		err = p.write(ctx, m)
 	}
+	if isDataFault(err) && len(m.events) > 0 {
+		err = p.writeWithoutCulprits(ctx, m, err)
+	}
 	switch {
 	case err == nil, errors.Is(err, errOvertaken):
 		return m.answer, nil
 	case errors.Is(err, errStale):
-		if err := db.New(p.Pool).PostponeStale(ctx, db.PostponeStaleParams{Subject: c.Subject, Ticket: c.Ticket}); err != nil {
-			return m.answer, fmt.Errorf("ask %s again soon: %w", c.Subject, err)
-		}
 		return m.answer, errStale
 	default:
 		return m.answer, fmt.Errorf("sync %s: %w", c.Subject, err)
 	}
 }
 
+// isDataFault reports whether Postgres refused a value: class 22, data
+// exceptions, or 23, constraints.
+func isDataFault(err error) bool {
+	var fault *pgconn.PgError
+	return errors.As(err, &fault) && (strings.HasPrefix(fault.Code, "22") || strings.HasPrefix(fault.Code, "23"))
+}
+
+// writeWithoutCulprits tries each event alone, parks those that no row takes,
+// and writes the rest: one event never stops the next.
+func (p *Payments) writeWithoutCulprits(ctx context.Context, m material, cause error) error {
+	found := false
+	for i := range m.events {
+		alone := m
+		alone.events = m.events[i : i+1 : i+1]
+		err := p.write(ctx, alone)
+		if isDataFault(err) {
+			m.events[i].parked, found = clean(err.Error()), true
+		} else if err != nil {
+			return err
+		}
+	}
+	if !found {
+		return cause // it is not an event's fault
+	}
+	return p.write(ctx, m)
+}
+
 // putOff backs a subject off after a failure. It is never given up.
 func (p *Payments) putOff(ctx context.Context, c claim, cause error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second) // the failure may have been the deadline
-	defer cancel()
 	return db.New(p.Pool).PostponeFailed(ctx, db.PostponeFailedParams{
 		Subject: c.Subject, Ticket: c.Ticket, LastError: clean(cause.Error()), NextIn: backoff(c.Attempts),
 	})
@@ -160,4 +216,19 @@ func (p *Payments) putOff(ctx context.Context, c claim, cause error) error {
 func backoff(attempts int32) time.Duration {
 	d := min(time.Second<<min(attempts, 12), time.Hour)
 	return d/2 + rand.N(d/2)
+}
+
+func (p *Payments) sweepEveryMinute(ctx context.Context) {
+	every := time.NewTicker(time.Minute)
+	defer every.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-every.C:
+			if err := p.SweepAttempts(ctx); err != nil && ctx.Err() == nil {
+				p.Log.ErrorContext(ctx, "close checkouts past their end", "error", err)
+			}
+		}
+	}
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -27,8 +29,10 @@ type writing struct {
 	old      map[string]db.Subscription
 	// What the history says once the events are in it.
 	histories map[string][]analytics.Version
-	// meets is false while the history does not end in the copy's facts.
-	meets bool
+	// meets is false while the history does not end in the copy's facts;
+	// newestEvent is when the newest event of the history was created.
+	meets       bool
+	newestEvent time.Time
 }
 
 // write makes our rows equal to the answer. It returns errOvertaken, having
@@ -58,15 +62,22 @@ func (p *Payments) write(ctx context.Context, m material) error {
 // rememberWhatWasSeen keeps the customer, and every price and coupon.
 func (w *writing) rememberWhatWasSeen() error {
 	var currency money.Currency
+	coupons := map[string]billing.Coupon{}
 	for _, s := range w.answer.Subscriptions {
 		currency = s.Facts.Currency
 		for _, c := range s.Coupons {
-			if err := w.q.RememberCoupon(w.ctx, db.RememberCouponParams{
-				StripeCouponID: c.ID, Duration: c.Duration, PercentOff: c.PercentOff,
-				AmountsOff: mustJSON(orEmpty(c.AmountsOff)), SeenAt: w.answer.At,
-			}); err != nil {
-				return fmt.Errorf("remember coupon %s: %w", c.ID, err)
-			}
+			coupons[c.ID] = c
+		}
+	}
+	// Prices and coupons are rows of all customers: in order of their ids, or
+	// two syncs that learn the same two would wait for each other.
+	for _, id := range slices.Sorted(maps.Keys(coupons)) {
+		c := coupons[id]
+		if err := w.q.RememberCoupon(w.ctx, db.RememberCouponParams{
+			StripeCouponID: c.ID, Duration: c.Duration, PercentOff: c.PercentOff,
+			AmountsOff: mustJSON(orEmpty(c.AmountsOff)), SeenAt: w.answer.At,
+		}); err != nil {
+			return fmt.Errorf("remember coupon %s: %w", c.ID, err)
 		}
 	}
 	if err := w.q.SeeCustomer(w.ctx, db.SeeCustomerParams{
@@ -74,22 +85,31 @@ func (w *writing) rememberWhatWasSeen() error {
 	}); err != nil {
 		return fmt.Errorf("see customer: %w", err)
 	}
+	slices.SortFunc(w.learned, func(a, b billing.Price) int { return strings.Compare(a.ID, b.ID) })
 	for _, price := range w.learned {
-		if err := rememberPrice(w.ctx, w.q, price, w.answer.At); err != nil {
+		if err := w.rememberPrice(price); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func rememberPrice(ctx context.Context, q *db.Queries, price billing.Price, at time.Time) error {
-	err := q.RememberPrice(ctx, db.RememberPriceParams{
+// rememberPrice keeps a price; where that teaches anything, whoever ever had it
+// is counted again.
+func (w *writing) rememberPrice(price billing.Price) error {
+	n, err := w.q.RememberPrice(w.ctx, db.RememberPriceParams{
 		StripePriceID: price.ID, Plan: price.Plan, Interval: string(price.Interval), IntervalCount: int32(price.IntervalCount), //nolint:gosec // at most 1,095 at Stripe
 		UsageType: price.UsageType, Amounts: mustJSON(price.Amounts), Product: price.ProductID, LookupKey: price.LookupKey,
-		Livemode: price.Livemode, SeenAt: at,
+		Livemode: price.Livemode, SeenAt: w.answer.At,
 	})
 	if err != nil {
 		return fmt.Errorf("remember price %s: %w", price.ID, err)
+	}
+	if n == 0 {
+		return nil
+	}
+	if err := w.q.MarkDirtyByPrice(w.ctx, price.ID); err != nil {
+		return fmt.Errorf("mark dirty who had price %s: %w", price.ID, err)
 	}
 	return nil
 }
@@ -129,6 +149,13 @@ func (w *writing) writeHistory() error {
 	if err != nil {
 		return err
 	}
+	for _, all := range observations {
+		for _, o := range all {
+			if o.Source == analytics.SourceEvent && o.At.After(w.newestEvent) {
+				w.newestEvent = o.At
+			}
+		}
+	}
 	w.histories = map[string][]analytics.Version{}
 	for id, all := range observations {
 		w.histories[id] = analytics.Versions(all)
@@ -154,11 +181,6 @@ func (w *writing) writeHistory() error {
 	if changed {
 		if err := w.q.MarkDirty(w.ctx, w.Subject); err != nil {
 			return fmt.Errorf("mark dirty: %w", err)
-		}
-	}
-	for _, price := range w.learned {
-		if err := w.q.MarkDirtyByPrice(w.ctx, price.ID); err != nil {
-			return fmt.Errorf("mark dirty who had price %s: %w", price.ID, err)
 		}
 	}
 	return nil
@@ -287,8 +309,11 @@ func (w *writing) finish() error {
 func (w *writing) nextIn() time.Duration {
 	next := 7 * 24 * time.Hour
 	now := w.answer.At
-	if !w.meets && slices.ContainsFunc(w.events, func(t taken) bool { return now.Sub(t.event.Created) < time.Minute }) {
+	if !w.meets && now.Sub(w.newestEvent) < time.Minute {
 		return 5 * time.Second // copy and history must meet
+	}
+	if w.isGone {
+		return 24 * time.Hour
 	}
 	soon := func(moment time.Time) {
 		if in := moment.Add(time.Hour).Sub(now); !moment.IsZero() && in > 0 {

@@ -139,6 +139,7 @@ func (c *Client) Subscriptions(ctx context.Context, customerID string) (payments
 	for {
 		list := c.api.Subscriptions.List(params)
 		if err := list.Err(); err != nil {
+			out.At = dateOf(err)
 			return out, translate(err)
 		}
 		response := list.SubscriptionList().LastResponse
@@ -168,6 +169,19 @@ func (c *Client) Subscriptions(ctx context.Context, customerID string) (payments
 		}
 		params.StartingAfter = stripe.String(out.Subscriptions[len(out.Subscriptions)-1].ID)
 	}
+}
+
+// dateOf is when Stripe said no; zero where it said nothing.
+func dateOf(err error) time.Time {
+	var refusal *stripe.Error
+	if !errors.As(err, &refusal) || refusal.LastResponse == nil {
+		return time.Time{}
+	}
+	at, err := http.ParseTime(refusal.LastResponse.Header.Get("Date"))
+	if err != nil {
+		return time.Time{}
+	}
+	return at.UTC()
 }
 
 // CancelSubscription ends a subscription at once, without a credit.

@@ -78,6 +78,9 @@ func DecodeCheckoutSession(raw json.RawMessage) (CheckoutSession, error) {
 	if s.ID == "" {
 		return CheckoutSession{}, errors.New("read checkout session: it has no id")
 	}
+	if s.PaymentStatus != "paid" && s.PaymentStatus != "unpaid" && s.PaymentStatus != "no_payment_required" {
+		return CheckoutSession{}, fmt.Errorf("read checkout session %s: payment status %q is not known", s.ID, s.PaymentStatus)
+	}
 	out := CheckoutSession{
 		ID: s.ID, CustomerID: string(s.Customer), SubscriptionID: string(s.Subscription),
 		PaymentStatus: s.PaymentStatus, AmountMinor: int64(s.AmountTotal),
