@@ -107,7 +107,7 @@ func TestTheWebhookAnswersAsDocumented(t *testing.T) {
 type unread struct{ t *testing.T }
 
 func (u unread) Read([]byte) (int, error) {
-	u.t.Error("the body was read before the header was checked")
+	u.t.Error("the body was read, and its header says enough")
 	return 0, io.EOF
 }
 

@@ -2,9 +2,11 @@ package handlers_test
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 )
 
 // What no form of ours sends, and somebody does.
@@ -89,6 +91,23 @@ func TestBodiesThatAreNoFormAreRefused(t *testing.T) {
 			v.do(http.MethodPost, path, "application/x-www-form-urlencoded", unsaid).want(413)
 		}
 	})
+}
+
+// TestABodyThatSaysItIsTooLargeIsNotRead: a megabyte is refused at its length,
+// not after sixty-four kilobytes.
+func TestABodyThatSaysItIsTooLargeIsNotRead(t *testing.T) {
+	b := setup(t)
+	for path, size := range map[string]int64{"/login": 65 << 10, "/signup": 65 << 10, "/api/checkout": 65 << 10, "/api/webhooks/stripe": 1<<20 + 1} {
+		r := httptest.NewRequest(http.MethodPost, path, unread{t})
+		r.ContentLength = size
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.Header.Set("Stripe-Signature", sign(webhookSecret, time.Now(), "x"))
+		recorder := httptest.NewRecorder()
+		b.app.ServeHTTP(recorder, r)
+		if recorder.Code != http.StatusRequestEntityTooLarge {
+			t.Errorf("%s: %d", path, recorder.Code)
+		}
+	}
 }
 
 // TestAQueryFillsNoForm: what a link carries is not what somebody pressed.

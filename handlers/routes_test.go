@@ -118,10 +118,14 @@ func TestAPanicIsAnErrorThatSaysNothing(t *testing.T) {
 	b.app.GET("/panic", func(echo.Context) error { panic("SELECT secret") })
 	b.app.GET("/error", func(echo.Context) error { return errors.New("SELECT secret") })
 	for _, path := range []string{"/panic", "/error"} {
-		a := b.visitor().get(path).want(500)
-		if strings.Contains(a.body, "SELECT") || strings.Contains(a.body, ".go:") || !strings.Contains(a.body, a.header.Get("X-Request-Id")) {
-			t.Errorf("%s answers %s", path, a.body)
+		for _, v := range []*visitor{b.visitor(), b.visitor().with("Accept", "application/json"), b.visitor().with("HX-Request", "true")} {
+			a := v.get(path).want(500)
+			if strings.Contains(a.body, "SELECT") || strings.Contains(a.body, ".go:") || strings.Contains(a.body, "panic:") ||
+				!strings.Contains(a.body, a.header.Get("X-Request-Id")) {
+				t.Errorf("%s answers %s", path, a.body)
+			}
 		}
+		wantError(t, path, b.visitor().with("Accept", "application/json").get(path), "internal")
 	}
 }
 
