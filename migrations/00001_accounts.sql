@@ -37,7 +37,8 @@ CREATE TABLE memberships (
 -- Log-in asks for the organizations of a person.
 CREATE INDEX memberships_user_id_idx ON memberships (user_id);
 
--- The layout is the one that scs/pgxstore expects; tokens are stored hashed.
+-- Tokens are stored hashed. A session that was ended keeps its row for a while,
+-- so that no request that was under way then can bring it back.
 CREATE TABLE sessions (
     token  text PRIMARY KEY,
     data   bytea       NOT NULL,

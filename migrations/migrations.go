@@ -10,8 +10,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver goose speaks through
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
@@ -31,42 +34,68 @@ type Step struct {
 // Up applies what is missing and returns the steps it took. Two processes may
 // call it at once: a lock in the database lets one after the other.
 func Up(ctx context.Context, url string) ([]Step, error) {
-	return steps(ctx, url, func(p *goose.Provider) ([]*goose.MigrationResult, error) { return p.Up(ctx) })
+	return steps(url, func(p *goose.Provider) ([]*goose.MigrationResult, error) { return p.Up(ctx) })
 }
 
-// Down takes the newest step back.
+// Down takes the newest step back; without one it takes none.
 func Down(ctx context.Context, url string) ([]Step, error) {
-	return steps(ctx, url, func(p *goose.Provider) ([]*goose.MigrationResult, error) {
+	return steps(url, func(p *goose.Provider) ([]*goose.MigrationResult, error) {
 		result, err := p.Down(ctx)
-		if errors.Is(err, goose.ErrNoNextVersion) {
+		switch {
+		case errors.Is(err, goose.ErrNoNextVersion):
 			return nil, nil
+		case err != nil:
+			return nil, err
 		}
-		return []*goose.MigrationResult{result}, err
+		return []*goose.MigrationResult{result}, nil
 	})
 }
 
-// Status lists every step, oldest first.
-func Status(ctx context.Context, url string) ([]Step, error) {
+// Querier is a pool, a connection or a transaction.
+type Querier interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+}
+
+// Status lists every step, oldest first. It only reads, and waits for no lock, so that a server may
+// ask as often as it likes, while a migration runs too.
+func Status(ctx context.Context, q Querier) ([]Step, error) {
+	applied, err := appliedAt(ctx, q)
+	if err != nil {
+		return nil, fmt.Errorf("read schema version: %w", err)
+	}
 	var out []Step
-	err := with(url, func(p *goose.Provider) error {
-		all, err := p.Status(ctx)
-		for _, s := range all {
-			out = append(out, Step{Version: s.Source.Version, File: s.Source.Path, AppliedAt: s.AppliedAt})
+	for _, file := range names() {
+		version, err := goose.NumericComponent(file)
+		if err != nil {
+			return nil, fmt.Errorf("read migrations: %w", err)
 		}
-		return err
-	})
-	return out, err
+		out = append(out, Step{Version: version, File: file, AppliedAt: applied[version]})
+	}
+	return out, nil
 }
 
 // Pending returns the steps that a database lacks; a server must not run on one
 // that lacks any.
-func Pending(ctx context.Context, url string) ([]Step, error) {
-	all, err := Status(ctx, url)
-	var out []Step
-	for _, s := range all {
-		if s.AppliedAt.IsZero() {
-			out = append(out, s)
-		}
+func Pending(ctx context.Context, q Querier) ([]Step, error) {
+	all, err := Status(ctx, q)
+	return slices.DeleteFunc(all, func(s Step) bool { return !s.AppliedAt.IsZero() }), err
+}
+
+// appliedAt reads goose's table; a database that has none has no step.
+func appliedAt(ctx context.Context, q Querier) (map[int64]time.Time, error) {
+	out := map[int64]time.Time{}
+	rows, err := q.Query(ctx, "SELECT version_id, tstamp FROM goose_db_version WHERE is_applied")
+	if err == nil {
+		var version int64
+		var at time.Time
+		_, err = pgx.ForEachRow(rows, []any{&version, &at}, func() error {
+			out[version] = at
+			return nil
+		})
+	}
+	var pgErr *pgconn.PgError
+	if errors.As(err, &pgErr) && pgErr.Code == "42P01" { // undefined_table
+		return out, nil
 	}
 	return out, err
 }
@@ -74,8 +103,7 @@ func Pending(ctx context.Context, url string) ([]Step, error) {
 // Hash names the schema: equal files, equal hash.
 func Hash() string {
 	h := sha256.New()
-	names, _ := fs.Glob(files, "*.sql") // the pattern is good
-	for _, name := range names {
+	for _, name := range names() {
 		b, _ := fs.ReadFile(files, name) // it is embedded
 		fmt.Fprintf(h, "%s %d\n", name, len(b))
 		h.Write(b)
@@ -83,7 +111,13 @@ func Hash() string {
 	return hex.EncodeToString(h.Sum(nil))[:16]
 }
 
-func steps(_ context.Context, url string, run func(*goose.Provider) ([]*goose.MigrationResult, error)) ([]Step, error) {
+// names are the files in the order of their versions.
+func names() []string {
+	names, _ := fs.Glob(files, "*.sql") // the pattern is good, and the result sorted
+	return names
+}
+
+func steps(url string, run func(*goose.Provider) ([]*goose.MigrationResult, error)) ([]Step, error) {
 	var out []Step
 	err := with(url, func(p *goose.Provider) error {
 		results, err := run(p)

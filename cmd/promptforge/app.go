@@ -82,7 +82,7 @@ func assemble(ctx context.Context, s settings, log *slog.Logger) (*app, error) {
 		Pool: pool, Auth: a.auth, Sessions: a.sessions, Payments: a.payments, Reports: &reports.Reports{Pool: pool, Now: s.now},
 		Shared: a.limits, Local: &ratelimit.Local{Now: time.Now}, RateCheckout: s.rateCheckout, RateRead: s.rateRead,
 		Plans: s.plans, Livemode: s.isLive, BaseURL: s.baseURL, FormOrigins: forms, TrustedProxies: s.trustedProxies,
-		Ready: func(ctx context.Context) error { return schemaIsCurrent(ctx, s.databaseURL) },
+		Ready: func(ctx context.Context) error { return schemaIsCurrent(ctx, pool) },
 		Now:   s.now, Clock: time.Now, Log: log,
 	})
 	return a, nil
@@ -90,8 +90,8 @@ func assemble(ctx context.Context, s settings, log *slog.Logger) (*app, error) {
 
 // schemaIsCurrent refuses a database that lacks a migration, with the command
 // that brings it.
-func schemaIsCurrent(ctx context.Context, url string) error {
-	pending, err := migrations.Pending(ctx, url)
+func schemaIsCurrent(ctx context.Context, q migrations.Querier) error {
+	pending, err := migrations.Pending(ctx, q)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,8 @@ import (
 	"flag"
 	"fmt"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/promptforge/payments/internal/config"
 	"github.com/promptforge/payments/migrations"
 )
@@ -41,7 +43,12 @@ func runMigrate(ctx context.Context, args []string, std stdio) error {
 		steps, err := migrations.Down(ctx, c.MigrateURL)
 		return printSteps(std, "taken back", "There is nothing to take back.", steps, err)
 	case "status":
-		steps, err := migrations.Status(ctx, c.MigrateURL)
+		connection, err := pgx.Connect(ctx, c.MigrateURL)
+		if err != nil {
+			return fmt.Errorf("reach database: %w", err)
+		}
+		defer connection.Close(ctx)
+		steps, err := migrations.Status(ctx, connection)
 		for _, s := range steps {
 			state := "pending"
 			if !s.AppliedAt.IsZero() {

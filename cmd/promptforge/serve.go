@@ -32,15 +32,16 @@ func runServe(ctx context.Context, args []string, std stdio) error {
 		return err
 	}
 	defer listener.Close()
-	if err := schemaIsCurrent(ctx, c.DatabaseURL); err != nil {
-		return err
-	}
 	a, err := assemble(ctx, settings{
 		databaseURL: c.DatabaseURL, baseURL: c.BaseURL, stripeKey: c.SecretKey, stripeBase: c.APIBase, maxRPS: c.MaxRPS, isLive: c.IsLive(),
 		webhookSecrets: c.WebhookSecrets, plans: c.Plans, sold: sold(c.Plans, c.PriceIDs), trustedProxies: c.TrustedProxies,
 		rateCheckout: c.RateCheckout, rateRead: c.RateRead, now: time.Now,
 	}, log)
 	if err != nil {
+		return err
+	}
+	if err := schemaIsCurrent(ctx, a.pool); err != nil {
+		a.pool.Close()
 		return err
 	}
 	log.InfoContext(ctx, "serving", "address", listener.Addr().String(), "base_url", c.BaseURL, "livemode", c.IsLive())
