@@ -22,7 +22,7 @@ test: node_modules/.installed ## run the whole suite against a real Postgres tha
 	@echo "== front end"
 	@npm run --silent build
 	@echo "== go test $(RACE)"
-	go test $(RACE) -shuffle=on -timeout 20m ./...
+	go test $(RACE) -shuffle=on -count=1 -timeout 20m ./...
 ifneq ($(BROWSER),)
 	@echo "== the browser tests ran with $(BROWSER)"
 else

@@ -121,10 +121,31 @@ func (q *Queries) BillingManagers(ctx context.Context, orgID uuid.UUID) ([]Billi
 	return items, nil
 }
 
-const forgetSessions = `-- name: ForgetSessions :exec
-DELETE FROM sessions WHERE expiry < now()
+const endSession = `-- name: EndSession :exec
+UPDATE sessions SET data = '', expiry = now() WHERE token = $1
 `
 
+func (q *Queries) EndSession(ctx context.Context, token string) error {
+	_, err := q.db.Exec(ctx, endSession, token)
+	return err
+}
+
+const findSession = `-- name: FindSession :one
+SELECT data FROM sessions WHERE token = $1 AND expiry > now()
+`
+
+func (q *Queries) FindSession(ctx context.Context, token string) ([]byte, error) {
+	row := q.db.QueryRow(ctx, findSession, token)
+	var data []byte
+	err := row.Scan(&data)
+	return data, err
+}
+
+const forgetSessions = `-- name: ForgetSessions :exec
+DELETE FROM sessions WHERE expiry < now() - interval '1 hour'
+`
+
+// An hour after their end no request is under way any more.
 func (q *Queries) ForgetSessions(ctx context.Context) error {
 	_, err := q.db.Exec(ctx, forgetSessions)
 	return err
@@ -170,6 +191,24 @@ func (q *Queries) MembershipsOf(ctx context.Context, userID uuid.UUID) ([]Member
 		return nil, err
 	}
 	return items, nil
+}
+
+const saveSession = `-- name: SaveSession :exec
+INSERT INTO sessions (token, data, expiry) VALUES ($1, $2, $3)
+ON CONFLICT (token) DO UPDATE SET data = excluded.data, expiry = excluded.expiry WHERE sessions.expiry > now()
+`
+
+type SaveSessionParams struct {
+	Token  string
+	Data   []byte
+	Expiry time.Time
+}
+
+// A session that has ended stays ended, whatever a request that was under way
+// then still wants to save.
+func (q *Queries) SaveSession(ctx context.Context, arg SaveSessionParams) error {
+	_, err := q.db.Exec(ctx, saveSession, arg.Token, arg.Data, arg.Expiry)
+	return err
 }
 
 const userByEmail = `-- name: UserByEmail :one

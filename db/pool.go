@@ -6,17 +6,27 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
+// defaultConns is how many connections a process holds at most, unless
+// pool_max_conns in the URL says otherwise.
+const defaultConns = 20
+
 // Open returns a pool and proves that the database can be reached.
 func Open(ctx context.Context, url string) (*pgxpool.Pool, error) {
 	cfg, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		return nil, fmt.Errorf("read database URL: %w", err)
+	}
+	if !strings.Contains(url, "pool_max_conns=") {
+		// pgx would take as many as there are cores, too few where requests and
+		// workers wait for Stripe in between.
+		cfg.MaxConns = defaultConns
 	}
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {

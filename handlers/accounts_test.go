@@ -1,6 +1,7 @@
 package handlers_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -213,4 +214,20 @@ func TestReadsAreLimitedToo(t *testing.T) {
 	}
 	v.get("/pricing").want(429)
 	v.get("/healthz").want(200)
+}
+
+func TestOneVisitorHasAWholeNetworkOfIPv6(t *testing.T) {
+	b := setup(t)
+	status := 0
+	for i := range 11 {
+		v := b.visitor()
+		v.address = fmt.Sprintf("[2001:db8::%x]:1", i+1)
+		status = v.post("/login", url.Values{"email": {fmt.Sprintf("%d@example.com", i)}, "password": {"guess guess"}}).status
+	}
+	if status != 429 {
+		t.Errorf("the eleventh address of one network is answered %d", status)
+	}
+	v := b.visitor()
+	v.address = "[2001:db8:0:1::1]:1"
+	v.post("/login", url.Values{"email": {"ada@example.com"}, "password": {"guess guess"}}).want(422)
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/promptforge/payments/db"
 	"github.com/promptforge/payments/internal/billing"
+	"github.com/promptforge/payments/internal/payments"
 	"github.com/promptforge/payments/views"
 	"github.com/promptforge/payments/views/ui"
 )
@@ -41,7 +42,11 @@ func (s *server) billing(c echo.Context) error {
 	if !ok {
 		return s.page(c, http.StatusOK, views.BillingPage(m))
 	}
-	words := inWordsFor(row)
+	entitlement, err := q.Entitlement(ctx, v.org.OrgID)
+	if err != nil && !db.IsNotFound(err) {
+		return fmt.Errorf("read entitlement: %w", err)
+	}
+	words := inWordsFor(row, payments.AccessNow(entitlement, s.Now()))
 	m.HasPlan, m.Status, m.StatusText, m.Problem = true, words.badge, words.text, words.problem
 	if m.CanManage {
 		m.Next = words.next

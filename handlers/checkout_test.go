@@ -181,6 +181,7 @@ func TestCheckoutsAreLimited(t *testing.T) {
 	for range 2 {
 		v.json("/api/checkout", `{"planId":"gold","isAnnual":false}`).want(422)
 	}
+	v.post("/checkout", url.Values{"planId": {"pro"}, "isAnnual": {"false"}}).want(429) // by form or by JSON, it is one limit
 	b.unchanged("one too many", func() {
 		a := v.json("/api/checkout", `{"planId":"pro","isAnnual":false}`).want(429)
 		if a.header.Get("Retry-After") == "" || !strings.Contains(a.body, `"code":"too_many_requests"`) {

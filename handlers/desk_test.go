@@ -200,3 +200,16 @@ func TestADatabaseThatHangsIs503WithinThreeSeconds(t *testing.T) {
 		t.Errorf("it took %s", took)
 	}
 }
+
+func TestBillingSaysWhatAccessThereIsNow(t *testing.T) {
+	b := setup(t)
+	v := b.signUp("ada@example.com", "Engines")
+	v.get("/checkout/success?session_id=" + b.buy(v, "pro")).want(200)
+	b.exec(`UPDATE subscriptions SET status = 'past_due'`)
+	b.exec(`UPDATE entitlements SET access = 'grace', reason = 'payment_failed', until = now() + interval '1 day', then_access = 'read_only', then_reason = 'grace_over'`)
+	v.get("/billing").want(200).wantText("main", "Payment failed").wantText("main", "Everything goes on working")
+	b.exec(`UPDATE entitlements SET until = now() - interval '1 second'`)
+	v.get("/billing").want(200).wantText("main", "You can read everything, and change nothing")
+	b.exec(`UPDATE subscriptions SET status = 'active'`)
+	v.get("/billing").want(200).wantText("main", "Payments are paused")
+}

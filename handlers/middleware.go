@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
@@ -306,14 +307,11 @@ func (s *server) limit(l limit) echo.MiddlewareFunc {
 
 func (s *server) limitKeys(c echo.Context, l limit) ([]string, error) {
 	v := visitorOf(c)
-	if l.kind == "local" {
-		if v.isSignedIn() { // many colleagues share an office's address
-			return []string{"read " + v.user.ID.String()}, nil
-		}
-		return []string{"read " + c.RealIP()}, nil
+	name := cmp.Or(l.name, c.Path()) + " "
+	keys := []string{name + network(c.RealIP())}
+	if l.kind == "local" && v.isSignedIn() { // many colleagues share an office's address
+		keys = nil
 	}
-	name := c.Path() + " "
-	keys := []string{name + c.RealIP()}
 	if v.isSignedIn() {
 		keys = append(keys, name+v.user.ID.String())
 	}
@@ -327,6 +325,19 @@ func (s *server) limitKeys(c echo.Context, l limit) ([]string, error) {
 		}
 	}
 	return keys, nil
+}
+
+// network is what one visitor has of addresses: of IPv6 a whole /64.
+func network(address string) string {
+	ip, err := netip.ParseAddr(address)
+	if err != nil || ip.Is4() || ip.Is4In6() {
+		return address
+	}
+	prefix, err := ip.WithZone("").Prefix(64)
+	if err != nil {
+		return address
+	}
+	return prefix.String()
 }
 
 // extractor takes the peer's address, unless the peer is a proxy that we trust

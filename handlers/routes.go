@@ -24,6 +24,8 @@ type limit struct {
 	// kind is shared between replicas, local to this one, or none.
 	kind string
 	rate func(*server) ratelimit.Rate
+	// name is what is counted together; empty: each path by itself.
+	name string
 	// byEmail also counts for the account whose address the form names.
 	byEmail bool
 	// why is the reason where there is no limit.
@@ -31,8 +33,8 @@ type limit struct {
 }
 
 var (
-	reads    = limit{kind: "local", rate: func(s *server) ratelimit.Rate { return s.RateRead }}
-	payment  = limit{kind: "shared", rate: func(s *server) ratelimit.Rate { return s.RateCheckout }}
+	reads    = limit{kind: "local", name: "read", rate: func(s *server) ratelimit.Rate { return s.RateRead }}
+	payment  = limit{kind: "shared", name: "payment", rate: func(s *server) ratelimit.Rate { return s.RateCheckout }}
 	attempts = limit{kind: "shared", byEmail: true, rate: func(*server) ratelimit.Rate { return ratelimit.Rate{N: 10, Per: time.Minute} }}
 )
 

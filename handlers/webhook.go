@@ -41,7 +41,8 @@ func (s *server) webhook(c echo.Context) error {
 		return fmt.Errorf("%w: too many bodies at once", errNotStored)
 	}
 	defer s.unverified.Release(weight)
-	body, err := readBefore(c, s.Clock().Add(storePatience))
+	deadline, _ := ctx.Deadline()
+	body, err := readBefore(c, deadline)
 	if err != nil {
 		return err
 	}

@@ -51,9 +51,9 @@ type standing struct {
 	problem ui.Banner
 }
 
-// inWordsFor says how a subscription stands. Stripe's own term is on the badge
-// for whoever hovers.
-func inWordsFor(row db.Subscription) standing {
+// inWordsFor says how a subscription stands, and what access it gives now.
+// Stripe's own term is on the badge for whoever hovers.
+func inWordsFor(row db.Subscription, access billing.Access) standing {
 	s := standing{badge: ui.Badge{Title: row.Status}}
 	renewal := ui.Definition{Term: "Renews on", Text: date(row.CurrentPeriodEnd)}
 	switch billing.Status(row.Status) {
@@ -67,13 +67,21 @@ func inWordsFor(row db.Subscription) standing {
 	case billing.StatusActive:
 		s.badge.Text, s.badge.Tone = "Active", ui.Good
 		s.text = "Everything in the plan is yours to use."
+		if access.Level == billing.AccessReadOnly {
+			s.badge.Text, s.badge.Tone = "Paused", ui.Warn
+			s.text = "Payments are paused. You can read everything, and change nothing, until they resume."
+		}
 	case billing.StatusPastDue:
 		s.badge.Text, s.badge.Tone = "Payment failed", ui.Warn
 		s.text = "The last payment failed. Everything goes on working while we try again."
 		if row.NextPaymentAttempt != nil {
 			s.text = "The last payment failed; we try again on " + date(*row.NextPaymentAttempt) + ". Everything goes on working until then."
 		}
-		s.problem = ui.Banner{Title: "Your last payment failed", Text: s.text, Tone: ui.Warn}
+		if !access.Level.Allows() {
+			s.badge.Tone = ui.Bad
+			s.text = "The last payment failed and has not been made good. You can read everything, and change nothing, until it is."
+		}
+		s.problem = ui.Banner{Title: "Your last payment failed", Text: s.text, Tone: s.badge.Tone}
 	case billing.StatusUnpaid:
 		s.badge.Text, s.badge.Tone = "Unpaid", ui.Bad
 		s.text = "Several payments failed. You can read everything, and change nothing, until an invoice is paid."

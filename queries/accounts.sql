@@ -19,8 +19,21 @@ INSERT INTO memberships (org_id, user_id, role, created_at) VALUES (@org_id, @us
 SELECT m.org_id, o.name AS org_name, m.role FROM memberships m JOIN organizations o ON o.id = m.org_id
 WHERE m.user_id = $1 ORDER BY m.created_at, m.org_id;
 
+-- name: FindSession :one
+SELECT data FROM sessions WHERE token = $1 AND expiry > now();
+
+-- name: SaveSession :exec
+-- A session that has ended stays ended, whatever a request that was under way
+-- then still wants to save.
+INSERT INTO sessions (token, data, expiry) VALUES (@token, @data, @expiry)
+ON CONFLICT (token) DO UPDATE SET data = excluded.data, expiry = excluded.expiry WHERE sessions.expiry > now();
+
+-- name: EndSession :exec
+UPDATE sessions SET data = '', expiry = now() WHERE token = $1;
+
 -- name: ForgetSessions :exec
-DELETE FROM sessions WHERE expiry < now();
+-- An hour after their end no request is under way any more.
+DELETE FROM sessions WHERE expiry < now() - interval '1 hour';
 
 -- name: BillingManagers :many
 -- Whom a member can ask, the owner first.

@@ -220,6 +220,11 @@ func TestTheDemoSurvivesAKill(t *testing.T) {
 	if second.file.Admin != first.file.Admin || second.file.Customer != first.file.Customer || second.file.SecretKey != first.file.SecretKey {
 		t.Errorf("after the kill %+v, before %+v", second.file, first.file)
 	}
+	// Another start on the same addresses and folder leaves the running one alone.
+	_, stderr, code := call(t, nil, "", "demo", "--empty", "--data", data, "--addr", strings.TrimPrefix(second.file.App, "http://"))
+	if _, err := os.Stat(filepath.Join(data, "demo.json")); code != 1 || !strings.Contains(stderr, "is taken") || err != nil {
+		t.Errorf("a start beside the running one: exit %d, %s, demo.json: %v", code, stderr, err)
+	}
 	// The addresses changed, so the webhook endpoint had to follow.
 	response, err := http.Get(second.file.App + "/readyz")
 	if err != nil || response.StatusCode != http.StatusOK {

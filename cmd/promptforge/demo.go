@@ -81,9 +81,6 @@ func runDemo(ctx context.Context, args []string, std stdio) (err error) {
 		return errors.New("a demo with history is not built yet: start it with --empty")
 	}
 	d := &demo{dir: *dir, binaries: *binaries, plans: billing.DefaultPlans(), std: std, log: newLogger(std.err, "text", slog.LevelWarn)}
-	if err := d.removeFile(); err != nil {
-		return err
-	}
 	if d.app, err = listenLoopback(*addr, "--addr"); err != nil {
 		return err
 	}
@@ -92,6 +89,10 @@ func runDemo(ctx context.Context, args []string, std stdio) (err error) {
 		return err
 	}
 	defer d.stripe.Close()
+	// Only now: whoever holds the addresses is the demo that the file tells of.
+	if err := d.removeFile(); err != nil {
+		return err
+	}
 	if d.secrets, err = openSecrets(filepath.Join(d.dir, "secrets.json"), config.DemoKeyPrefix); err != nil {
 		return err
 	}

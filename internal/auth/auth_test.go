@@ -228,3 +228,47 @@ func TestManyHashesWaitForTheirTurn(t *testing.T) {
 	}
 	all.Wait()
 }
+
+func TestARequestUnderWayAtTheLogOutDoesNotBringTheSessionBack(t *testing.T) {
+	_, pool := setup(t)
+	sessions := auth.NewSessions(pool, false)
+	user := uuid.New()
+	ctx, err := sessions.Load(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := sessions.Begin(ctx, user, uuid.Nil); err != nil {
+		t.Fatal(err)
+	}
+	token, _, err := sessions.Commit(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	slow, err := sessions.Load(t.Context(), token)
+	if err != nil || sessions.User(slow) != user {
+		t.Fatalf("session of %v, %v", sessions.User(slow), err)
+	}
+	leaving, err := sessions.Load(t.Context(), token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := sessions.End(leaving); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := sessions.Commit(slow); err != nil {
+		t.Fatal(err)
+	}
+	after, err := sessions.Load(t.Context(), token)
+	if err != nil || sessions.User(after) != uuid.Nil {
+		t.Errorf("after the log-out the session is %v's, %v", sessions.User(after), err)
+	}
+	if err := sessions.Cleanup(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := sessions.Commit(slow); err != nil {
+		t.Fatal(err)
+	}
+	if after, err = sessions.Load(t.Context(), token); err != nil || sessions.User(after) != uuid.Nil {
+		t.Errorf("after the clean-up the session is %v's, %v", sessions.User(after), err)
+	}
+}

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/alexedwards/scs/pgxstore"
 	"github.com/alexedwards/scs/v2"
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -34,8 +33,7 @@ const (
 // clients drop Secure cookies over plain http even there.
 func NewSessions(pool *pgxpool.Pool, secure bool) *Sessions {
 	manager := scs.New()
-	// No clean-up goroutine of its own: it races. Cleanup is called instead.
-	manager.Store = pgxstore.NewWithCleanupInterval(pool, 0)
+	manager.Store = store{pool}
 	manager.HashTokenInStore = true
 	manager.Lifetime, manager.IdleTimeout = sessionLifetime, sessionIdle
 	manager.Cookie.Name, manager.Cookie.Secure = "session", secure
@@ -78,6 +76,45 @@ func (s *Sessions) id(ctx context.Context, key string) uuid.UUID {
 	}
 	return id
 }
+
+// store keeps sessions. It differs from scs's own for Postgres in one thing: an
+// idle timeout makes every request save its session, and one that was under way
+// at the log-out must not bring it back.
+type store struct{ pool *pgxpool.Pool }
+
+var _ scs.CtxStore = store{}
+
+// FindCtx reads a session that has not ended.
+func (s store) FindCtx(ctx context.Context, token string) ([]byte, bool, error) {
+	data, err := db.New(s.pool).FindSession(ctx, token)
+	if db.IsNotFound(err) {
+		return nil, false, nil
+	}
+	return data, err == nil, err
+}
+
+// CommitCtx saves a session unless it has ended.
+func (s store) CommitCtx(ctx context.Context, token string, data []byte, expiry time.Time) error {
+	return db.New(s.pool).SaveSession(ctx, db.SaveSessionParams{Token: token, Data: data, Expiry: expiry})
+}
+
+// DeleteCtx ends a session.
+func (s store) DeleteCtx(ctx context.Context, token string) error {
+	return db.New(s.pool).EndSession(ctx, token)
+}
+
+// Find, Commit and Delete are for callers without a context; scs is none.
+func (s store) Find(token string) ([]byte, bool, error) {
+	return s.FindCtx(context.Background(), token)
+}
+
+// Commit is CommitCtx without a context.
+func (s store) Commit(token string, data []byte, expiry time.Time) error {
+	return s.CommitCtx(context.Background(), token, data, expiry)
+}
+
+// Delete is DeleteCtx without a context.
+func (s store) Delete(token string) error { return s.DeleteCtx(context.Background(), token) }
 
 // Cleanup forgets sessions that are over.
 func (s *Sessions) Cleanup(ctx context.Context) error {

@@ -67,6 +67,14 @@ type Access struct {
 	ThenReason string
 }
 
+// At is the answer as it is at now, which may be past Until.
+func (a Access) At(now time.Time) Access {
+	if a.Until.IsZero() || now.Before(a.Until) {
+		return a
+	}
+	return Access{Level: a.Then, Reason: a.ThenReason}
+}
+
 // Of is the access that one subscription gives at now: the table of design.md,
 // "Access and MRR".
 func (p AccessPolicy) Of(s Standing, now time.Time) Access {

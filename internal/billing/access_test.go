@@ -95,6 +95,20 @@ func TestAccessFollowsTheTable(t *testing.T) {
 	}
 }
 
+func TestAccessChangesByItself(t *testing.T) {
+	grace := billing.Access{Level: billing.AccessGrace, Reason: "payment_failed", Until: noon, Then: billing.AccessReadOnly, ThenReason: "grace_over"}
+	if got := grace.At(noon.Add(-time.Second)); got != grace {
+		t.Errorf("before its end %+v", got)
+	}
+	if got := grace.At(noon); got != (billing.Access{Level: billing.AccessReadOnly, Reason: "grace_over"}) {
+		t.Errorf("at its end %+v", got)
+	}
+	full := billing.Access{Level: billing.AccessFull, Reason: "active"}
+	if got := full.At(noon.AddDate(9, 0, 0)); got != full {
+		t.Errorf("without an end %+v", got)
+	}
+}
+
 func TestEntitleTakesTheBestFeatureByFeature(t *testing.T) {
 	plans := billing.DefaultPlans()
 	active := billing.Facts{Status: billing.StatusActive}

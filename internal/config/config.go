@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"maps"
+	"net"
 	"net/netip"
 	"net/url"
 	"os"
@@ -99,6 +100,9 @@ func LoadServe(environment map[string]string, insecureSimulator bool) (Serve, er
 	c.PriceIDs = faults.priceIDs(environment, plans)
 	if c.PublishableKey != "" {
 		faults.publishableKey(c.PublishableKey, c.SecretKey)
+	}
+	if _, port, err := net.SplitHostPort(c.Addr); err != nil || port == "" {
+		faults.add("ADDR", "must be host:port")
 	}
 	if c.LogFormat != "json" && c.LogFormat != "text" {
 		faults.add("LOG_FORMAT", "must be json or text")
@@ -204,7 +208,8 @@ func (f *faults) postgresURL(name, value string, required bool) {
 		return
 	}
 	u, err := url.Parse(value)
-	if err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" || u.Host == "" {
+	// A server behind a socket has no host but a parameter of that name.
+	if err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" || u.Host == "" && u.Query().Get("host") == "" {
 		f.add(name, "must be a postgres:// address")
 	}
 }
@@ -223,7 +228,8 @@ func (f *faults) stripe(c *Stripe) {
 	case !secretKey.MatchString(c.SecretKey):
 		f.add("STRIPE_SECRET_KEY", "must begin with sk_test_, sk_live_, rk_test_ or rk_live_")
 	}
-	if c.APIBase == "https://api.stripe.com" {
+	c.APIBase = strings.TrimSuffix(c.APIBase, "/")
+	if strings.EqualFold(c.APIBase, "https://api.stripe.com") {
 		c.APIBase = ""
 	}
 	if c.APIBase != "" {
@@ -231,7 +237,6 @@ func (f *faults) stripe(c *Stripe) {
 		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.Path != "" && u.Path != "/" {
 			f.add("STRIPE_API_BASE", "must be an http(s) address without a path")
 		}
-		c.APIBase = strings.TrimSuffix(c.APIBase, "/")
 		if c.IsLive() {
 			f.add("STRIPE_API_BASE", "is not Stripe: a live key goes nowhere else")
 		}
@@ -277,7 +282,20 @@ func (f *faults) baseURL(value string) string {
 	case u.Scheme == "http" && !isLoopback(value):
 		f.add("BASE_URL", "must be https: only a loopback address may be http")
 	}
-	return strings.TrimSuffix(value, "/")
+	return origin(value)
+}
+
+// origin writes an address as browsers do in the Origin header: lower case,
+// without the port that its scheme implies.
+func origin(address string) string {
+	u, err := url.Parse(strings.ToLower(strings.TrimSuffix(address, "/")))
+	if err != nil {
+		return address // refused already
+	}
+	if u.Scheme == "https" && u.Port() == "443" || u.Scheme == "http" && u.Port() == "80" {
+		u.Host = strings.TrimSuffix(u.Host, ":"+u.Port())
+	}
+	return u.String()
 }
 
 func (f *faults) webhookSecrets(list string) []string {

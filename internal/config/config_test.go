@@ -38,11 +38,15 @@ func TestLoadServeAccepts(t *testing.T) {
 		t.Errorf("defaults = %+v", c)
 	}
 	for name, change := range map[string]map[string]string{
+		"an address as nobody's browser writes":    {"BASE_URL": "HTTPS://Billing.Example.com:443/"},
+		"Stripe itself with a slash":               {"STRIPE_SECRET_KEY": "sk_live_abcdefgh12", "STRIPE_API_BASE": "https://api.stripe.com/"},
 		"two secrets while one is rolled":          {"STRIPE_WEBHOOK_SECRET": "whsec_abcdefgh12, whsec_abcdefgh13"},
 		"a live key at Stripe":                     {"STRIPE_SECRET_KEY": "sk_live_abcdefgh12", "STRIPE_API_BASE": "https://api.stripe.com"},
 		"a publishable key of the same mode":       {"STRIPE_PUBLISHABLE_KEY": "pk_test_abcdefgh12"},
 		"http on loopback":                         {"BASE_URL": "http://127.0.0.1:8080/"},
 		"the stand-in on loopback":                 {"BASE_URL": "http://localhost:8080", "STRIPE_API_BASE": "http://127.0.0.1:8081"},
+		"a database behind a socket":               {"DATABASE_URL": "postgres:///db?host=/run/postgresql"},
+		"every interface":                          {"ADDR": ":8080"},
 		"proxies":                                  {"TRUSTED_PROXIES": "10.0.0.0/8,192.168.0.0/16"},
 		"values that are empty count as not given": {"ADDR": "", "LOG_LEVEL": "", "STRIPE_MAX_RPS": ""},
 	} {
@@ -53,7 +57,7 @@ func TestLoadServeAccepts(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if strings.HasSuffix(c.BaseURL, "/") || c.Addr == "" {
+			if strings.HasSuffix(c.BaseURL, "/") || c.BaseURL != strings.ToLower(c.BaseURL) || strings.HasSuffix(c.BaseURL, ":443") || c.Addr == "" {
 				t.Errorf("config = %+v", c)
 			}
 			if c.IsLive() && c.MaxRPS != 80 {
@@ -86,6 +90,8 @@ func TestLoadServeRefuses(t *testing.T) {
 		"one price for two offers":   {map[string]string{"STRIPE_PRO_ANNUAL_PRICE_ID": "price_promonth"}, "STRIPE_PRO_ANNUAL_PRICE_ID is the same price"},
 		"a rate without a unit":      {map[string]string{"RATE_LIMIT_CHECKOUT": "10"}, "RATE_LIMIT_CHECKOUT is not of the right form"},
 		"a proxy that is no network": {map[string]string{"TRUSTED_PROXIES": "everyone"}, "TRUSTED_PROXIES is not of the right form"},
+		"a database without a host":  {map[string]string{"DATABASE_URL": "postgres:///db"}, "DATABASE_URL must be a postgres"},
+		"an address without a port":  {map[string]string{"ADDR": "127.0.0.1"}, "ADDR must be host:port"},
 		"an unknown log level":       {map[string]string{"LOG_LEVEL": "loud"}, "LOG_LEVEL is not of the right form"},
 		"an unknown log format":      {map[string]string{"LOG_FORMAT": "xml"}, "LOG_FORMAT must be"},
 		"a negative ceiling":         {map[string]string{"STRIPE_MAX_RPS": "-1"}, "STRIPE_MAX_RPS must be above 0"},
@@ -125,6 +131,35 @@ func TestAllFaultsComeInOneMessageWithoutASecret(t *testing.T) {
 	}
 	if strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("the message shows a secret:\n%v", err)
+	}
+}
+
+func TestTheRealEnvironmentWinsOverLocalWinsOverEnv(t *testing.T) {
+	t.Chdir(t.TempDir())
+	t.Setenv("PF_REAL", "real")
+	for file, content := range map[string]string{
+		".env":       "PF_REAL=env\nPF_LOCAL=env\nPF_ENV=env\n",
+		".env.local": "# a comment\nPF_REAL=local\nPF_LOCAL=\"local\"\n",
+	} {
+		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	env, err := config.Environment()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"PF_REAL": "real", "PF_LOCAL": "local", "PF_ENV": "env"} {
+		if env[name] != want {
+			t.Errorf("%s = %q, want %q", name, env[name], want)
+		}
+	}
+
+	if err := os.WriteFile(".env", []byte("STRIPE SECRET KEY hunter2\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := config.Environment(); err == nil || strings.Contains(err.Error(), "hunter2") || !strings.Contains(err.Error(), ".env") {
+		t.Errorf("a file that is no list: %v, want an error that names it and shows nothing of it", err)
 	}
 }
 

@@ -63,10 +63,11 @@ func (b *bundle) must(err error) {
 
 func (b *bundle) price(plan string, dollars int64) {
 	b.Helper()
-	b.must(b.q.RememberPrice(b.ctx, db.RememberPriceParams{
+	_, err := b.q.RememberPrice(b.ctx, db.RememberPriceParams{
 		StripePriceID: "price_" + plan, Plan: plan, Interval: "month", IntervalCount: 1, UsageType: "licensed", Product: "prod_" + plan,
 		Amounts: fmt.Appendf(nil, `{"usd": {"unit_micro": %d}}`, dollars*dollar), SeenAt: birth,
-	}))
+	})
+	b.must(err)
 }
 
 func (b *bundle) exec(sql string, args ...any) {

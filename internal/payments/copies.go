@@ -272,3 +272,15 @@ func unmarshalFacts(raw json.RawMessage, facts *billing.Facts) error {
 	}
 	return nil
 }
+
+// AccessNow evaluates a stored entitlement; the zero row is of an organization
+// that never had one.
+func AccessNow(row db.Entitlement, now time.Time) billing.Access {
+	if row.Access == "" {
+		return billing.Access{Level: billing.AccessNone, Reason: "no_subscription"}
+	}
+	return billing.Access{
+		Level: billing.Level(row.Access), Reason: row.Reason, Until: deref(row.Until),
+		Then: billing.Level(deref(row.ThenAccess)), ThenReason: deref(row.ThenReason),
+	}.At(now)
+}

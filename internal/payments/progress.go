@@ -84,7 +84,7 @@ func (p *Payments) progressState(ctx context.Context, attemptID, orgID uuid.UUID
 		return ProgressExpired, nil
 	case attempt.State == attemptComplete && deref(attempt.PaymentStatus) == "unpaid":
 		return ProgressPending, nil
-	case attempt.State == attemptComplete && billing.Level(entitlement.Access).Allows():
+	case attempt.State == attemptComplete && AccessNow(entitlement, p.Now()).Level.Allows():
 		return ProgressActive, nil
 	default:
 		return ProgressWaiting, nil
