@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -20,6 +21,10 @@ import (
 )
 
 const keyFailure = "failure"
+
+// statusGone is for the log alone, and nginx's: whoever asked has left before
+// the answer. It is no fault of ours and must not look like one.
+const statusGone = 499
 
 // What goes wrong in HTTP itself.
 var (
@@ -61,7 +66,7 @@ func (s *server) fail(err error, c echo.Context) {
 	}
 	var sent error
 	switch {
-	case c.Request().Method == http.MethodHead:
+	case c.Request().Method == http.MethodHead, f.status == statusGone:
 		sent = c.NoContent(f.status)
 	case wantsJSON(c):
 		sent = c.JSON(f.status, f.body(requestID(c)))
@@ -76,6 +81,10 @@ func (s *server) fail(err error, c echo.Context) {
 // failSession ends an answer whose session could not be saved; it was on its way
 // out, so this is plain.
 func (s *server) failSession(w http.ResponseWriter, r *http.Request, err error) {
+	if errors.Is(err, context.Canceled) {
+		w.WriteHeader(statusGone)
+		return
+	}
 	id := w.Header().Get("X-Request-Id")
 	s.Log.ErrorContext(r.Context(), "save session", "request_id", id, "error", err)
 	http.Error(w, "Something went wrong on our side. It has been recorded as "+id+".", http.StatusInternalServerError)
@@ -111,6 +120,8 @@ func describe(err error) failure {
 		return failure{status: 401, code: "unauthenticated", message: "Log in first."}
 	case errors.Is(err, errNoSuchPage):
 		return failure{status: 404, code: billing.CodeNotFound, message: "There is nothing here."}
+	case errors.Is(err, context.Canceled):
+		return failure{status: statusGone}
 	case errors.As(err, &http_):
 		return describeHTTP(http_.Code)
 	default:
