@@ -2,6 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 export GOFLAGS := -buildvcs=false
+export npm_config_update_notifier := false
 
 GOLANGCI_VERSION := v2.15.0
 TOOL := go tool -modfile=tools.mod
@@ -46,7 +47,7 @@ fmt: ## format Go and templ
 
 lint: bin/golangci-lint-$(GOLANGCI_VERSION) ## check style and the arrows between packages
 	@bash scripts/same-templ
-	bin/golangci-lint-$(GOLANGCI_VERSION) run ./...
+	bin/golangci-lint-$(GOLANGCI_VERSION) run --allow-parallel-runners ./...
 
 e2e: build ## drive the demo in a real browser
 	REQUIRE_BROWSER=1 go test -count=1 -v ./e2e/

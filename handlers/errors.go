@@ -50,6 +50,8 @@ type failure struct {
 	message string
 	fields  map[string]string
 	url     string
+	// isRefusal: message is a rule's.
+	isRefusal bool
 	// retryAfter is told where it is above 0.
 	retryAfter time.Duration
 }
@@ -99,7 +101,7 @@ func describe(err error) failure {
 	var http_ *echo.HTTPError
 	switch {
 	case errors.As(err, &refusal):
-		return failure{status: statusOf(refusal.Code), code: refusal.Code, message: refusal.Message, fields: refusal.Fields, url: refusal.URL}
+		return failure{status: statusOf(refusal.Code), code: refusal.Code, message: refusal.Message, fields: refusal.Fields, url: refusal.URL, isRefusal: true}
 	case errors.As(err, &over):
 		return failure{status: 429, code: "too_many_requests", message: "Too many requests. Wait a moment, then try again.", retryAfter: max(over.retryAfter, time.Second)}
 	case errors.As(err, &tooLarge):
@@ -187,7 +189,7 @@ func (s *server) failPage(c echo.Context, f failure) error {
 		return s.page(c, f.status, views.RefusalPage(m))
 	}
 	m := views.Error{Frame: frame, Status: f.status, RequestID: requestID(c)}
-	if f.status == 422 || f.status == 403 && f.code != "cross_origin" {
+	if f.isRefusal { // a rule has better words than a status
 		m.Message = f.message
 	}
 	if f.url != "" {

@@ -198,11 +198,15 @@ func checkName(s, whenEmpty string) (name, fault string) {
 		return name, whenEmpty
 	case utf8.RuneCountInString(name) > maxName:
 		return name, fmt.Sprintf("Use at most %d characters.", maxName)
-	case !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl):
+	case !utf8.ValidString(name) || strings.ContainsFunc(name, isDisguise):
 		return name, "Use letters, digits and punctuation only."
 	}
 	return name, ""
 }
+
+// isDisguise: control characters, and those that turn the direction of what
+// follows, can make a name look like another.
+func isDisguise(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) }
 
 func checkEmail(email string) (fault string) {
 	if email == "" {

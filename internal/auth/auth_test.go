@@ -68,6 +68,7 @@ func TestSignUpRefusesByFieldAndLeavesNothing(t *testing.T) {
 		"a name of blanks":         {func(s *auth.SignUp) { s.Name = " \t" }, []string{"name"}},
 		"a name too long":          {func(s *auth.SignUp) { s.Name = strings.Repeat("é", 101) }, []string{"name"}},
 		"a name with a newline":    {func(s *auth.SignUp) { s.Name = "Ada\nBcc: all" }, []string{"name"}},
+		"a name that turns around": {func(s *auth.SignUp) { s.Name = "Ada\u202Eevil" }, []string{"name"}},
 		"an organization of none":  {func(s *auth.SignUp) { s.Organization = "" }, []string{"organization"}},
 		"an address without at":    {func(s *auth.SignUp) { s.Email = "ada" }, []string{"email"}},
 		"an address with a name":   {func(s *auth.SignUp) { s.Email = "Ada <ada@example.com>" }, []string{"email"}},
