@@ -126,6 +126,14 @@ func TestErrorsSayWhatACallerCanDo(t *testing.T) {
 	}
 }
 
+func TestANoIsDatedToo(t *testing.T) {
+	client, _, _, _ := shop(t)
+	answer, err := client.Subscriptions(t.Context(), "cus_none")
+	if age := time.Since(answer.At); !errors.Is(err, payments.ErrNoSuchObject) || age < -time.Minute || age > time.Minute {
+		t.Errorf("of a customer that is not there: %v, %v", answer.At, err)
+	}
+}
+
 // crowded answers 429 to every second request.
 type crowded struct{ n atomic.Int64 }
 
