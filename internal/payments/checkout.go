@@ -311,7 +311,7 @@ func (p *Payments) refuseUnsettled(ctx context.Context, q *db.Queries, orgID uui
 func errSubscriptionExists() error {
 	return &billing.Refusal{
 		Code:    billing.CodeSubscriptionExists,
-		Message: "Your organization already has a subscription. Manage it on the billing page.",
+		Message: "Your organization already has a subscription. The billing page shows what it has.",
 		URL:     "/billing",
 	}
 }
