@@ -231,6 +231,21 @@ func TestTheDemoSurvivesAKill(t *testing.T) {
 		t.Fatalf("/readyz: %v %v", response, err)
 	}
 	response.Body.Close()
+	for key, want := range map[string]int{second.file.SecretKey: http.StatusOK, "sk_test_other": http.StatusUnauthorized} {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, second.file.Stripe+"/sim/settle", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Authorization", "Bearer "+key)
+		settled, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		settled.Body.Close()
+		if settled.StatusCode != want {
+			t.Errorf("/sim/settle with %s answers %d, want %d", key, settled.StatusCode, want)
+		}
+	}
 	if err := second.cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}

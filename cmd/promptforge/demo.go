@@ -124,7 +124,8 @@ func (d *demo) run(ctx context.Context) (err error) {
 	// The stand-in serves until everything else has stopped.
 	simulating, stopSimulating := context.WithCancel(context.WithoutCancel(ctx))
 	var group errgroup.Group
-	group.Go(func() error { return serveHTTP(simulating, d.stripe, sim.Handler()) })
+	stripe := &settling{next: sim.Handler(), secretKey: d.secrets.SecretKey}
+	group.Go(func() error { return serveHTTP(simulating, d.stripe, stripe) })
 	defer func() {
 		stopSimulating()
 		err = errors.Join(err, group.Wait(), sim.Close(), d.removeFile())
@@ -143,6 +144,7 @@ func (d *demo) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	stripe.app.Store(a)
 	d.phase("log-ins")
 	if err := d.createLogins(ctx, a); err != nil {
 		a.pool.Close()

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	"crypto/subtle"
+	"io"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/promptforge/payments/db"
+)
+
+// settlePatience is how long POST /sim/settle waits.
+const settlePatience = time.Minute
+
+// settling adds POST /sim/settle to the stand-in of a demo: it waits until
+// everything that Stripe said is processed and counted. The product it waits for
+// is assembled after the stand-in, which it needs.
+type settling struct {
+	next      http.Handler
+	secretKey string
+	app       atomic.Pointer[app]
+}
+
+func (s *settling) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path != "/sim/settle" {
+		s.next.ServeHTTP(w, r)
+		return
+	}
+	switch {
+	case subtle.ConstantTimeCompare([]byte(r.Header.Get("Authorization")), []byte("Bearer "+s.secretKey)) != 1:
+		answer(w, http.StatusUnauthorized, `{"error":{"type":"invalid_request_error","message":"Send the stand-in's secret key as a bearer token."}}`)
+	case r.Method != http.MethodPost:
+		w.Header().Set("Allow", http.MethodPost)
+		answer(w, http.StatusMethodNotAllowed, `{"error":{"type":"invalid_request_error","message":"Post to this address."}}`)
+	default:
+		ctx, cancel := context.WithTimeout(r.Context(), settlePatience)
+		defer cancel()
+		if err := s.wait(ctx); err != nil {
+			answer(w, http.StatusServiceUnavailable, `{"error":{"type":"api_error","message":"Not settled within a minute: look at the product's log."}}`)
+			return
+		}
+		answer(w, http.StatusOK, `{"settled":true}`)
+	}
+}
+
+func (s *settling) wait(ctx context.Context) error {
+	for {
+		if a := s.app.Load(); a != nil {
+			if settled, err := a.isSettled(ctx); err != nil || settled {
+				return err
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// isSettled reports whether nothing that Stripe said waits to be processed or
+// counted.
+func (a *app) isSettled(ctx context.Context) (bool, error) {
+	backlog, err := db.New(a.pool).QueueBacklog(ctx)
+	if err != nil || backlog > 0 {
+		return false, err
+	}
+	return a.ledger.Settled(ctx)
+}
+
+func answer(w http.ResponseWriter, status int, body string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, body+"\n") // whoever asked may have gone
+}
