@@ -59,10 +59,9 @@ func TestAPurchaseReachesTheDashboard(t *testing.T) {
 	}
 	must(t, expect.Locator(admin.GetByText("Difference Engines").First()).ToBeVisible(), "the newest events name the customer")
 
-	// The second press of the button finds the door shut, with a way forward.
+	// A second subscription finds the door shut, with a way forward.
 	_, err = page.Goto(demo.App + "/checkout?plan=enterprise&interval=month")
 	must(t, err, "review a second plan")
-	must(t, page.GetByRole("button", playwright.PageGetByRoleOptions{Name: "Continue to payment"}).Click(), "try to buy it")
 	must(t, expect.Locator(page.GetByRole("heading", playwright.PageGetByRoleOptions{Name: "You already have a subscription"})).ToBeVisible(), "it is refused")
 }
 

@@ -46,6 +46,12 @@ func (s *server) checkoutReview(c echo.Context) error {
 	case !b.org.Role.CanManageBilling():
 		return &billing.Refusal{Code: billing.CodeForbidden, Message: "Only an owner, an admin or a billing member can buy a plan. Ask one of them."}
 	}
+	if b.isLive { // said before the order looks as if it could be placed
+		return &billing.Refusal{
+			Code: billing.CodeSubscriptionExists, URL: "/billing",
+			Message: "Your organization already has a subscription. Nothing was ordered; the billing page shows what it has.",
+		}
+	}
 	interval := billing.Month
 	if c.QueryParam("interval") == string(billing.Year) {
 		interval = billing.Year

@@ -42,6 +42,8 @@ type buyer struct {
 	visitor
 	// plan is that of the organization's live subscription; empty: none.
 	plan string
+	// isLive: the organization has a subscription that is not over.
+	isLive bool
 	// hasHistory: the organization has had a subscription, so no trial.
 	hasHistory bool
 }
@@ -57,8 +59,8 @@ func (s *server) buyer(c echo.Context) (buyer, error) {
 	}
 	b.hasHistory = len(subscriptions) > 0
 	for _, row := range subscriptions {
-		if billing.Status(row.Status).IsLive() && row.Plan != nil {
-			b.plan = *row.Plan
+		if billing.Status(row.Status).IsLive() {
+			b.isLive, b.plan = true, deref(row.Plan)
 		}
 	}
 	return b, nil
@@ -112,7 +114,7 @@ func (s *server) highlights(plan billing.Plan) []string {
 			out = append(out, feature.Name)
 		}
 	}
-	return out[:min(len(out), 6)]
+	return out[:min(len(out), 8)]
 }
 
 // saving is said only where it is the same for every plan: what a year costs

@@ -181,7 +181,7 @@ func TestPagesWithoutPartsAreWholeHoweverTheyAreAskedFor(t *testing.T) {
 	bought := "/checkout/success?session_id=" + b.buy(customer, "pro")
 	customer.get(bought).want(200)
 	for path, v := range map[string]*visitor{
-		"/signup": b.visitor(), "/login": b.visitor(), "/checkout?plan=pro": customer, "/checkout/cancel": customer,
+		"/signup": b.visitor(), "/login": b.visitor(), "/checkout?plan=pro": b.signUp("grace@example.com", "Compilers"), "/checkout/cancel": customer,
 		"/billing": customer, "/admin/billing": admin, bought: customer,
 	} {
 		for name, ask := range map[string]*visitor{
