@@ -80,6 +80,10 @@ func digest(key string, r Rate) string {
 	return fmt.Sprintf("%s:%d/%s", hex.EncodeToString(sum[:16]), r.N, r.Per)
 }
 
+// maxWindows bounds what Local remembers, to some 15 MB: an hour's window of a
+// crowd that changes its address all the time must not fill the memory.
+const maxWindows = 100_000
+
 // Local counts in memory, for this process alone. The zero value needs Now.
 type Local struct {
 	Now func() time.Time
@@ -102,7 +106,10 @@ func (l *Local) Allow(_ context.Context, key string, r Rate) (bool, time.Duratio
 	defer l.mu.Unlock()
 	l.sweep(now)
 	key = digest(key, r)
-	w := l.windows[key]
+	w, known := l.windows[key]
+	if !known && len(l.windows) >= maxWindows {
+		l.evict()
+	}
 	if start := now.Truncate(r.Per); !w.start.Equal(start) {
 		w = window{start: start, per: r.Per}
 	}
@@ -125,5 +132,14 @@ func (l *Local) sweep(now time.Time) {
 		if now.Sub(w.start) >= w.per {
 			delete(l.windows, key)
 		}
+	}
+}
+
+// evict drops any one window. Whose it was is forgiven what it counted, which a
+// limit on reading can bear; looking for the oldest would take time in a flood.
+func (l *Local) evict() {
+	for key := range l.windows {
+		delete(l.windows, key)
+		return
 	}
 }

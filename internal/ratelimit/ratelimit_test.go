@@ -1,6 +1,7 @@
 package ratelimit_test
 
 import (
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -123,5 +124,29 @@ func TestCleanupForgetsOnlyWhatIsLongPast(t *testing.T) {
 	var left int
 	if err := pool.QueryRow(t.Context(), `SELECT count(*) FROM rate_limits`).Scan(&left); err != nil || left != 1 {
 		t.Errorf("%d windows are left (%v), want the new one", left, err)
+	}
+}
+
+func TestLocalForgetsRatherThanFillTheMemory(t *testing.T) {
+	t.Parallel()
+	now := noon
+	l := &ratelimit.Local{Now: func() time.Time { return now }}
+	rate := ratelimit.Rate{N: 1, Per: time.Hour}
+	for i := range ratelimit.MaxWindows + 1000 {
+		if ok, _, _ := l.Allow(t.Context(), strconv.Itoa(i), rate); !ok {
+			t.Fatalf("the first request of key %d is refused", i)
+		}
+	}
+	if n := l.Windows(); n != ratelimit.MaxWindows {
+		t.Errorf("%d windows are remembered, want %d", n, ratelimit.MaxWindows)
+	}
+	_, _, _ = l.Allow(t.Context(), "ada", rate)
+	if ok, _, _ := l.Allow(t.Context(), "ada", rate); ok {
+		t.Error("in a flood, nobody is limited any more")
+	}
+	now = noon.Add(time.Hour)
+	_, _, _ = l.Allow(t.Context(), "ada", rate)
+	if n := l.Windows(); n != 1 {
+		t.Errorf("after the hour %d windows are remembered, want the new one", n)
 	}
 }
