@@ -194,7 +194,7 @@ func checkUser(n NewUser) (NewUser, map[string]string) {
 func checkName(s, whenEmpty string) (name, fault string) {
 	name = strings.TrimSpace(s)
 	switch {
-	case name == "":
+	case !strings.ContainsFunc(name, isSeen):
 		return name, whenEmpty
 	case utf8.RuneCountInString(name) > maxName:
 		return name, fmt.Sprintf("Use at most %d characters.", maxName)
@@ -204,9 +204,15 @@ func checkName(s, whenEmpty string) (name, fault string) {
 	return name, ""
 }
 
-// isDisguise: control characters, and those that turn the direction of what
-// follows, can make a name look like another.
-func isDisguise(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) }
+// isSeen tells what shows. Joiners of no width may stand in a name, as Persian
+// and many emoji need them, but cannot be all of it.
+func isSeen(r rune) bool { return unicode.IsGraphic(r) && !unicode.IsSpace(r) }
+
+// isDisguise: control characters, those that turn the direction of what follows,
+// and those that break the line can make a name look like another.
+func isDisguise(r rune) bool {
+	return unicode.IsControl(r) || unicode.In(r, unicode.Bidi_Control, unicode.Zl, unicode.Zp)
+}
 
 func checkEmail(email string) (fault string) {
 	if email == "" {
