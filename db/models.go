@@ -186,6 +186,8 @@ type PaymentEvent struct {
 	Details          json.RawMessage
 	Livemode         bool
 	RecordedAt       time.Time
+	// The invoice that a payment event is about; NULL for the kinds that have none
+	InvoiceID *string
 }
 
 // Daily aggregates under the live definition

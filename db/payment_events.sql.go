@@ -15,8 +15,8 @@ import (
 
 const recordPaymentEvent = `-- name: RecordPaymentEvent :execrows
 INSERT INTO payment_events
-    (kind, natural_key, at, org_id, stripe_customer_id, subscription_id, plan, "interval", currency, amount_minor, source_event_id, details, livemode)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+    (kind, natural_key, at, org_id, stripe_customer_id, subscription_id, plan, "interval", currency, amount_minor, invoice_id, source_event_id, details, livemode)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
 ON CONFLICT (kind, natural_key) DO NOTHING
 `
 
@@ -31,6 +31,7 @@ type RecordPaymentEventParams struct {
 	Interval         *string
 	Currency         *string
 	AmountMinor      *int64
+	InvoiceID        *string
 	SourceEventID    *string
 	Details          json.RawMessage
 	Livemode         bool
@@ -48,6 +49,7 @@ func (q *Queries) RecordPaymentEvent(ctx context.Context, arg RecordPaymentEvent
 		arg.Interval,
 		arg.Currency,
 		arg.AmountMinor,
+		arg.InvoiceID,
 		arg.SourceEventID,
 		arg.Details,
 		arg.Livemode,

@@ -1,5 +1,5 @@
 -- name: RecordPaymentEvent :execrows
 INSERT INTO payment_events
-    (kind, natural_key, at, org_id, stripe_customer_id, subscription_id, plan, "interval", currency, amount_minor, source_event_id, details, livemode)
-VALUES (@kind, @natural_key, @at, @org_id, @stripe_customer_id, @subscription_id, @plan, @interval, @currency, @amount_minor, @source_event_id, @details, @livemode)
+    (kind, natural_key, at, org_id, stripe_customer_id, subscription_id, plan, "interval", currency, amount_minor, invoice_id, source_event_id, details, livemode)
+VALUES (@kind, @natural_key, @at, @org_id, @stripe_customer_id, @subscription_id, @plan, @interval, @currency, @amount_minor, @invoice_id, @source_event_id, @details, @livemode)
 ON CONFLICT (kind, natural_key) DO NOTHING;

@@ -24,6 +24,7 @@ type happening struct {
 	interval       billing.Interval
 	currency       money.Currency
 	amountMinor    *int64
+	invoiceID      string
 	details        map[string]any
 }
 
@@ -38,8 +39,8 @@ func trialWillEnd(s billing.Subscription) *happening {
 // one that opens a trial: nobody has paid.
 func paymentHappening(eventType string, i billing.Invoice) *happening {
 	h := &happening{
-		subscriptionID: i.SubscriptionID, currency: i.Currency,
-		details: map[string]any{"invoice": i.ID, "billing_reason": i.BillingReason, "attempt": i.AttemptCount},
+		subscriptionID: i.SubscriptionID, currency: i.Currency, invoiceID: i.ID,
+		details: map[string]any{"billing_reason": i.BillingReason, "attempt": i.AttemptCount},
 	}
 	switch eventType {
 	case "invoice.payment_succeeded":
@@ -153,7 +154,7 @@ func record(ctx context.Context, q *db.Queries, o occasion, h happening) error {
 		At:    o.at.Truncate(time.Second), // as Stripe dates, so that ours sort among its own
 		OrgID: o.orgID, StripeCustomerID: optional(o.customerID),
 		SubscriptionID: optional(h.subscriptionID), Plan: optional(h.plan), Interval: optional(string(h.interval)),
-		Currency: optional(string(h.currency)), AmountMinor: h.amountMinor, SourceEventID: optional(o.eventID),
+		Currency: optional(string(h.currency)), AmountMinor: h.amountMinor, InvoiceID: optional(h.invoiceID), SourceEventID: optional(o.eventID),
 		Details: mustJSON(h.details), Livemode: o.livemode,
 	})
 	if err != nil {
