@@ -135,10 +135,10 @@ func (c *call) deleteCustomer() (object, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, subscription := range c.where(kindSubscription, func(o object) bool {
-		return o.str("customer") == customer.id() && !hasEnded(o)
-	}) {
-		c.endSubscription(subscription, object{"comment": nil, "feedback": nil, "reason": "cancellation_requested"})
+	for _, subscription := range c.ofCustomer(kindSubscription, customer.id()) {
+		if !hasEnded(subscription) {
+			c.endSubscription(subscription, object{"comment": nil, "feedback": nil, "reason": "cancellation_requested"})
+		}
 	}
 	gone := object{"id": customer.id(), "object": kindCustomer, "deleted": true}
 	c.put(gone)

@@ -1,17 +1,25 @@
 package stripesim
 
 // page answers one page of a kind's objects, newest first, as the parameters
-// limit, starting_after, ending_before and created ask for it.
+// limit, starting_after, ending_before, created and customer ask for it.
 // https://stripe.com/docs/api/pagination
 func (c *call) page(kind, url string, match func(object) bool) (object, error) {
+	if customer := c.params.str("customer"); customer != "" {
+		return c.pageOf(c.listed(c.newestFirstOf(kind, customer), match), kind, url)
+	}
+	return c.pageOf(c.listed(c.newestFirst(kind), match), kind, url)
+}
+
+// listed picks what belongs into a list.
+func (c *call) listed(records []*record, match func(object) bool) list {
 	within := c.params.obj("created")
 	var all list
-	for _, r := range c.newestFirst(kind) {
+	for _, r := range records {
 		if !r.Object.bool("deleted") && inRange(within, r.Object.int("created")) && match(r.Object) {
 			all = append(all, r.Object)
 		}
 	}
-	return c.pageOf(all, kind, url)
+	return all
 }
 
 // pageOf is page for objects that were found in another way.

@@ -1,15 +1,13 @@
 package stripesim
 
 var (
-	chargeList        = listParams(fields{"created": createdRange, "customer": nonEmpty, "payment_intent": nonEmpty})
-	intentList        = listParams(fields{"created": createdRange, "customer": nonEmpty})
-	paymentMethodList = listParams(fields{"customer": nonEmpty, "type": enum("card")})
+	chargeList = listParams(fields{"created": createdRange, "customer": nonEmpty, "payment_intent": nonEmpty})
+	intentList = listParams(fields{"created": createdRange, "customer": nonEmpty})
 )
 
 func (c *call) retrieveCharge() (object, error)        { return c.fromPath(kindCharge) }
 func (c *call) retrievePaymentIntent() (object, error) { return c.fromPath(kindPaymentIntent) }
 func (c *call) retrieveSetupIntent() (object, error)   { return c.fromPath(kindSetupIntent) }
-func (c *call) retrievePaymentMethod() (object, error) { return c.fromPath(kindPaymentMethod) }
 
 func (c *call) listCharges() (object, error) {
 	return c.page(kindCharge, "/v1/charges", func(o object) bool {
@@ -19,25 +17,6 @@ func (c *call) listCharges() (object, error) {
 
 func (c *call) listPaymentIntents() (object, error) {
 	return c.page(kindPaymentIntent, "/v1/payment_intents", func(o object) bool { return c.fits(o, "customer") })
-}
-
-func (c *call) listPaymentMethods() (object, error) {
-	if err := c.customerKnown(); err != nil {
-		return nil, err
-	}
-	return c.page(kindPaymentMethod, "/v1/payment_methods", func(o object) bool {
-		return o["customer"] != nil && c.fits(o, "customer") && c.fits(o, "type")
-	})
-}
-
-func (c *call) listCustomerPaymentMethods() (object, error) {
-	customer, err := c.liveFromPath(kindCustomer)
-	if err != nil {
-		return nil, err
-	}
-	return c.page(kindPaymentMethod, "/v1/customers/"+customer.id()+"/payment_methods", func(o object) bool {
-		return o.str("customer") == customer.id() && c.fits(o, "type")
-	})
 }
 
 // newPaymentMethod makes a card that belongs to nobody yet.

@@ -60,6 +60,9 @@ var apiRoutes = []route{
 	{"GET /v1/setup_intents/{id}", objectParams(nil), (*call).retrieveSetupIntent},
 	{"GET /v1/payment_methods", paymentMethodList, (*call).listPaymentMethods},
 	{"GET /v1/payment_methods/{id}", objectParams(nil), (*call).retrievePaymentMethod},
+	{"POST /v1/payment_methods/{id}", paymentMethodUpdate, (*call).updatePaymentMethod},
+	{"POST /v1/payment_methods/{id}/attach", paymentMethodAttach, (*call).attachPaymentMethod},
+	{"POST /v1/payment_methods/{id}/detach", objectParams(nil), (*call).detachPaymentMethod},
 
 	{"GET /v1/events", eventList, (*call).listEvents},
 	{"GET /v1/events/{id}", objectParams(nil), (*call).retrieveEvent},

@@ -39,10 +39,20 @@ type record struct {
 	Gone   bool   `json:"gone,omitempty"`
 }
 
+// customer is the id of the customer that the record's object belongs to.
+func (r *record) customer() string { return r.Object.str("customer") }
+
 // table is the records of one kind in order of creation.
 type table struct {
 	byID  map[string]*record
 	order []*record
+	// byCustomer are the records of each customer, in order of creation too:
+	// what a customer has is asked for far more often than what there is.
+	byCustomer map[string][]*record
+}
+
+func newTable() *table {
+	return &table{byID: map[string]*record{}, byCustomer: map[string][]*record{}}
 }
 
 // store is the state in memory; its owner holds the lock.
@@ -58,7 +68,7 @@ func newStore() *store {
 func (s *store) table(kind string) *table {
 	t := s.tables[kind]
 	if t == nil {
-		t = &table{byID: map[string]*record{}}
+		t = newTable()
 		s.tables[kind] = t
 	}
 	return t
@@ -68,21 +78,52 @@ func (s *store) table(kind string) *table {
 func (s *store) apply(r *record) {
 	t := s.table(r.Kind)
 	s.seq = max(s.seq, r.Seq)
-	at, known := slices.BinarySearchFunc(t.order, r, func(a, b *record) int { return cmp.Compare(a.Seq, b.Seq) })
-	switch {
-	case r.Gone:
+	if old := t.byID[r.ID]; old != nil && (r.Gone || old.customer() != r.customer()) {
+		t.leave(old)
+	}
+	if r.Gone {
 		delete(t.byID, r.ID)
-		if known {
-			t.order = slices.Delete(t.order, at, at+1)
-		}
+		t.order = withoutRecord(t.order, r)
 		return
-	case known:
-		t.order[at] = r
-	default:
-		t.order = slices.Insert(t.order, at, r)
 	}
 	t.byID[r.ID] = r
+	t.order = withRecord(t.order, r)
+	if customer := r.customer(); customer != "" {
+		t.byCustomer[customer] = withRecord(t.byCustomer[customer], r)
+	}
 }
+
+// leave takes a record away from its customer.
+func (t *table) leave(r *record) {
+	customer := r.customer()
+	left := withoutRecord(t.byCustomer[customer], r)
+	if len(left) == 0 {
+		delete(t.byCustomer, customer)
+		return
+	}
+	t.byCustomer[customer] = left
+}
+
+// withRecord puts the record at its place in the order of creation, over its
+// former self if that is there.
+func withRecord(ordered []*record, r *record) []*record {
+	at, known := slices.BinarySearchFunc(ordered, r, bySeq)
+	if known {
+		ordered[at] = r
+		return ordered
+	}
+	return slices.Insert(ordered, at, r)
+}
+
+func withoutRecord(ordered []*record, r *record) []*record {
+	at, known := slices.BinarySearchFunc(ordered, r, bySeq)
+	if !known {
+		return ordered
+	}
+	return slices.Delete(ordered, at, at+1)
+}
+
+func bySeq(a, b *record) int { return cmp.Compare(a.Seq, b.Seq) }
 
 // records are all that there is, oldest first.
 func (s *store) records() []*record {
@@ -90,7 +131,7 @@ func (s *store) records() []*record {
 	for _, t := range s.tables {
 		all = append(all, t.order...)
 	}
-	slices.SortFunc(all, func(a, b *record) int { return cmp.Compare(a.Seq, b.Seq) })
+	slices.SortFunc(all, bySeq)
 	return all
 }
 
@@ -201,6 +242,32 @@ func (t *tx) newestFirst(kind string) []*record {
 	}
 	slices.Reverse(all)
 	return all
+}
+
+// newestFirstOf is newestFirst for one customer's records.
+func (t *tx) newestFirstOf(kind, customer string) []*record {
+	var all []*record
+	for _, r := range t.server.store.table(kind).byCustomer[customer] {
+		if _, written := t.index[r.Kind+"/"+r.ID]; !written {
+			all = append(all, r)
+		}
+	}
+	for _, w := range t.writes {
+		if w.Kind == kind && !w.Gone && w.customer() == customer {
+			all = append(all, w)
+		}
+	}
+	slices.SortFunc(all, func(a, b *record) int { return bySeq(b, a) })
+	return all
+}
+
+// ofCustomer answers the customer's objects of a kind, newest first.
+func (t *tx) ofCustomer(kind, customer string) []object {
+	var found []object
+	for _, r := range t.newestFirstOf(kind, customer) {
+		found = append(found, r.Object)
+	}
+	return found
 }
 
 // where answers the objects of a kind that match, newest first.
