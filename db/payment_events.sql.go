@@ -13,6 +13,56 @@ import (
 	"github.com/google/uuid"
 )
 
+const deletePaymentEvent = `-- name: DeletePaymentEvent :exec
+DELETE FROM payment_events WHERE id = $1
+`
+
+func (q *Queries) DeletePaymentEvent(ctx context.Context, id int64) error {
+	_, err := q.db.Exec(ctx, deletePaymentEvent, id)
+	return err
+}
+
+const paymentEventsOfCustomer = `-- name: PaymentEventsOfCustomer :many
+SELECT id, kind, natural_key, at, org_id, stripe_customer_id, subscription_id, plan, interval, currency, amount_minor, source_event_id, details, livemode, recorded_at, invoice_id FROM payment_events WHERE stripe_customer_id = $1
+`
+
+func (q *Queries) PaymentEventsOfCustomer(ctx context.Context, stripeCustomerID *string) ([]PaymentEvent, error) {
+	rows, err := q.db.Query(ctx, paymentEventsOfCustomer, stripeCustomerID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []PaymentEvent{}
+	for rows.Next() {
+		var i PaymentEvent
+		if err := rows.Scan(
+			&i.ID,
+			&i.Kind,
+			&i.NaturalKey,
+			&i.At,
+			&i.OrgID,
+			&i.StripeCustomerID,
+			&i.SubscriptionID,
+			&i.Plan,
+			&i.Interval,
+			&i.Currency,
+			&i.AmountMinor,
+			&i.SourceEventID,
+			&i.Details,
+			&i.Livemode,
+			&i.RecordedAt,
+			&i.InvoiceID,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const recordPaymentEvent = `-- name: RecordPaymentEvent :execrows
 INSERT INTO payment_events
     (kind, natural_key, at, org_id, stripe_customer_id, subscription_id, plan, "interval", currency, amount_minor, invoice_id, source_event_id, details, livemode)
@@ -58,4 +108,19 @@ func (q *Queries) RecordPaymentEvent(ctx context.Context, arg RecordPaymentEvent
 		return 0, err
 	}
 	return result.RowsAffected(), nil
+}
+
+const revisePaymentEvent = `-- name: RevisePaymentEvent :exec
+UPDATE payment_events SET plan = $1, "interval" = $2 WHERE id = $3
+`
+
+type RevisePaymentEventParams struct {
+	Plan     *string
+	Interval *string
+	ID       int64
+}
+
+func (q *Queries) RevisePaymentEvent(ctx context.Context, arg RevisePaymentEventParams) error {
+	_, err := q.db.Exec(ctx, revisePaymentEvent, arg.Plan, arg.Interval, arg.ID)
+	return err
 }

@@ -8,7 +8,6 @@ import (
 
 	"github.com/promptforge/payments/db"
 	"github.com/promptforge/payments/internal/billing"
-	"github.com/promptforge/payments/internal/money"
 )
 
 // writeCopies makes a row of each subscription equal to the answer. One that
@@ -52,20 +51,7 @@ func (w *writing) writeCopy(s billing.Subscription, isVerified bool) error {
 			return fmt.Errorf("note that the checkout of %s is paid: %w", s.ID, err)
 		}
 	}
-	for _, h := range transitions(old, row, w.changedAt(s)) {
-		if err := record(w.ctx, w.q, w.occasion(), h); err != nil {
-			return err
-		}
-	}
 	return nil
-}
-
-// changedAt is when Stripe says that the subscription came to be as it is.
-func (w *writing) changedAt(s billing.Subscription) time.Time {
-	if history := w.histories[s.ID]; endsIn(history, s.Facts) {
-		return history[len(history)-1].At
-	}
-	return w.answer.At
 }
 
 func (w *writing) copyOf(s billing.Subscription, old *db.Subscription, isVerified bool) db.WriteSubscriptionParams {
@@ -88,43 +74,16 @@ func (w *writing) copyOf(s billing.Subscription, old *db.Subscription, isVerifie
 	return row
 }
 
-// price says what the items mean and cost. The item of a known plan decides; an
-// unknown price beside it is ignored, and alone it keeps the plan the
-// subscription had.
+// price says what the items mean and cost.
 func (w *writing) price(row *db.WriteSubscriptionParams, facts billing.Facts, old *db.Subscription) {
+	plan := ""
 	if old != nil {
-		row.Plan = old.Plan
+		plan = deref(old.Plan)
 	}
-	var total int64
-	known := true
-	for _, item := range facts.Items {
-		price := w.prices[item.PriceID]
-		amount, ok := price.Amounts[facts.Currency]
-		if !ok {
-			known = false
-			continue
-		}
-		if price.UsageType != "metered" {
-			total += amount.Micro(item.Quantity)
-		}
-	}
-	if known && len(facts.Items) > 0 {
-		row.AmountMinor = new(money.RoundMicro(total))
-	}
-	main := slices.IndexFunc(facts.Items, func(i billing.Item) bool { return w.prices[i.PriceID].Plan != "" })
-	if main < 0 && len(facts.Items) > 0 {
-		main = 0
-	}
-	if main < 0 {
-		return
-	}
-	item := facts.Items[main]
-	row.StripePriceID, row.Quantity = &item.PriceID, item.Quantity
-	if price, ok := w.prices[item.PriceID]; ok {
-		row.Interval, row.IntervalCount = new(string(price.Interval)), new(int32(price.IntervalCount)) //nolint:gosec // at most 1,095 at Stripe
-		if price.Plan != "" {
-			row.Plan = &price.Plan
-		}
+	m := mean(facts, w.prices, plan)
+	row.Plan, row.StripePriceID, row.Quantity, row.AmountMinor = optional(m.plan), optional(m.priceID), m.quantity, m.amountMinor
+	if m.interval != "" {
+		row.Interval, row.IntervalCount = new(string(m.interval)), new(int32(m.intervalCount)) //nolint:gosec // at most 1,095 at Stripe
 	}
 }
 
@@ -246,12 +205,8 @@ func (w *writing) recordHappenings() error {
 		if h == nil || t.parked != "" {
 			continue
 		}
-		if i := slices.IndexFunc(w.answer.Subscriptions, func(s billing.Subscription) bool { return s.ID == h.subscriptionID }); i >= 0 && h.plan == "" {
-			for _, item := range w.answer.Subscriptions[i].Facts.Items {
-				if price := w.prices[item.PriceID]; price.Plan != "" {
-					h.plan, h.interval = price.Plan, price.Interval
-				}
-			}
+		if then, ok := at(chapters(w.histories[h.subscriptionID], w.prices), t.event.Created); ok && h.plan == "" {
+			h.plan, h.interval = then.plan, then.interval
 		}
 		o := w.occasion()
 		o.at, o.eventID = t.event.Created, t.event.ID

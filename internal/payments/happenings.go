@@ -25,6 +25,7 @@ type happening struct {
 	currency       money.Currency
 	amountMinor    *int64
 	invoiceID      string
+	eventID        string // the event that tells it; empty: the occasion's
 	details        map[string]any
 }
 
@@ -61,78 +62,6 @@ func paymentHappening(eventType string, i billing.Invoice) *happening {
 	return h
 }
 
-// transitions are what the step from the old row to the new one means; old is
-// nil when there was none. The row changes once, so each is told once.
-func transitions(old *db.Subscription, now db.WriteSubscriptionParams, at time.Time) []happening {
-	var out []happening
-	tell := func(kind, key string, details map[string]any) {
-		out = append(out, happening{
-			kind: kind, key: key, at: at, subscriptionID: now.StripeSubscriptionID,
-			plan: deref(now.Plan), interval: billing.Interval(deref(now.Interval)), currency: money.Currency(now.Currency),
-			amountMinor: now.AmountMinor, details: details,
-		})
-	}
-	id := now.StripeSubscriptionID
-	dated := id + ":" + strconv.FormatInt(at.Unix(), 10)
-	if old == nil {
-		tell("subscription_created", id, nil)
-		out[0].at = now.CreatedAt
-		old = &db.Subscription{Plan: now.Plan, StripePriceID: now.StripePriceID}
-	}
-	if was, is := billing.Status(old.Status), billing.Status(now.Status); was != is {
-		tellStatus(tell, was, is, id, dated)
-	}
-	if deref(old.Plan) != deref(now.Plan) || deref(old.StripePriceID) != deref(now.StripePriceID) {
-		tell("plan_changed", dated, map[string]any{
-			"from_plan": deref(old.Plan), "from_price": deref(old.StripePriceID), "to_price": deref(now.StripePriceID),
-		})
-	}
-	wasEnding, isEnding := old.CancelAtPeriodEnd || old.CancelAt != nil, now.CancelAtPeriodEnd || now.CancelAt != nil
-	switch ended := billing.Status(now.Status).IsTerminal(); {
-	case ended || wasEnding == isEnding:
-	case isEnding:
-		tell("cancellation_scheduled", dated, nil)
-	default:
-		tell("cancellation_withdrawn", dated, nil)
-	}
-	if deref(old.PauseBehavior) != deref(now.PauseBehavior) {
-		if now.PauseBehavior != nil {
-			tell("collection_paused", dated, map[string]any{"behavior": *now.PauseBehavior})
-		} else {
-			tell("collection_resumed", dated, nil)
-		}
-	}
-	return out
-}
-
-func tellStatus(tell func(kind, key string, details map[string]any), was, is billing.Status, id, dated string) {
-	switch is {
-	case billing.StatusTrialing:
-		tell("trial_started", id, nil)
-	case billing.StatusActive:
-		switch was {
-		case billing.StatusPastDue, billing.StatusUnpaid:
-			tell("subscription_recovered", dated, nil)
-		case billing.StatusPaused:
-			tell("subscription_resumed", dated, nil)
-		default:
-			tell("subscription_activated", id, nil)
-		}
-	case billing.StatusPastDue:
-		tell("subscription_past_due", dated, nil)
-	case billing.StatusUnpaid:
-		tell("subscription_unpaid", dated, nil)
-	case billing.StatusPaused:
-		tell("subscription_paused", dated, nil)
-	case billing.StatusCanceled:
-		tell("subscription_canceled", id, map[string]any{"from_status": was})
-	case billing.StatusIncompleteExpired:
-		tell("subscription_incomplete_expired", id, nil)
-	case billing.StatusIncomplete:
-		// It has not begun; subscription_created has told it.
-	}
-}
-
 // occasion is what happenings of one write have in common.
 type occasion struct {
 	orgID      *uuid.UUID
@@ -145,6 +74,9 @@ type occasion struct {
 func record(ctx context.Context, q *db.Queries, o occasion, h happening) error {
 	if !h.at.IsZero() {
 		o.at = h.at
+	}
+	if h.eventID != "" {
+		o.eventID = h.eventID
 	}
 	if h.details == nil {
 		h.details = map[string]any{}

@@ -48,8 +48,8 @@ func (p *Payments) write(ctx context.Context, m material) error {
 		}
 		w := writing{Payments: p, material: m, ctx: ctx, q: q, meets: true}
 		for _, step := range []func() error{
-			w.rememberWhatWasSeen, w.readOldRows, w.writeHistory, w.writeCheckouts, w.writeCopies,
-			w.writeEntitlement, w.recordHappenings, w.endEvents, w.finish,
+			w.rememberWhatWasSeen, w.readOldRows, w.writeHistory, w.knowPricesOfHistories, w.writeCheckouts, w.writeCopies,
+			w.writeEntitlement, w.recordHappenings, w.writeStories, w.endEvents, w.finish,
 		} {
 			if err := step(); err != nil {
 				return err

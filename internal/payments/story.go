@@ -1,0 +1,286 @@
+package payments
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/promptforge/payments/db"
+	"github.com/promptforge/payments/internal/analytics"
+	"github.com/promptforge/payments/internal/billing"
+	"github.com/promptforge/payments/internal/money"
+)
+
+// The story of a subscription is what its history means in the words of the
+// trade. It follows the history and not the copy: states that were passed over
+// while nobody asked are told too, each at the moment that Stripe gives it, and
+// the same history tells the same story in whatever order it was learned.
+
+// meaning is what the items of a state say: the plan, and what it costs.
+type meaning struct {
+	plan          string
+	priceID       string
+	interval      billing.Interval
+	intervalCount int64
+	quantity      int64
+	// amountMinor is what the recurring items cost a period before discount and
+	// tax; nil while an amount is not known.
+	amountMinor *int64
+}
+
+// mean reads the items. The item of a known plan decides; an unknown price
+// beside it is ignored, and alone it keeps the plan that the subscription had.
+func mean(facts billing.Facts, prices map[string]billing.Price, plan string) meaning {
+	m := meaning{plan: plan}
+	var total int64
+	known := true
+	for _, item := range facts.Items {
+		price := prices[item.PriceID]
+		amount, ok := price.Amounts[facts.Currency]
+		if !ok {
+			known = false
+			continue
+		}
+		if price.UsageType != "metered" {
+			total += amount.Micro(item.Quantity)
+		}
+	}
+	if known && len(facts.Items) > 0 {
+		m.amountMinor = new(money.RoundMicro(total))
+	}
+	main := slices.IndexFunc(facts.Items, func(i billing.Item) bool { return prices[i.PriceID].Plan != "" })
+	if main < 0 && len(facts.Items) > 0 {
+		main = 0
+	}
+	if main < 0 {
+		return m
+	}
+	item := facts.Items[main]
+	m.priceID, m.quantity = item.PriceID, item.Quantity
+	if price, ok := prices[item.PriceID]; ok {
+		m.interval, m.intervalCount = price.Interval, price.IntervalCount
+		if price.Plan != "" {
+			m.plan = price.Plan
+		}
+	}
+	return m
+}
+
+// chapter is a version with what it means.
+type chapter struct {
+	analytics.Version
+	meaning
+}
+
+func chapters(history []analytics.Version, prices map[string]billing.Price) []chapter {
+	out := make([]chapter, len(history))
+	plan := ""
+	for i, v := range history {
+		out[i] = chapter{Version: v, meaning: mean(v.Facts, prices, plan)}
+		plan = out[i].plan
+	}
+	return out
+}
+
+// at answers the chapter that a moment falls into; the first one for a moment
+// before them all.
+func at(all []chapter, moment time.Time) (chapter, bool) {
+	if len(all) == 0 {
+		return chapter{}, false
+	}
+	i := len(all) - 1
+	for i > 0 && all[i].At.After(moment) {
+		i--
+	}
+	return all[i], true
+}
+
+// storyKinds are the kinds that a story is made of: nobody else writes them.
+var storyKinds = []string{
+	"subscription_created", "subscription_activated", "subscription_past_due", "subscription_recovered", "subscription_unpaid",
+	"subscription_canceled", "subscription_paused", "subscription_resumed", "subscription_incomplete_expired", "trial_started",
+	"plan_changed", "cancellation_scheduled", "cancellation_withdrawn", "collection_paused", "collection_resumed",
+}
+
+// story tells a history.
+func story(all []chapter) []happening {
+	var out []happening
+	for i, now := range all {
+		tell := func(kind, key string, details map[string]any) {
+			h := happening{
+				kind: kind, key: key, at: now.At, subscriptionID: now.SubscriptionID, plan: now.plan, interval: now.interval,
+				currency: now.Facts.Currency, amountMinor: now.amountMinor, details: details,
+			}
+			if now.Source == analytics.SourceEvent {
+				h.eventID = now.SourceID
+			}
+			out = append(out, h)
+		}
+		id := now.SubscriptionID
+		dated := id + ":" + strconv.FormatInt(now.At.Unix(), 10)
+		before := chapter{meaning: now.meaning}
+		if i > 0 {
+			before = all[i-1]
+		} else {
+			tell("subscription_created", id, nil)
+		}
+		if was, is := before.Facts.Status, now.Facts.Status; was != is {
+			tellStatus(tell, was, is, id, dated)
+		}
+		if before.plan != now.plan || before.priceID != now.priceID {
+			tell("plan_changed", dated, map[string]any{
+				"from_plan": before.plan, "from_price": before.priceID, "to_price": now.priceID,
+			})
+		}
+		wasEnding, isEnding := before.Facts.EndsAt != 0, now.Facts.EndsAt != 0
+		switch ended := now.Facts.Status.IsTerminal(); {
+		case ended || wasEnding == isEnding:
+		case isEnding:
+			tell("cancellation_scheduled", dated, map[string]any{"ends_at": now.Facts.EndsAt.Time()})
+		default:
+			tell("cancellation_withdrawn", dated, nil)
+		}
+		switch was, is := behavior(before.Facts), behavior(now.Facts); {
+		case was == is:
+		case is != "":
+			tell("collection_paused", dated, map[string]any{"behavior": is})
+		default:
+			tell("collection_resumed", dated, nil)
+		}
+	}
+	return out
+}
+
+func behavior(f billing.Facts) string {
+	if f.Pause == nil {
+		return ""
+	}
+	return f.Pause.Behavior
+}
+
+// tellStatus: what happens at most once in a subscription's life has its id for
+// a key, what may come back has the second beside it.
+func tellStatus(tell func(kind, key string, details map[string]any), was, is billing.Status, id, dated string) {
+	switch is {
+	case billing.StatusTrialing:
+		tell("trial_started", id, nil)
+	case billing.StatusActive:
+		switch was {
+		case billing.StatusPastDue, billing.StatusUnpaid:
+			tell("subscription_recovered", dated, nil)
+		case billing.StatusPaused:
+			tell("subscription_resumed", dated, nil)
+		default:
+			tell("subscription_activated", id, nil)
+		}
+	case billing.StatusPastDue:
+		tell("subscription_past_due", dated, nil)
+	case billing.StatusUnpaid:
+		tell("subscription_unpaid", dated, nil)
+	case billing.StatusPaused:
+		tell("subscription_paused", dated, nil)
+	case billing.StatusCanceled:
+		tell("subscription_canceled", id, map[string]any{"from_status": was})
+	case billing.StatusIncompleteExpired:
+		tell("subscription_incomplete_expired", id, nil)
+	case billing.StatusIncomplete:
+		// It has not begun; subscription_created has told it.
+	}
+}
+
+// writeStories rewrites by difference what the histories of this write tell.
+func (w *writing) writeStories() error {
+	rows, err := w.q.PaymentEventsOfCustomer(w.ctx, &w.Subject)
+	if err != nil {
+		return fmt.Errorf("read the stories: %w", err)
+	}
+	stored := map[string]db.PaymentEvent{}
+	for _, row := range rows {
+		stored[row.Kind+" "+row.NaturalKey] = row
+	}
+	for id, history := range w.histories {
+		all := chapters(history, w.prices)
+		for _, h := range story(all) {
+			key := h.kind + " " + h.key
+			row, ok := stored[key]
+			delete(stored, key)
+			if ok && tells(row, h) {
+				continue
+			}
+			if ok {
+				if err := w.q.DeletePaymentEvent(w.ctx, row.ID); err != nil {
+					return fmt.Errorf("take back %s: %w", key, err)
+				}
+			}
+			if err := record(w.ctx, w.q, w.occasion(), h); err != nil {
+				return err
+			}
+		}
+		if err := w.reviseStory(id, all, stored); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// reviseStory takes back what the history no longer tells, and gives what came
+// by other ways the plan that held at its moment.
+func (w *writing) reviseStory(id string, all []chapter, stored map[string]db.PaymentEvent) error {
+	for key, row := range stored {
+		if deref(row.SubscriptionID) != id {
+			continue
+		}
+		if slices.Contains(storyKinds, row.Kind) {
+			if err := w.q.DeletePaymentEvent(w.ctx, row.ID); err != nil {
+				return fmt.Errorf("take back %s: %w", key, err)
+			}
+			continue
+		}
+		then, ok := at(all, row.At)
+		if !ok || row.Kind == "checkout_completed" { // the checkout itself knows what it sold
+			continue
+		}
+		if deref(row.Plan) != then.plan || deref(row.Interval) != string(then.interval) {
+			if err := w.q.RevisePaymentEvent(w.ctx, db.RevisePaymentEventParams{
+				ID: row.ID, Plan: optional(then.plan), Interval: optional(string(then.interval)),
+			}); err != nil {
+				return fmt.Errorf("revise %s: %w", key, err)
+			}
+		}
+	}
+	return nil
+}
+
+func tells(row db.PaymentEvent, h happening) bool {
+	return row.At.Equal(h.at) && deref(row.Plan) == h.plan && deref(row.Interval) == string(h.interval) &&
+		deref(row.Currency) == string(h.currency) && deref(row.AmountMinor) == deref(h.amountMinor) &&
+		deref(row.SourceEventID) == h.eventID
+}
+
+// knowPricesOfHistories reads the prices that only older states name.
+func (w *writing) knowPricesOfHistories() error {
+	var ids []string
+	for _, history := range w.histories {
+		for _, v := range history {
+			for _, item := range v.Facts.Items {
+				if _, ok := w.prices[item.PriceID]; !ok && !slices.Contains(ids, item.PriceID) {
+					ids = append(ids, item.PriceID)
+				}
+			}
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	rows, err := w.q.PricesByID(w.ctx, ids)
+	if err != nil {
+		return fmt.Errorf("read prices of the histories: %w", err)
+	}
+	for _, row := range rows {
+		if w.prices[row.StripePriceID], err = priceFromRow(row); err != nil {
+			return err
+		}
+	}
+	return nil
+}
