@@ -42,6 +42,9 @@ type Deps struct {
 	// FormOrigins are where a form may lead by redirect: Stripe's hosts, or the
 	// stand-in. Browsers apply form-action to redirects too.
 	FormOrigins []string
+	// SimulatorURL is the stand-in's own page, where its clock is moved; empty
+	// where Stripe itself answers.
+	SimulatorURL string
 	// TrustedProxies may say in X-Forwarded-For whom they speak for.
 	TrustedProxies []netip.Prefix
 

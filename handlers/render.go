@@ -69,6 +69,12 @@ func seeOther(c echo.Context, to string) error {
 func (s *server) frame(c echo.Context) views.Frame {
 	v := visitorOf(c)
 	f := views.Frame{Path: c.Request().URL.Path, TestMode: !s.Livemode}
+	if s.SimulatorURL != "" {
+		f.Simulator = views.Simulator{URL: s.SimulatorURL, Today: instant(s.Now(), "2 Jan 2006")}
+	}
+	if rail, err := c.Cookie(views.RailCookie); err == nil {
+		f.FoldRail = rail.Value == views.RailFolded
+	}
 	if v.isSignedIn() {
 		f.Account = views.Account{Name: v.user.Name, Email: v.user.Email, Organization: v.org.OrgName, IsAdmin: v.user.IsAdmin}
 	}

@@ -27,6 +27,10 @@ type Frame struct {
 	Account Account
 	// TestMode says in a strip across the top that no real money moves.
 	TestMode bool
+	// Simulator is told of beside it.
+	Simulator Simulator
+	// FoldRail shows the administrator's rail as icons alone.
+	FoldRail bool
 	Flash    ui.Flash
 }
 

@@ -2,4 +2,5 @@
 // keyboard where the reader is.
 import "htmx.org";
 import "./menu.js";
+import "./rail.js";
 import "./submit.js";
