@@ -67,7 +67,7 @@ func assemble(ctx context.Context, s settings, log *slog.Logger) (*app, error) {
 		return nil, err
 	}
 	a := &app{pool: pool, log: log}
-	a.auth = auth.New(pool, time.Now)
+	a.auth = auth.New(pool, s.now)
 	a.sessions = auth.NewSessions(pool, isHTTPS(s.baseURL))
 	a.limits = &ratelimit.Shared{Pool: pool, Now: time.Now}
 	a.ledger = &ledger.Ledger{Pool: pool, Now: s.now, Logger: log}

@@ -22,7 +22,7 @@ import (
 // Auth is the door to accounts.
 type Auth struct {
 	Pool *pgxpool.Pool
-	// Now is the machine's clock.
+	// Now is the business clock: since when people and organizations are there.
 	Now func() time.Time
 
 	hasher *hasher
