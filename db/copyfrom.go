@@ -9,6 +9,42 @@ import (
 	"context"
 )
 
+// iteratorForInsertContributingSubscriptions implements pgx.CopyFromSource.
+type iteratorForInsertContributingSubscriptions struct {
+	rows                 []InsertContributingSubscriptionsParams
+	skippedFirstNextCall bool
+}
+
+func (r *iteratorForInsertContributingSubscriptions) Next() bool {
+	if len(r.rows) == 0 {
+		return false
+	}
+	if !r.skippedFirstNextCall {
+		r.skippedFirstNextCall = true
+		return true
+	}
+	r.rows = r.rows[1:]
+	return len(r.rows) > 0
+}
+
+func (r iteratorForInsertContributingSubscriptions) Values() ([]interface{}, error) {
+	return []interface{}{
+		r.rows[0].Gen,
+		r.rows[0].Customer,
+		r.rows[0].SubscriptionID,
+		r.rows[0].Currency,
+		r.rows[0].MRRMicro,
+	}, nil
+}
+
+func (r iteratorForInsertContributingSubscriptions) Err() error {
+	return nil
+}
+
+func (q *Queries) InsertContributingSubscriptions(ctx context.Context, arg []InsertContributingSubscriptionsParams) (int64, error) {
+	return q.db.CopyFrom(ctx, []string{"customer_subscription"}, []string{"gen", "customer", "subscription_id", "currency", "mrr_micro"}, &iteratorForInsertContributingSubscriptions{rows: arg})
+}
+
 // iteratorForInsertDays implements pgx.CopyFromSource.
 type iteratorForInsertDays struct {
 	rows                 []InsertDaysParams

@@ -156,6 +156,41 @@ func (q *Queries) AppliedMovements(ctx context.Context, arg AppliedMovementsPara
 	return items, nil
 }
 
+const appliedSubscriptions = `-- name: AppliedSubscriptions :many
+SELECT gen, customer, subscription_id, currency, mrr_micro FROM customer_subscription WHERE gen = ANY ($1::int[]) AND customer = ANY ($2::text[])
+`
+
+type AppliedSubscriptionsParams struct {
+	Gens      []int32
+	Customers []string
+}
+
+func (q *Queries) AppliedSubscriptions(ctx context.Context, arg AppliedSubscriptionsParams) ([]CustomerSubscription, error) {
+	rows, err := q.db.Query(ctx, appliedSubscriptions, arg.Gens, arg.Customers)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []CustomerSubscription{}
+	for rows.Next() {
+		var i CustomerSubscription
+		if err := rows.Scan(
+			&i.Gen,
+			&i.Customer,
+			&i.SubscriptionID,
+			&i.Currency,
+			&i.MRRMicro,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const brokenFlowDaily = `-- name: BrokenFlowDaily :many
 WITH recount AS (
     SELECT gen, day, currency, plan, kind, sum(amount_micro)::bigint AS amount_micro, sum(customers)::bigint AS customers
@@ -316,6 +351,59 @@ func (q *Queries) BrokenLevels(ctx context.Context) ([]BrokenLevelsRow, error) {
 	return items, nil
 }
 
+const brokenSubscriptions = `-- name: BrokenSubscriptions :many
+WITH newest AS (
+    SELECT DISTINCT ON (gen, customer, currency) gen, customer, currency, mrr_micro
+    FROM customer_day ORDER BY gen, customer, currency, day DESC
+), added AS (
+    SELECT gen, customer, currency, sum(mrr_micro)::bigint AS mrr_micro
+    FROM customer_subscription GROUP BY gen, customer, currency
+), keys AS (
+    SELECT gen, customer, currency FROM newest UNION SELECT gen, customer, currency FROM added
+)
+SELECT k.gen, k.customer, k.currency, coalesce(n.mrr_micro, 0)::bigint AS balance_micro, coalesce(a.mrr_micro, 0)::bigint AS added_micro
+FROM keys k
+LEFT JOIN newest n ON (n.gen, n.customer, n.currency) = (k.gen, k.customer, k.currency)
+LEFT JOIN added a ON (a.gen, a.customer, a.currency) = (k.gen, k.customer, k.currency)
+WHERE coalesce(n.mrr_micro, 0) <> coalesce(a.mrr_micro, 0)
+ORDER BY 1, 2, 3 LIMIT 1
+`
+
+type BrokenSubscriptionsRow struct {
+	Gen          int32
+	Customer     string
+	Currency     string
+	BalanceMicro int64
+	AddedMicro   int64
+}
+
+// Customers whose subscriptions do not add up to their newest balance.
+func (q *Queries) BrokenSubscriptions(ctx context.Context) ([]BrokenSubscriptionsRow, error) {
+	rows, err := q.db.Query(ctx, brokenSubscriptions)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []BrokenSubscriptionsRow{}
+	for rows.Next() {
+		var i BrokenSubscriptionsRow
+		if err := rows.Scan(
+			&i.Gen,
+			&i.Customer,
+			&i.Currency,
+			&i.BalanceMicro,
+			&i.AddedMicro,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const brokenTransfers = `-- name: BrokenTransfers :many
 SELECT gen, day, currency, sum(amount_micro)::bigint AS amount_micro FROM flow_daily
 WHERE kind IN ('transfer_in', 'transfer_out')
@@ -392,6 +480,20 @@ func (q *Queries) CouponsByID(ctx context.Context, ids []string) ([]Coupon, erro
 		return nil, err
 	}
 	return items, nil
+}
+
+const deleteContributingSubscriptions = `-- name: DeleteContributingSubscriptions :exec
+DELETE FROM customer_subscription WHERE gen = $1 AND customer = ANY ($2::text[])
+`
+
+type DeleteContributingSubscriptionsParams struct {
+	Gen       int32
+	Customers []string
+}
+
+func (q *Queries) DeleteContributingSubscriptions(ctx context.Context, arg DeleteContributingSubscriptionsParams) error {
+	_, err := q.db.Exec(ctx, deleteContributingSubscriptions, arg.Gen, arg.Customers)
+	return err
 }
 
 const deleteDays = `-- name: DeleteDays :exec
@@ -478,6 +580,14 @@ func (q *Queries) DueClocks(ctx context.Context, arg DueClocksParams) ([]string,
 		return nil, err
 	}
 	return items, nil
+}
+
+type InsertContributingSubscriptionsParams struct {
+	Gen            int32
+	Customer       string
+	SubscriptionID string
+	Currency       string
+	MRRMicro       int64
 }
 
 type InsertDaysParams struct {

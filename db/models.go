@@ -76,6 +76,15 @@ type CustomerMovement struct {
 	Reason    string
 }
 
+// Applied contributions: MRR of each subscription now. Those of a customer and currency add up to the newest balance in customer_day.
+type CustomerSubscription struct {
+	Gen            int32
+	Customer       string
+	SubscriptionID string
+	Currency       string
+	MRRMicro       int64
+}
+
 // What an organization may do. Evaluated when asked: after until, then_access holds.
 type Entitlement struct {
 	OrgID      uuid.UUID

@@ -47,11 +47,17 @@ SELECT * FROM customer_day WHERE gen = ANY (@gens::int[]) AND customer = ANY (@c
 -- name: AppliedMovements :many
 SELECT * FROM customer_movement WHERE gen = ANY (@gens::int[]) AND customer = ANY (@customers::text[]);
 
+-- name: AppliedSubscriptions :many
+SELECT * FROM customer_subscription WHERE gen = ANY (@gens::int[]) AND customer = ANY (@customers::text[]);
+
 -- name: DeleteDays :exec
 DELETE FROM customer_day WHERE gen = @gen AND customer = ANY (@customers::text[]);
 
 -- name: DeleteMovements :exec
 DELETE FROM customer_movement WHERE gen = @gen AND customer = ANY (@customers::text[]);
+
+-- name: DeleteContributingSubscriptions :exec
+DELETE FROM customer_subscription WHERE gen = @gen AND customer = ANY (@customers::text[]);
 
 -- name: InsertDays :copyfrom
 INSERT INTO customer_day (gen, customer, currency, day, mrr_micro) VALUES ($1, $2, $3, $4, $5);
@@ -59,6 +65,9 @@ INSERT INTO customer_day (gen, customer, currency, day, mrr_micro) VALUES ($1, $
 -- name: InsertMovements :copyfrom
 INSERT INTO customer_movement (gen, customer, currency, day, kind, plan, amount_micro, customers, reason)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9);
+
+-- name: InsertContributingSubscriptions :copyfrom
+INSERT INTO customer_subscription (gen, customer, subscription_id, currency, mrr_micro) VALUES ($1, $2, $3, $4, $5);
 
 -- name: AddToFlowDaily :exec
 -- In the order of the key, so that no two writers wait for each other.
@@ -152,3 +161,21 @@ ORDER BY 1, 2, 3 LIMIT 1;
 SELECT gen, day, currency, sum(amount_micro)::bigint AS amount_micro FROM flow_daily
 WHERE kind IN ('transfer_in', 'transfer_out')
 GROUP BY gen, day, currency HAVING sum(amount_micro) <> 0 ORDER BY 1, 2, 3 LIMIT 1;
+
+-- name: BrokenSubscriptions :many
+-- Customers whose subscriptions do not add up to their newest balance.
+WITH newest AS (
+    SELECT DISTINCT ON (gen, customer, currency) gen, customer, currency, mrr_micro
+    FROM customer_day ORDER BY gen, customer, currency, day DESC
+), added AS (
+    SELECT gen, customer, currency, sum(mrr_micro)::bigint AS mrr_micro
+    FROM customer_subscription GROUP BY gen, customer, currency
+), keys AS (
+    SELECT gen, customer, currency FROM newest UNION SELECT gen, customer, currency FROM added
+)
+SELECT k.gen, k.customer, k.currency, coalesce(n.mrr_micro, 0)::bigint AS balance_micro, coalesce(a.mrr_micro, 0)::bigint AS added_micro
+FROM keys k
+LEFT JOIN newest n ON (n.gen, n.customer, n.currency) = (k.gen, k.customer, k.currency)
+LEFT JOIN added a ON (a.gen, a.customer, a.currency) = (k.gen, k.customer, k.currency)
+WHERE coalesce(n.mrr_micro, 0) <> coalesce(a.mrr_micro, 0)
+ORDER BY 1, 2, 3 LIMIT 1;

@@ -56,11 +56,21 @@ type Movement struct {
 	Reason    Reason
 }
 
+// SubscriptionMRR is what one subscription is worth a month.
+type SubscriptionMRR struct {
+	SubscriptionID string
+	Currency       money.Currency
+	MRRMicro       int64
+}
+
 // Account is all that the ledger keeps of a customer.
 type Account struct {
 	// Days and Movements are in order of day, currency, kind and plan.
 	Days      []CustomerDay
 	Movements []Movement
+	// Subscriptions are those that carry MRR now, in order of id; those of a
+	// currency add up to its newest day.
+	Subscriptions []SubscriptionMRR
 	// Next is when the figures may change with nothing happening at Stripe: a
 	// coupon ends, a pause bites, a version dated ahead of now begins. Zero
 	// when never.
@@ -110,6 +120,11 @@ func Movements(history []Version, catalog Catalog, def Definition, now time.Time
 		}
 		ever = account.close(day, before, after, ever)
 		before = after
+	}
+	for _, s := range before {
+		if micro := s.amount.TotalMicro(); micro != 0 {
+			account.Subscriptions = append(account.Subscriptions, SubscriptionMRR{s.id, s.facts.Currency, micro})
+		}
 	}
 	account.Missing = slices.Sorted(maps.Keys(missing))
 	return account

@@ -23,16 +23,19 @@ type book struct {
 
 // entries are the rows of a book as sets, so that their order does not matter.
 type entries struct {
-	days      map[db.CustomerDay]bool
-	movements map[db.CustomerMovement]bool
+	days          map[db.CustomerDay]bool
+	movements     map[db.CustomerMovement]bool
+	subscriptions map[db.CustomerSubscription]bool
 }
 
 func newEntries() entries {
-	return entries{days: map[db.CustomerDay]bool{}, movements: map[db.CustomerMovement]bool{}}
+	return entries{
+		days: map[db.CustomerDay]bool{}, movements: map[db.CustomerMovement]bool{}, subscriptions: map[db.CustomerSubscription]bool{},
+	}
 }
 
 func (e entries) equal(f entries) bool {
-	return maps.Equal(e.days, f.days) && maps.Equal(e.movements, f.movements)
+	return maps.Equal(e.days, f.days) && maps.Equal(e.movements, f.movements) && maps.Equal(e.subscriptions, f.subscriptions)
 }
 
 // apply makes the stored contributions equal to the accounts and adds the
@@ -46,6 +49,7 @@ func apply(ctx context.Context, q *db.Queries, accounts []account) error {
 	changed := map[int32][]string{}
 	var days []db.InsertDaysParams
 	var movements []db.InsertMovementsParams
+	var subscriptions []db.InsertContributingSubscriptionsParams
 	daily, monthly := flows{}, flows{}
 	for _, a := range accounts {
 		for gen, figures := range a.figures {
@@ -67,6 +71,9 @@ func apply(ctx context.Context, q *db.Queries, accounts []account) error {
 				daily.add(m, m.Day, 1)
 				monthly.add(m, firstOfMonth(m.Day), 1)
 			}
+			for s := range after.subscriptions {
+				subscriptions = append(subscriptions, db.InsertContributingSubscriptionsParams(s))
+			}
 		}
 	}
 	for gen, customers := range changed {
@@ -76,12 +83,18 @@ func apply(ctx context.Context, q *db.Queries, accounts []account) error {
 		if err := q.DeleteMovements(ctx, db.DeleteMovementsParams{Gen: gen, Customers: customers}); err != nil {
 			return fmt.Errorf("delete movements: %w", err)
 		}
+		if err := q.DeleteContributingSubscriptions(ctx, db.DeleteContributingSubscriptionsParams{Gen: gen, Customers: customers}); err != nil {
+			return fmt.Errorf("delete subscriptions: %w", err)
+		}
 	}
 	if _, err := q.InsertDays(ctx, days); err != nil {
 		return fmt.Errorf("insert balances: %w", err)
 	}
 	if _, err := q.InsertMovements(ctx, movements); err != nil {
 		return fmt.Errorf("insert movements: %w", err)
+	}
+	if _, err := q.InsertContributingSubscriptions(ctx, subscriptions); err != nil {
+		return fmt.Errorf("insert subscriptions: %w", err)
 	}
 	return rollUp(ctx, q, daily, monthly)
 }
@@ -115,6 +128,13 @@ func readBooks(ctx context.Context, q *db.Queries, accounts []account) (map[book
 	for _, m := range movements {
 		books[book{m.Gen, m.Customer}].movements[m] = true
 	}
+	subscriptions, err := q.AppliedSubscriptions(ctx, db.AppliedSubscriptionsParams{Gens: gens, Customers: customers})
+	if err != nil {
+		return nil, fmt.Errorf("read subscriptions: %w", err)
+	}
+	for _, s := range subscriptions {
+		books[book{s.Gen, s.Customer}].subscriptions[s] = true
+	}
 	return books, nil
 }
 
@@ -129,6 +149,11 @@ func entriesOf(key book, figures analytics.Account) entries {
 		e.movements[db.CustomerMovement{
 			Gen: key.gen, Customer: key.customer, Currency: string(m.Currency), Day: m.Day, Kind: string(m.Kind), Plan: m.Plan,
 			AmountMicro: m.AmountMicro, Customers: int32(m.Customers), Reason: string(m.Reason),
+		}] = true
+	}
+	for _, s := range figures.Subscriptions {
+		e.subscriptions[db.CustomerSubscription{
+			Gen: key.gen, Customer: key.customer, SubscriptionID: s.SubscriptionID, Currency: string(s.Currency), MRRMicro: s.MRRMicro,
 		}] = true
 	}
 	return e

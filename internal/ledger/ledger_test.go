@@ -158,6 +158,7 @@ func (b *bundle) everything() string {
 	return b.lines(`
 		SELECT 'day ' || t::text FROM customer_day t UNION ALL
 		SELECT 'movement ' || t::text FROM customer_movement t UNION ALL
+		SELECT 'subscription ' || t::text FROM customer_subscription t UNION ALL
 		SELECT 'daily ' || t::text FROM flow_daily t UNION ALL
 		SELECT 'monthly ' || t::text FROM flow_monthly t UNION ALL
 		SELECT 'clock ' || t::text FROM metric_clock t UNION ALL
@@ -193,6 +194,7 @@ func TestAMarkWithoutAChangeWritesNothing(t *testing.T) {
 	b.settle()
 	// xmin tells which transaction wrote a row.
 	const written = `SELECT 'day ' || xmin FROM customer_day UNION ALL SELECT 'movement ' || xmin FROM customer_movement
+		UNION ALL SELECT 'subscription ' || xmin FROM customer_subscription
 		UNION ALL SELECT 'daily ' || xmin FROM flow_daily UNION ALL SELECT 'monthly ' || xmin FROM flow_monthly`
 	before := b.lines(written)
 	b.must(b.q.MarkDirty(b.ctx, "cus_1"))
@@ -265,6 +267,36 @@ func TestStepsAtOnceFollowAClockOnce(t *testing.T) {
 	}
 	b.settle()
 	b.want("MRR", fmt.Sprint(20*2*99), b.lines(`SELECT (sum(amount_micro) / 100000000)::bigint::text FROM flow_daily`))
+}
+
+func TestEachSubscriptionKeepsWhatItIsWorthNow(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	acme := b.organization("Acme")
+	b.customer("cus_1", nil)
+	ended := facts("pro", 1)
+	ended.Status = billing.StatusCanceled
+	discounted := facts("enterprise", 2)
+	discounted.Discounts = []billing.Discount{{CouponID: "half", End: billing.At(birth.AddDate(0, 0, 90))}}
+	b.now = birth.AddDate(0, 0, 60)
+	b.version("cus_1", "sub_1", 0, facts("pro", 1))
+	b.version("cus_1", "sub_2", 10, facts("pilot", 1))
+	b.version("cus_1", "sub_2", 20, discounted)
+	b.version("cus_1", "sub_3", 70, facts("pilot", 1)) // not yet
+	b.settle()
+	const worth = `SELECT concat_ws(' ', split_part(customer, ':', 1), subscription_id, currency, mrr_micro / 100000000) FROM customer_subscription ORDER BY 1`
+	b.want("subscriptions", "cus_1 sub_1 usd 99\ncus_1 sub_2 usd 399", b.lines(worth))
+
+	// What ends has no row any more, and what changes by itself changes here too.
+	b.version("cus_1", "sub_1", 30, ended)
+	b.now = birth.AddDate(0, 0, 90)
+	b.settle()
+	b.want("subscriptions later", "cus_1 sub_2 usd 798\ncus_1 sub_3 usd 29", b.lines(worth))
+
+	b.exec(`UPDATE customers SET org_id = $1 WHERE stripe_customer_id = 'cus_1'`, acme)
+	b.must(b.q.MarkDirty(b.ctx, "cus_1"))
+	b.settle()
+	b.want("subscriptions once linked", "org sub_2 usd 798\norg sub_3 usd 29", b.lines(worth))
 }
 
 func TestLinkingMovesTheContributionsToTheOrganization(t *testing.T) {
@@ -381,7 +413,7 @@ func TestARebuildGivesTheSameRows(t *testing.T) {
 		t.Fatalf("too little happened to prove anything:\n%s", grown)
 	}
 
-	b.exec(`TRUNCATE customer_day, customer_movement, flow_daily, flow_monthly, metric_clock, metric_customer`)
+	b.exec(`TRUNCATE customer_day, customer_movement, customer_subscription, flow_daily, flow_monthly, metric_clock, metric_customer`)
 	b.exec(`INSERT INTO metric_dirty (customer_id) SELECT DISTINCT stripe_customer_id FROM subscription_versions`)
 	b.settle()
 	b.want("rows after a rebuild", grown, b.everything())
@@ -461,6 +493,12 @@ func TestVerifyNamesTheFirstBrokenRow(t *testing.T) {
 		"a customer who is not counted": {
 			`WITH a AS (UPDATE customer_movement SET customers = 0), b AS (UPDATE flow_daily SET customers = 0)
 			 UPDATE flow_monthly SET customers = 0`, "flows are not the change of the balances",
+		},
+		"a subscription that the balance does not hold": {
+			`UPDATE customer_subscription SET mrr_micro = mrr_micro + 1`, "subscriptions do not add up to the balance",
+		},
+		"a subscription that is missing": {
+			`DELETE FROM customer_subscription`, "subscriptions do not add up to the balance",
 		},
 		"a transfer that does not arrive": {
 			`WITH m AS (UPDATE customer_movement SET kind = 'transfer_in', plan = 'x' WHERE kind = 'expansion'),

@@ -24,15 +24,15 @@ func (f *Finding) Error() string { return f.Check + ": " + f.Detail }
 
 // Verify checks in one snapshot, for every generation, that the rollups are a
 // recount of the movements, that the flows of each day are the change of the
-// customers' balances in amount and in number, and that transfers add up to
-// nothing. It returns a *Finding for the first that does not hold. It repairs
+// customers' balances in amount and in number, that transfers add up to nothing,
+// and that the subscriptions of each customer add up to its balance. It returns a *Finding for the first that does not hold. It repairs
 // nothing.
 func (l *Ledger) Verify(ctx context.Context) error {
 	snapshot := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
 	err := pgx.BeginTxFunc(ctx, l.Pool, snapshot, func(tx pgx.Tx) error {
 		q := db.New(tx)
 		for _, check := range []func(context.Context, *db.Queries) error{
-			verifyDaily, verifyMonthly, verifyLevels, verifyTransfers,
+			verifyDaily, verifyMonthly, verifyLevels, verifyTransfers, verifySubscriptions,
 		} {
 			if err := check(ctx, q); err != nil {
 				return err
@@ -94,6 +94,18 @@ func verifyTransfers(ctx context.Context, q *db.Queries) error {
 	for _, r := range rows {
 		return &Finding{"transfers between plans do not add up to nothing", fmt.Sprintf(
 			"generation %d, %s, %s: %d micro", r.Gen, r.Day.Format(time.DateOnly), r.Currency, r.AmountMicro)}
+	}
+	return nil
+}
+
+func verifySubscriptions(ctx context.Context, q *db.Queries) error {
+	rows, err := q.BrokenSubscriptions(ctx)
+	if err != nil {
+		return fmt.Errorf("add up subscriptions: %w", err)
+	}
+	for _, r := range rows {
+		return &Finding{"subscriptions do not add up to the balance", fmt.Sprintf(
+			"generation %d, %s, %s: %d micro in subscriptions, %d in the balance", r.Gen, r.Customer, r.Currency, r.AddedMicro, r.BalanceMicro)}
 	}
 	return nil
 }
