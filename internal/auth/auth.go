@@ -51,6 +51,18 @@ type Membership struct {
 // SignUp is what the sign-up form asks.
 type SignUp struct {
 	Name, Email, Password, Organization string
+	// Hash stands in place of Password where many people who share one sign up
+	// at a time, as in the history of a demo; the form never fills it.
+	Hash PasswordHash
+}
+
+// PasswordHash is a password as it is kept.
+type PasswordHash string
+
+// HashPassword makes the hash for SignUp.Hash. It is slow, as guessing must be.
+func (a *Auth) HashPassword(ctx context.Context, password string) (PasswordHash, error) {
+	hash, err := a.hasher.hash(ctx, password)
+	return PasswordHash(hash), err
 }
 
 // NewUser is what the command line makes.
@@ -65,19 +77,25 @@ type NewUser struct {
 func (a *Auth) SignUp(ctx context.Context, s SignUp) (User, Membership, error) {
 	organization, organizationFault := checkName(s.Organization, "Enter the name of your organization.")
 	n, fields := checkUser(NewUser{Name: s.Name, Email: s.Email, Password: s.Password})
+	if s.Hash != "" {
+		delete(fields, "password")
+	}
 	if organizationFault != "" {
 		fields["organization"] = organizationFault
 	}
 	if err := refuse(fields); err != nil {
 		return User{}, Membership{}, err
 	}
-	hash, err := a.hasher.hash(ctx, n.Password)
-	if err != nil {
-		return User{}, Membership{}, err
+	hash := string(s.Hash)
+	if hash == "" {
+		var err error
+		if hash, err = a.hasher.hash(ctx, n.Password); err != nil {
+			return User{}, Membership{}, err
+		}
 	}
 	var user User
 	owns := Membership{OrgID: uuid.New(), OrgName: organization, Role: billing.RoleOwner}
-	err = db.InTx(ctx, a.Pool, func(_ pgx.Tx, q *db.Queries) error {
+	err := db.InTx(ctx, a.Pool, func(_ pgx.Tx, q *db.Queries) (err error) {
 		if user, err = a.add(ctx, q, n, hash); err != nil {
 			return err
 		}

@@ -139,6 +139,9 @@ func (p *Payments) SweepAttempts(ctx context.Context) error {
 // nothing, except that money on its way may have arrived.
 func (p *Payments) endAttempt(ctx context.Context, attempt db.CheckoutAttempt, state string, session CheckoutSession) error {
 	at := p.Now()
+	if state == attemptExpired && attempt.ExpiresAt != nil && attempt.ExpiresAt.Before(at) {
+		at = *attempt.ExpiresAt // noticed late, as after a jump of the clock
+	}
 	err := db.InTx(ctx, p.Pool, func(_ pgx.Tx, q *db.Queries) error {
 		n, err := q.AttemptEnded(ctx, db.AttemptEndedParams{
 			ID: attempt.ID, State: state, PaymentStatus: session.PaymentStatus, SubscriptionID: session.SubscriptionID, EndedAt: at,

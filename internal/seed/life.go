@@ -1,0 +1,373 @@
+package seed
+
+import (
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/promptforge/payments/internal/billing"
+)
+
+const day = 24 * time.Hour
+
+// Stripe's schedule at the stand-in: an invoice is collected an hour after the
+// renewal, and retried so long after each attempt.
+const (
+	collectedAfter = time.Hour
+	firstRetry     = 3 * day
+	secondRetry    = 5 * day
+	lastRetry      = 7 * day
+)
+
+// What becomes of customers, as shares of those it can happen to.
+const (
+	neverAsks      = 0.02 // sign up, and that is all
+	neverPays      = 0.03 // leave the checkout and do not come back
+	leavesCheckout = 0.12 // leave it and come back days later
+	isDeclinedAt   = 0.10 // try another card first
+	paysByYear     = 0.22
+
+	trialIsLeft  = 0.16
+	trialFails   = 0.12
+	mendsTrial   = 0.45
+	mendsRenewal = 0.62
+	withdraws    = 0.25 // of those who have said that they leave
+	returns      = 0.33 // of those who have left
+
+	// These are for a month.
+	upgrades     = 0.060
+	downgrades   = 0.018
+	turnsYearly  = 0.020
+	turnsMonthly = 0.010
+	leaves       = 0.026
+	leavesYearly = 0.012
+	leavesNow    = 0.005
+	cardFails    = 0.034
+	hardTimes    = 5 // times as many leave in the hard month
+)
+
+// preference is how many of a hundred buy each plan, the cheapest first.
+var preference = []int{44, 40, 16}
+
+// life tells what one organization does. It knows when things fall due, as a
+// customer would who reads the billing page, and leaves to Stripe what does.
+type life struct {
+	rand  *rand.Rand
+	org   int
+	plans []billing.Plan
+	start time.Time
+	// present is when it must stop.
+	present time.Time
+	hard    span
+
+	at       time.Time // how far it is told
+	plan     int
+	interval billing.Interval
+	anchor   time.Time // renewals count from here
+	isGone   bool
+	wasHere  bool // has had a subscription, so no trial any more
+	acts     []Act
+}
+
+func (l *life) tell(r role, i, of int) {
+	switch r {
+	case onTrial:
+		l.at = l.present.Add(-l.between(4*day, 6*day))
+		l.signUp()
+		l.plan, l.interval = l.trialPlan(), billing.Month
+		l.checkout(goodCard)
+	case atCheckout:
+		l.at = l.present.Add(-l.between(1*time.Hour, 3*time.Hour))
+		l.signUp()
+		l.plan, l.interval = l.choosePlan(), billing.Month
+		l.startCheckout()
+	case inRetry:
+		renewal := l.beginAnchoredTo(l.present.Add(-l.between(26*time.Hour, 40*time.Hour)))
+		l.act(renewal.Add(-l.between(5*day, 9*day)), Act{Kind: ReplaceCard, Card: failingCard})
+	case leaving:
+		renewal := l.beginAnchoredTo(l.present.Add(-l.between(9*day, 12*day)))
+		l.act(renewal.Add(l.between(2*day, 5*day)), l.goodbye(CancelAtEnd))
+	case free:
+		// The last days belong to those with roles.
+		signUps := span{from: l.start.Add(2 * time.Hour), to: l.present.Add(-3 * day)}
+		l.at = l.officeHours(signUpAt(signUps, (float64(i)+l.rand.Float64())/float64(of)))
+		if l.at.Before(signUps.from) {
+			l.at = signUps.from
+		}
+		l.liveFreely()
+	}
+}
+
+// beginAnchoredTo buys by the month, a plan without a trial, so long ago that a
+// renewal falls on the moment or, for want of such a day in its month, a little
+// earlier. It returns that renewal.
+func (l *life) beginAnchoredTo(renewal time.Time) time.Time {
+	const toPay = 10 * time.Minute // after the sign-up, about
+	months := 1
+	for months < 5 && addMonths(renewal, -months-1).Add(-day).After(l.start) {
+		months++
+	}
+	l.at = addMonths(renewal, -months).Add(-toPay)
+	l.signUp()
+	l.plan, l.interval = len(l.plans)-1, billing.Month
+	for l.plan > 0 && (l.plans[l.plan].TrialDays > 0 || l.plan > 1) {
+		l.plan--
+	}
+	l.checkout(goodCard)
+	return addMonths(l.at, months)
+}
+
+func (l *life) liveFreely() {
+	l.signUp()
+	switch {
+	case l.chance(neverAsks):
+		return
+	case l.chance(neverPays):
+		l.plan, l.interval = l.choosePlan(), l.chooseInterval()
+		l.startCheckout()
+		return
+	}
+	l.plan, l.interval = l.choosePlan(), l.chooseInterval()
+	if l.chance(leavesCheckout) {
+		l.startCheckout()
+		l.at = l.officeHours(l.at.Add(l.between(2*day, 9*day)))
+	}
+	l.begin()
+	for !l.isGone && l.at.Before(l.present) {
+		l.month()
+	}
+}
+
+func (l *life) signUp() {
+	l.act(l.at, Act{Kind: SignUp})
+	l.at = l.at.Add(l.between(2*time.Minute, 7*time.Minute))
+}
+
+func (l *life) startCheckout() {
+	l.act(l.at, Act{Kind: StartCheckout, Plan: l.plans[l.plan].Code, Interval: l.interval})
+}
+
+// checkout buys the plan with the card.
+func (l *life) checkout(card Card) {
+	l.startCheckout()
+	l.at = l.at.Add(l.between(time.Minute, 3*time.Minute))
+	if l.chance(isDeclinedAt) {
+		declined := declinedCard
+		if l.chance(0.5) {
+			declined = emptyCard
+		}
+		l.act(l.at, Act{Kind: TryCard, Card: declined})
+		l.at = l.at.Add(l.between(time.Minute, 2*time.Minute))
+	}
+	l.act(l.at, Act{Kind: Pay, Card: card})
+	l.anchor = l.at
+}
+
+// begin buys, and goes through the trial where there is one.
+func (l *life) begin() {
+	trial := l.plans[l.plan].TrialDays
+	if l.wasHere || trial == 0 {
+		l.wasHere = true
+		l.checkout(goodCard)
+		l.at = l.at.Add(time.Hour)
+		return
+	}
+	l.wasHere = true
+	fate := l.rand.Float64()
+	card := goodCard
+	if fate < trialFails {
+		card = failingCard
+	}
+	l.checkout(card)
+	l.anchor = l.at.AddDate(0, 0, trial)
+	switch {
+	case fate < trialFails:
+		l.dun(l.anchor, mendsTrial, false)
+	case fate < trialFails+trialIsLeft:
+		moment := l.officeHours(l.at.Add(l.between(3*day, time.Duration(trial-2)*day)))
+		if l.chance(0.3) {
+			l.act(moment, l.goodbye(CancelNow))
+			l.leave(moment)
+			return
+		}
+		l.act(moment, l.goodbye(CancelAtEnd))
+		l.leave(l.anchor)
+	default:
+		l.at = l.anchor.Add(2 * time.Hour)
+	}
+}
+
+// month is at most one thing that happens until the next renewal, or within a
+// month of a yearly plan.
+func (l *life) month() {
+	end := l.renewal()
+	if month := addMonths(l.at, 1); month.Before(end) {
+		end = month
+	}
+	if end.Sub(l.at) < 8*day {
+		l.at = end.Add(2 * time.Hour)
+		return
+	}
+	moment := l.officeHours(l.at.Add(l.between(2*day, end.Sub(l.at)-5*day)))
+	isYearly := l.interval == billing.Year
+	leaves, leavesNow := leaves, leavesNow
+	if isYearly {
+		leaves = leavesYearly
+	}
+	if l.hard.has(moment) {
+		leaves, leavesNow = leaves*hardTimes, leavesNow*hardTimes
+	}
+	fate := l.rand.Float64()
+	happens := func(share float64) bool { fate -= share; return fate < 0 }
+	switch {
+	case happens(leaves):
+		l.act(moment, l.goodbye(CancelAtEnd))
+		if !l.chance(withdraws) {
+			l.leave(l.renewal())
+			return
+		}
+		l.act(l.officeHours(moment.Add(l.between(day, 3*day))), Act{Kind: WithdrawAtEnd})
+	case happens(leavesNow):
+		l.act(moment, l.goodbye(CancelNow))
+		l.leave(moment)
+		return
+	case happens(upgrades) && l.plan < len(l.plans)-1:
+		l.change(moment, l.plan+1, l.interval)
+	case happens(downgrades) && l.plan > 0:
+		l.change(moment, l.plan-1, l.interval)
+	case happens(turnsYearly) && !isYearly:
+		l.change(moment, l.plan, billing.Year)
+	case happens(turnsMonthly) && isYearly:
+		l.change(moment, l.plan, billing.Month)
+	case happens(cardFails) && !isYearly:
+		l.act(moment, Act{Kind: ReplaceCard, Card: failingCard})
+		l.dun(l.renewal(), mendsRenewal, true)
+		return
+	}
+	l.at = end.Add(2 * time.Hour)
+}
+
+// change moves to another plan or interval; with another interval the periods
+// count from now on.
+func (l *life) change(at time.Time, plan int, interval billing.Interval) {
+	l.act(at, Act{Kind: ChangePlan, Plan: l.plans[plan].Code, Interval: interval})
+	if interval != l.interval {
+		l.anchor = at
+	}
+	l.plan, l.interval = plan, interval
+}
+
+// dun is what follows from a card that will not pay at the renewal: noticed in
+// time, mended while Stripe retries, paid by hand, or never.
+func (l *life) dun(renewal time.Time, mends float64, inTime bool) {
+	failed := renewal.Add(collectedAfter)
+	mended := Act{Kind: ReplaceCard, Card: goodCard}
+	if !l.chance(mends) {
+		l.leave(failed.Add(firstRetry + secondRetry + lastRetry))
+		return
+	}
+	switch l.rand.IntN(4) {
+	case 0:
+		if inTime {
+			l.act(renewal.Add(-l.between(time.Hour, day)), mended)
+			break
+		}
+		fallthrough
+	case 1, 2: // the next retry succeeds
+		l.act(failed.Add(l.between(4*time.Hour, firstRetry-time.Hour)), mended)
+	default:
+		at := failed.Add(firstRetry + l.between(4*time.Hour, secondRetry-time.Hour))
+		l.act(at, mended)
+		l.act(at.Add(l.between(time.Minute, 5*time.Minute)), Act{Kind: PayInvoice})
+	}
+	l.at = failed.Add(firstRetry + secondRetry + time.Hour)
+}
+
+// leave ends the subscription; some come back after months.
+func (l *life) leave(at time.Time) {
+	if !l.chance(returns) {
+		l.isGone = true
+		return
+	}
+	l.at = l.officeHours(at.Add(l.between(40*day, 120*day)))
+	l.interval = l.chooseInterval()
+	l.begin()
+}
+
+// renewal is the first one after the moment that the life is told to.
+func (l *life) renewal() time.Time {
+	step := 1
+	if l.interval == billing.Year {
+		step = 12
+	}
+	for n := 0; ; n += step {
+		if at := addMonths(l.anchor, n); at.After(l.at) {
+			return at
+		}
+	}
+}
+
+// act adds an act, unless it lies beyond the present.
+func (l *life) act(at time.Time, a Act) {
+	if a.At, a.Org = at.Truncate(time.Second), l.org; a.At.Before(l.present) {
+		l.acts = append(l.acts, a)
+	}
+}
+
+// reasons are what leaving customers tell, with Stripe's word for it.
+var reasons = []struct{ feedback, comment string }{
+	{"too_expensive", "We like it, but the budget for next quarter is gone."},
+	{"too_expensive", ""},
+	{"missing_features", "We need single sign-on and cannot wait for it."},
+	{"missing_features", ""},
+	{"unused", "The project that we had it for has ended."},
+	{"unused", ""},
+	{"switched_service", "Our parent company has a contract with someone else."},
+	{"too_complex", ""},
+	{"other", "We are closing down. Thank you for everything."},
+	{"low_quality", ""},
+}
+
+func (l *life) goodbye(kind Kind) Act {
+	why := reasons[l.rand.IntN(len(reasons))]
+	return Act{Kind: kind, Feedback: why.feedback, Comment: why.comment}
+}
+
+func (l *life) choosePlan() int {
+	n := l.rand.IntN(100)
+	for i, share := range preference {
+		if n -= share; n < 0 && i < len(l.plans) {
+			return i
+		}
+	}
+	return len(l.plans) - 1
+}
+
+// trialPlan is the first plan with a trial; without any, the first plan.
+func (l *life) trialPlan() int {
+	return max(0, slices.IndexFunc(l.plans, func(p billing.Plan) bool { return p.TrialDays > 0 }))
+}
+
+func (l *life) chooseInterval() billing.Interval {
+	if l.chance(paysByYear) {
+		return billing.Year
+	}
+	return billing.Month
+}
+
+func (l *life) chance(share float64) bool { return l.rand.Float64() < share }
+
+// between is a duration of at least from and less than to, or from where there
+// is no room.
+func (l *life) between(from, to time.Duration) time.Duration {
+	if to <= from {
+		return from
+	}
+	return from + time.Duration(l.rand.Int64N(int64(to-from)))
+}
+
+// officeHours is a moment of the same day at which people work.
+func (l *life) officeHours(t time.Time) time.Time {
+	midnight := time.Date(t.Year(), t.Month(), t.Day(), 0, 0, 0, 0, time.UTC)
+	return midnight.Add(7*time.Hour + l.between(0, 11*time.Hour))
+}

@@ -1,0 +1,165 @@
+package seed_test
+
+import (
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/promptforge/payments/internal/billing"
+	"github.com/promptforge/payments/internal/seed"
+)
+
+var present = time.Date(2026, time.November, 24, 12, 0, 0, 0, time.UTC)
+
+func config(customers, months int, number int64) seed.Config {
+	return seed.Config{Customers: customers, Months: months, Seed: number, Present: present, Plans: billing.DefaultPlans()}
+}
+
+func TestTheSameInputsMakeTheSamePlan(t *testing.T) {
+	t.Parallel()
+	first := seed.Make(config(60, 12, 1))
+	if again := seed.Make(config(60, 12, 1)); !reflect.DeepEqual(first, again) {
+		t.Error("the same inputs made another plan")
+	}
+	if other := seed.Make(config(60, 12, 2)); reflect.DeepEqual(first.Acts, other.Acts) {
+		t.Error("another seed made the same plan")
+	}
+}
+
+// TestTheDefaultYear pins what the demo's year consists of, so that a change of
+// the way that lives are drawn is seen.
+func TestTheDefaultYear(t *testing.T) {
+	t.Parallel()
+	got := map[seed.Kind]int{}
+	for _, a := range seed.Make(config(60, 12, 1)).Acts {
+		got[a.Kind]++
+	}
+	want := map[seed.Kind]int{
+		seed.SignUp: 60, seed.StartCheckout: 71, seed.TryCard: 14, seed.Pay: 63, seed.ChangePlan: 25, seed.ReplaceCard: 20,
+		seed.PayInvoice: 2, seed.CancelAtEnd: 15, seed.WithdrawAtEnd: 2, seed.CancelNow: 2, seed.MonthEnds: 12,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("acts by kind (-want +got):\n%s", diff)
+	}
+}
+
+// TestEveryPlanCanBeLived holds plans of all sizes to what living them relies on.
+func TestEveryPlanCanBeLived(t *testing.T) {
+	t.Parallel()
+	for months := 1; months <= seed.MaxMonths; months++ {
+		for _, customers := range []int{1, 2, 5, 6, 7, 23, 60} {
+			for number := range int64(8) {
+				p := seed.Make(config(customers, months, number-3))
+				if len(p.Organizations) != customers || p.Count(seed.SignUp) > customers {
+					t.Fatalf("%d customers: %d organizations, %d sign-ups", customers, len(p.Organizations), p.Count(seed.SignUp))
+				}
+				if !slices.IsSortedFunc(p.Acts, func(a, b seed.Act) int { return a.At.Compare(b.At) }) {
+					t.Fatal("the acts are not in order of time")
+				}
+				for org := range customers {
+					checkLife(t, p, org)
+				}
+			}
+		}
+	}
+}
+
+// checkLife wants what somebody does to presuppose what was done before.
+func checkLife(t *testing.T, p seed.Plan, org int) {
+	t.Helper()
+	var did []seed.Kind
+	has := func(k seed.Kind) bool { return slices.Contains(did, k) }
+	for _, a := range p.Acts {
+		if a.Org != org {
+			continue
+		}
+		if a.At.Before(p.Start) || !a.At.Before(p.Present) {
+			t.Fatalf("organization %d: %s on %s, outside the history", org, a.Kind, a.At)
+		}
+		var needs seed.Kind
+		switch a.Kind {
+		case seed.SignUp, seed.MonthEnds:
+		case seed.StartCheckout:
+			needs = seed.SignUp
+		case seed.TryCard, seed.Pay:
+			needs = seed.StartCheckout
+		case seed.WithdrawAtEnd:
+			needs = seed.CancelAtEnd
+		default:
+			needs = seed.Pay
+		}
+		if needs != "" && !has(needs) {
+			t.Fatalf("organization %d: %s without %s, after %v", org, a.Kind, needs, did)
+		}
+		did = append(did, a.Kind)
+	}
+}
+
+func TestNamesAndAddressesAreUniqueAndUnreachable(t *testing.T) {
+	t.Parallel()
+	names, addresses := map[string]bool{}, map[string]bool{}
+	for _, o := range seed.Make(config(seed.MaxCustomers, 1, 1)).Organizations {
+		names[o.Name], addresses[o.Email] = true, true
+		if !strings.HasSuffix(o.Email, ".example") || strings.ContainsAny(o.Email, " &'") {
+			t.Errorf("address %q", o.Email)
+		}
+	}
+	if len(names) != seed.MaxCustomers || len(addresses) != seed.MaxCustomers {
+		t.Errorf("%d names and %d addresses for %d organizations", len(names), len(addresses), seed.MaxCustomers)
+	}
+}
+
+func TestAConfigurationOutOfBoundsNamesThem(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		change func(*seed.Config)
+		want   string
+	}{
+		"nobody":            {func(c *seed.Config) { c.Customers = 0 }, "0 customers: 1 to 2000 are possible"},
+		"too many":          {func(c *seed.Config) { c.Customers = 2001 }, "2001 customers: 1 to 2000 are possible"},
+		"no time":           {func(c *seed.Config) { c.Months = 0 }, "0 months: 1 to 13 are possible"},
+		"too much time":     {func(c *seed.Config) { c.Months = 14 }, "14 months: 1 to 13 are possible"},
+		"long ago":          {func(c *seed.Config) { c.Present = present.AddDate(-10, 0, 0) }, "a present of 2016-11-24T12:00:00Z: 2020-01-01T00:00:00Z to 2027-11-25T12:00:00Z is possible"},
+		"far in the future": {func(c *seed.Config) { c.Present = present.AddDate(2, 0, 0) }, "a present of 2028-11-24T12:00:00Z"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := config(60, 12, 1)
+			if err := c.Check(present); err != nil {
+				t.Fatalf("the default: %v", err)
+			}
+			tt.change(&c)
+			if err := c.Check(present); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("the fault is %v, want %q", err, tt.want)
+			}
+		})
+	}
+}
+
+// TestSomethingIsOpenAtThePresent wants each role played.
+func TestSomethingIsOpenAtThePresent(t *testing.T) {
+	t.Parallel()
+	for number := range int64(20) {
+		last := map[int]seed.Act{} // by organization
+		p := seed.Make(config(60, 12, number))
+		for _, a := range p.Acts {
+			last[a.Org] = a
+		}
+		open := map[seed.Kind]bool{}
+		for _, a := range last {
+			if age := p.Present.Sub(a.At); age < 15*24*time.Hour {
+				open[a.Kind] = true
+			}
+		}
+		for _, kind := range []seed.Kind{seed.StartCheckout, seed.Pay, seed.CancelAtEnd, seed.ReplaceCard} {
+			if !open[kind] {
+				t.Errorf("seed %d: nobody's last act is %s; there are %v", number, kind, slices.Collect(maps.Keys(open)))
+			}
+		}
+	}
+}
