@@ -273,6 +273,35 @@ type Subscription struct {
 	IsVerified bool
 }
 
+// Subscriptions with the organization they are linked to and their MRR under the live definition
+type SubscriptionList struct {
+	StripeSubscriptionID string
+	StripeCustomerID     string
+	OrgID                *uuid.UUID
+	OrgName              *string
+	Status               string
+	Plan                 *string
+	StripePriceID        *string
+	Interval             *string
+	IntervalCount        *int32
+	Quantity             int64
+	Currency             string
+	AmountMinor          *int64
+	MRRMicro             *int64
+	CreatedAt            time.Time
+	CurrentPeriodEnd     time.Time
+	TrialEnd             *time.Time
+	EndedAt              *time.Time
+	PauseBehavior        *string
+	PauseResumesAt       *time.Time
+	NextPaymentAttempt   *time.Time
+	LatestInvoiceID      *string
+	HasPaid              bool
+	IsVerified           bool
+	EndsAt               *time.Time
+	RenewsAt             *time.Time
+}
+
 // The permanent record: what was seen of a subscription, by event or by asking. Append-only, kept for ever.
 type SubscriptionObservation struct {
 	SubscriptionID string
