@@ -27,6 +27,9 @@ type apiError struct {
 	// unstored says that no endpoint began to execute, in which case Stripe
 	// keeps nothing under the idempotency key.
 	unstored bool
+	// kept says that what the request did stands although its answer is an
+	// error: a charge was declined, and was tried.
+	kept bool
 }
 
 func (e *apiError) Error() string {
@@ -83,7 +86,7 @@ func pathParam(kind string) string {
 		return "session"
 	case kindPaymentIntent, kindSetupIntent:
 		return "intent"
-	case kindCustomer, kindCharge, kindInvoice, kindPrice, kindPaymentMethod, kindWebhookEndpoint:
+	case kindCustomer, kindCharge, kindInvoice, kindInvoiceItem, kindPrice, kindPaymentMethod, kindWebhookEndpoint:
 		return kind
 	}
 	return "id"

@@ -15,6 +15,7 @@ var expandable = map[string]map[string]string{
 	kindCheckoutSession:  {"customer": kindCustomer, "subscription": kindSubscription, "invoice": kindInvoice, "payment_intent": kindPaymentIntent, "setup_intent": kindSetupIntent},
 	kindCustomer:         {"default_source": ""},
 	kindInvoice:          {"charge": kindCharge, "customer": kindCustomer, "default_payment_method": kindPaymentMethod, "payment_intent": kindPaymentIntent, "subscription": kindSubscription},
+	kindInvoiceItem:      {"customer": kindCustomer, "invoice": kindInvoice, "subscription": kindSubscription},
 	kindPaymentIntent:    {"customer": kindCustomer, "invoice": kindInvoice, "latest_charge": kindCharge, "payment_method": kindPaymentMethod},
 	kindPaymentMethod:    {"customer": kindCustomer},
 	kindPrice:            {"product": kindProduct},
@@ -23,7 +24,7 @@ var expandable = map[string]map[string]string{
 	kindSubscription:     {"customer": kindCustomer, "default_payment_method": kindPaymentMethod, "default_source": "", "latest_invoice": kindInvoice, "pending_setup_intent": kindSetupIntent, "schedule": ""},
 	kindSubscriptionItem: {},
 	"invoice_settings":   {"default_payment_method": kindPaymentMethod},
-	"line_item":          {"subscription": kindSubscription},
+	"line_item":          {"invoice_item": kindInvoiceItem, "subscription": kindSubscription},
 }
 
 // includable names what an object shows only when it is asked for.

@@ -3,6 +3,7 @@ package stripesim
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"net/http"
 	"time"
 )
@@ -35,11 +36,16 @@ func (s *Server) idempotently(a *answer, tree *node, execute func(t *tx) (object
 			return a.replay(stored, digest, &status, &body)
 		}
 		result, err := execute(t)
-		if err != nil {
+		var failed *apiError
+		switch {
+		case errors.As(err, &failed) && failed.kept:
+			status, body = a.errorAnswer(failed)
+		case err != nil:
 			return err
-		}
-		if body, err = encodeBody(result); err != nil {
-			return err
+		default:
+			if body, err = encodeBody(result); err != nil {
+				return err
+			}
 		}
 		t.storeAnswer(key, digest, a, status, body)
 		return nil

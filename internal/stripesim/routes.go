@@ -53,6 +53,9 @@ var apiRoutes = []route{
 	{"GET /v1/invoices/{id}", objectParams(nil), (*call).retrieveInvoice},
 	{"GET /v1/invoices/{id}/lines", listParams(nil), (*call).listInvoiceLines},
 
+	{"GET /v1/invoiceitems", invoiceItemList, (*call).listInvoiceItems},
+	{"GET /v1/invoiceitems/{id}", objectParams(nil), (*call).retrieveInvoiceItem},
+
 	{"GET /v1/charges", chargeList, (*call).listCharges},
 	{"GET /v1/charges/{id}", objectParams(nil), (*call).retrieveCharge},
 	{"GET /v1/payment_intents", intentList, (*call).listPaymentIntents},

@@ -40,6 +40,18 @@ func (p param) orEmpty() param {
 	return p
 }
 
+// orWord also takes one word, which stands for itself.
+func (p param) orWord(word string) param {
+	read := p.read
+	p.read = func(path string, n *node) (any, error) {
+		if n.fields == nil && n.value == word {
+			return word, nil
+		}
+		return read(path, n)
+	}
+	return p
+}
+
 var (
 	// text is any text; empty it unsets what it names.
 	text = param{read: readText}.orEmpty()

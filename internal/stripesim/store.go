@@ -15,6 +15,7 @@ const (
 	kindCustomer         = "customer"
 	kindEvent            = "event"
 	kindInvoice          = "invoice"
+	kindInvoiceItem      = "invoiceitem"
 	kindPaymentIntent    = "payment_intent"
 	kindPaymentMethod    = "payment_method"
 	kindPrice            = "price"

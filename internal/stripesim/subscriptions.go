@@ -18,22 +18,6 @@ var subscriptionCreate = objectParams(fields{
 	"trial_settings":         trialSettings,
 })
 
-var cancellationDetails = hash(fields{
-	"comment": text,
-	"feedback": enum("", "customer_service", "low_quality", "missing_features", "other", "switched_service",
-		"too_complex", "too_expensive", "unused"),
-})
-
-var subscriptionUpdate = objectParams(fields{
-	"cancel_at":              integer.orEmpty(),
-	"cancel_at_period_end":   boolean,
-	"cancellation_details":   cancellationDetails,
-	"default_payment_method": nonEmpty,
-	"description":            text,
-	"metadata":               metadata,
-	"trial_settings":         trialSettings,
-})
-
 var subscriptionCancel = objectParams(fields{"cancellation_details": cancellationDetails})
 
 var subscriptionList = listParams(fields{
@@ -147,76 +131,6 @@ func hasPrice(subscription object, price string) bool {
 		}
 	}
 	return false
-}
-
-func (c *call) updateSubscription() (object, error) {
-	before, err := c.fromPath(kindSubscription)
-	if err != nil {
-		return nil, err
-	}
-	if hasEnded(before) {
-		return nil, invalidRequest("", "", "A canceled subscription can only update its cancellation_details.")
-	}
-	subscription := before.clone().set(changes(c.params, "description"))
-	subscription["metadata"] = mergedMetadata(before.obj("metadata"), c.params)
-	if settings := c.params.obj("trial_settings"); settings != nil {
-		subscription["trial_settings"] = settings
-	}
-	if id := c.params.str("default_payment_method"); id != "" {
-		if c.get(kindPaymentMethod, id).str("customer") != before.str("customer") {
-			return nil, missingInParams("default_payment_method", "PaymentMethod", id)
-		}
-		subscription["default_payment_method"] = id
-	}
-	if err := c.changeScheduledEnd(subscription); err != nil {
-		return nil, err
-	}
-	setCancellationDetails(subscription, c.params)
-	c.put(subscription)
-	c.emitUpdate("customer.subscription.updated", before, subscription)
-	return subscription, nil
-}
-
-// changeScheduledEnd sets or takes back the end of the subscription. In this
-// version of the API the flag also shows its moment in cancel_at.
-func (c *call) changeScheduledEnd(subscription object) error {
-	atEnd, flagCame := c.params["cancel_at_period_end"].(bool)
-	at, atCame := c.params["cancel_at"]
-	if flagCame && atCame && atEnd && at != nil {
-		return invalidRequest("cancel_at", "parameter_invalid_exclusive", "You may only specify one of these parameters: cancel_at, cancel_at_period_end.")
-	}
-	if atCame {
-		if moment, set := at.(int64); set && moment <= c.unix() {
-			return invalidRequest("cancel_at", "", "`cancel_at` must be in the future.")
-		}
-		subscription.set(object{"cancel_at": at, "cancel_at_period_end": false})
-	}
-	if flagCame && atEnd {
-		subscription.set(object{"cancel_at": subscription["current_period_end"], "cancel_at_period_end": true})
-	} else if flagCame && subscription.bool("cancel_at_period_end") {
-		subscription.set(object{"cancel_at": nil, "cancel_at_period_end": false})
-	}
-	if !flagCame && !atCame {
-		return nil
-	}
-	details := subscription.obj("cancellation_details")
-	if subscription["cancel_at"] == nil {
-		subscription["canceled_at"] = nil
-		details["reason"] = nil
-	} else {
-		subscription["canceled_at"] = c.unix()
-		details["reason"] = "cancellation_requested"
-	}
-	return nil
-}
-
-func setCancellationDetails(subscription, params object) {
-	for field, value := range params.obj("cancellation_details") {
-		if value == "" {
-			value = nil
-		}
-		subscription.obj("cancellation_details")[field] = value
-	}
 }
 
 func (c *call) cancelSubscription() (object, error) {
