@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"net"
 	"os"
@@ -14,12 +15,26 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/playwright-community/playwright-go"
 )
+
+// screenshots is where TestScreenshots puts its pictures; without it there are
+// none to make.
+var screenshots = flag.String("screenshots", "", "folder for a picture of every page")
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	code := m.Run()
+	if builtIn != "" {
+		_ = os.RemoveAll(builtIn)
+	}
+	os.Exit(code)
+}
 
 // demo is a running demo, as its demo.json describes it.
 type demo struct {
@@ -34,21 +49,35 @@ type demo struct {
 type login struct {
 	Email    string `json:"email"`
 	Password string `json:"password"`
+	OrgID    string `json:"org_id"`
 }
 
-// startDemo builds the binary and runs it on a data directory of its own.
-func startDemo(t *testing.T) demo {
-	t.Helper()
-	root := projectRoot(t)
-	binary := filepath.Join(t.TempDir(), "promptforge")
-	build := exec.Command("go", "build", "-o", binary, "./cmd/promptforge")
-	build.Dir = root
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
+// builtIn is the folder of the binary, once there is one.
+var builtIn string
+
+// binary builds the product once for all tests of a run.
+var binary = sync.OnceValues(func() (path string, err error) {
+	if builtIn, err = os.MkdirTemp("", "promptforge-e2e-"); err != nil {
+		return "", err
 	}
+	path = filepath.Join(builtIn, "promptforge")
+	build := exec.Command("go", "build", "-o", path, "./cmd/promptforge")
+	build.Dir = projectRoot()
+	if out, err := build.CombinedOutput(); err != nil {
+		return path, fmt.Errorf("build: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+// startDemo runs the binary on a data directory of its own.
+func startDemo(t *testing.T, args ...string) demo {
+	t.Helper()
+	program, err := binary()
+	must(t, err, "build the binary")
 	data := t.TempDir()
-	cmd := exec.Command(binary, "demo", "--empty", "--data", data, "--addr", freeAddr(t), "--stripe-addr", freeAddr(t))
-	cmd.Dir = root // where node_modules has Postgres
+	args = append([]string{"demo", "--data", data, "--addr", freeAddr(t), "--stripe-addr", freeAddr(t)}, args...)
+	cmd := exec.Command(program, args...)
+	cmd.Dir = projectRoot() // where node_modules has Postgres
 	output, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -116,7 +145,7 @@ func openBrowser(t *testing.T) playwright.Browser {
 	}
 	driver := t.TempDir()
 	for link, target := range map[string]string{
-		"node": node, "package": filepath.Join(projectRoot(t), "node_modules", "playwright-core"),
+		"node": node, "package": filepath.Join(projectRoot(), "node_modules", "playwright-core"),
 	} {
 		if err := os.Symlink(target, filepath.Join(driver, link)); err != nil {
 			t.Fatal(err)
@@ -181,11 +210,11 @@ func openPage(t *testing.T, browser playwright.Browser) playwright.Page {
 	return page
 }
 
-func projectRoot(t *testing.T) string {
-	t.Helper()
+// projectRoot: a test runs in the folder of its package.
+func projectRoot() string {
 	root, err := filepath.Abs("..")
 	if err != nil {
-		t.Fatal(err)
+		panic(err) // the working directory is gone
 	}
 	return root
 }

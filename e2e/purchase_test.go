@@ -11,7 +11,7 @@ import (
 // TestAPurchaseReachesTheDashboard is the product in one line: a stranger buys
 // pro in a browser, and the administrator sees MRR rise by exactly 99.00.
 func TestAPurchaseReachesTheDashboard(t *testing.T) {
-	demo := startDemo(t)
+	demo := startDemo(t, "--empty")
 	browser := openBrowser(t)
 	expect := playwright.NewPlaywrightAssertions(15_000)
 
@@ -67,7 +67,7 @@ func TestAPurchaseReachesTheDashboard(t *testing.T) {
 
 // TestThePageWorksWithoutJavaScript buys with nothing but links and forms.
 func TestThePageWorksWithoutJavaScript(t *testing.T) {
-	demo := startDemo(t)
+	demo := startDemo(t, "--empty")
 	browser := openBrowser(t)
 	expect := playwright.NewPlaywrightAssertions(15_000)
 	plain, err := browser.NewContext(playwright.BrowserNewContextOptions{JavaScriptEnabled: playwright.Bool(false)})

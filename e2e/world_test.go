@@ -1,0 +1,216 @@
+package e2e
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/playwright-community/playwright-go"
+)
+
+// who is a person to whom a page can be shown.
+type who string
+
+const (
+	stranger   who = "a stranger"
+	newcomer   who = "an owner who has not bought yet"
+	subscriber who = "an owner with a plan"
+	trialist   who = "an owner in a trial"
+	leaver     who = "an owner whose plan ends"
+	debtor     who = "an owner whose payment failed"
+	staff      who = "an administrator"
+)
+
+// world is a demo with everybody in it whom a page can be shown to.
+type world struct {
+	demo    demo
+	clients map[who]*client
+	// bought is the checkout session that a buyer came back from.
+	bought map[who]string
+	// open is a checkout session that nobody has paid.
+	open string
+	// org is the organization of a buyer.
+	org map[who]string
+}
+
+// client is one person's browser as far as cookies go: people are made through
+// it, since a form filled in takes a second and a request none.
+type client struct {
+	http http.Client
+	base *url.URL
+}
+
+// cast starts a demo and lets everybody in the table of pages live up to it.
+// The demo begins with what args ask for.
+func cast(t *testing.T, args ...string) *world {
+	t.Helper()
+	w := &world{demo: startDemo(t, args...), clients: map[who]*client{}, bought: map[who]string{}, org: map[who]string{}}
+	w.clients[staff] = w.logIn(t, w.demo.Admin)
+	w.clients[newcomer] = w.logIn(t, w.demo.Customer)
+	w.open = w.order(t, newcomer, "pilot", false)
+
+	w.signUp(t, subscriber, "Hedy Kiesler", "Frequency Works")
+	w.buy(t, subscriber, "pro", "4242424242424242")
+	w.signUp(t, trialist, "Alan Bombe", "Bletchley Tools")
+	w.buy(t, trialist, "pilot", "4242424242424242")
+	w.signUp(t, leaver, "Emmy Ring", "Invariant Labs")
+	w.buy(t, leaver, "enterprise", "4242424242424242")
+	w.stripe(t, http.MethodPost, "/v1/subscriptions/"+w.subscription(t, leaver), url.Values{"cancel_at_period_end": {"true"}})
+	settle(t, w.demo)
+	return w
+}
+
+// logIn brings a session to a person who has an account.
+func (w *world) logIn(t *testing.T, who login) *client {
+	t.Helper()
+	c := newClient(t, w.demo.App)
+	c.post(t, "/login", url.Values{"email": {who.Email}, "password": {who.Password}}, http.StatusSeeOther)
+	return c
+}
+
+// signUp makes an account for a person of the table.
+func (w *world) signUp(t *testing.T, as who, name, organization string) {
+	t.Helper()
+	c := newClient(t, w.demo.App)
+	address := strings.ToLower(strings.ReplaceAll(name, " ", ".")) + "@example.com"
+	c.post(t, "/signup", url.Values{
+		"name": {name}, "email": {address}, "password": {"a few words are better"}, "organization": {organization},
+	}, http.StatusSeeOther)
+	w.clients[as] = c
+}
+
+// order begins a checkout and returns its session.
+func (w *world) order(t *testing.T, as who, plan string, isAnnual bool) string {
+	t.Helper()
+	body, err := json.Marshal(map[string]any{"planId": plan, "isAnnual": isAnnual})
+	must(t, err, "encode the order")
+	var session struct {
+		ID string `json:"sessionId"`
+	}
+	c := w.clients[as]
+	answer := c.do(t, http.MethodPost, "/api/checkout", "application/json", bytes.NewReader(body), http.StatusOK)
+	must(t, json.Unmarshal(answer, &session), "read the session")
+	return session.ID
+}
+
+// buy orders a plan a month and pays with a card.
+func (w *world) buy(t *testing.T, as who, plan, card string) {
+	t.Helper()
+	w.bought[as] = w.order(t, as, plan, false)
+	w.control(t, "/sim/checkout/"+w.bought[as]+"/complete", fmt.Sprintf(`{"card":%q}`, card))
+	settle(t, w.demo)
+	var org string
+	row := w.database(t).QueryRow(t.Context(), "SELECT org_id::text FROM checkout_attempts WHERE session_id = $1", w.bought[as])
+	must(t, row.Scan(&org), "find the organization of %s", as)
+	w.org[as] = org
+}
+
+// subscription is the one that a buyer has.
+func (w *world) subscription(t *testing.T, as who) string {
+	t.Helper()
+	var session struct {
+		Subscription string `json:"subscription"`
+	}
+	must(t, json.Unmarshal(w.stripe(t, http.MethodGet, "/v1/checkout/sessions/"+w.bought[as], nil), &session), "read the session of %s", as)
+	return session.Subscription
+}
+
+// stripe calls the API of the stand-in, as Stripe's dashboard would.
+func (w *world) stripe(t *testing.T, method, path string, form url.Values) []byte {
+	t.Helper()
+	return w.call(t, method, path, "application/x-www-form-urlencoded", form.Encode())
+}
+
+// control calls a route of the stand-in's own.
+func (w *world) control(t *testing.T, path, body string) []byte {
+	t.Helper()
+	return w.call(t, http.MethodPost, path, "application/json", body)
+}
+
+func (w *world) call(t *testing.T, method, path, mediaType, body string) []byte {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), method, w.demo.Stripe+path, strings.NewReader(body))
+	must(t, err, "ask for %s", path)
+	request.Header.Set("Authorization", "Bearer "+w.demo.Secret)
+	request.Header.Set("Content-Type", mediaType)
+	response, err := http.DefaultClient.Do(request)
+	must(t, err, "ask for %s", path)
+	return readAnswer(t, response, http.StatusOK)
+}
+
+// database is a connection to the demo's rows, for what no page can bring about.
+func (w *world) database(t *testing.T) *pgx.Conn {
+	t.Helper()
+	connection, err := pgx.Connect(t.Context(), w.demo.Database)
+	must(t, err, "reach the demo's database")
+	t.Cleanup(func() { _ = connection.Close(t.Context()) })
+	return connection
+}
+
+// away renames a table, so that whatever needs it fails, and brings it back.
+func (w *world) away(t *testing.T, table string) (back func()) {
+	t.Helper()
+	rename := func(from, to string) {
+		_, err := w.database(t).Exec(t.Context(), fmt.Sprintf("ALTER TABLE %s RENAME TO %s", from, to))
+		must(t, err, "rename %s", from)
+	}
+	rename(table, table+"_away")
+	return func() { rename(table+"_away", table) }
+}
+
+// cookies are those of a person, for a browser to hold.
+func (w *world) cookies(as who) []playwright.OptionalCookie {
+	c := w.clients[as]
+	if c == nil {
+		return nil
+	}
+	var out []playwright.OptionalCookie
+	for _, cookie := range c.http.Jar.Cookies(c.base) {
+		out = append(out, playwright.OptionalCookie{Name: cookie.Name, Value: cookie.Value, URL: playwright.String(c.base.String())})
+	}
+	return out
+}
+
+func newClient(t *testing.T, app string) *client {
+	t.Helper()
+	base, err := url.Parse(app)
+	must(t, err, "read the address of the demo")
+	jar, err := cookiejar.New(nil)
+	must(t, err, "make a jar")
+	return &client{base: base, http: http.Client{
+		Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+}
+
+func (c *client) post(t *testing.T, path string, form url.Values, want int) {
+	t.Helper()
+	c.do(t, http.MethodPost, path, "application/x-www-form-urlencoded", strings.NewReader(form.Encode()), want)
+}
+
+func (c *client) do(t *testing.T, method, path, mediaType string, body io.Reader, want int) []byte {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), method, c.base.String()+path, body)
+	must(t, err, "ask for %s", path)
+	request.Header.Set("Content-Type", mediaType)
+	response, err := c.http.Do(request)
+	must(t, err, "ask for %s", path)
+	return readAnswer(t, response, want)
+}
+
+func readAnswer(t *testing.T, response *http.Response, want int) []byte {
+	t.Helper()
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	must(t, err, "read the answer")
+	if response.StatusCode != want {
+		t.Fatalf("%s %s answers %s, want %d: %.300s", response.Request.Method, response.Request.URL.Path, response.Status, want, body)
+	}
+	return body
+}
