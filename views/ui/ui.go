@@ -3,8 +3,6 @@
 // formatted amounts and dates before.
 package ui
 
-import "strings"
-
 // Tone says how good or bad news is. It colours, and never speaks alone: the
 // words beside it say the same.
 type Tone string
@@ -110,58 +108,4 @@ func (m Meter) tone() Tone {
 		return Warn
 	}
 	return Neutral
-}
-
-// Table is rows of text.
-type Table struct {
-	// Caption names the table; it is read out, not drawn, where a heading
-	// above already says it.
-	Caption string
-	Columns []Column
-	Rows    []Row
-	// Footer is one row of totals; empty: none.
-	Footer Row
-	// Empty says why there are no rows and what to do.
-	Empty string
-}
-
-// Column is the head of a column.
-type Column struct {
-	Label string
-	// Numeric aligns the column at its end.
-	Numeric bool
-	// Short keeps its words on one line: dates, names of plans.
-	Short bool
-	// Wide is left out on a phone.
-	Wide bool
-}
-
-// Row is one row; its first cell names it.
-type Row []Cell
-
-// Cell is the content of a cell. Only Text is required.
-type Cell struct {
-	Text  string
-	Note  string // beneath, in small
-	Title string // on hover
-	Href  string // makes the text a link
-	Badge Badge  // before the text
-}
-
-func (t Table) class(column int) string {
-	var names []string
-	if column >= len(t.Columns) {
-		return ""
-	}
-	c := t.Columns[column]
-	if c.Numeric {
-		names = append(names, "num")
-	}
-	if c.Short || c.Numeric {
-		names = append(names, "short")
-	}
-	if c.Wide {
-		names = append(names, "wide")
-	}
-	return strings.Join(names, " ")
 }
