@@ -12,6 +12,94 @@ import (
 	"github.com/google/uuid"
 )
 
+const failedInvoices = `-- name: FailedInvoices :many
+WITH failed AS (
+    SELECT invoice_id, min(at) AS first_at, max(at) AS last_at, min(stripe_customer_id) AS stripe_customer_id,
+        min(subscription_id) AS subscription_id, min(currency)::text AS currency, (array_agg(amount_minor ORDER BY at, id))[1] AS amount_minor
+    FROM payment_events
+    WHERE kind = 'payment_failed' AND at >= $2::timestamptz AND invoice_id IS NOT NULL AND currency IS NOT NULL AND amount_minor > 0
+        AND details ->> 'billing_reason' IS DISTINCT FROM 'subscription_create'
+    GROUP BY invoice_id
+), fate AS (
+    SELECT f.invoice_id, f.first_at, f.last_at, f.stripe_customer_id, f.subscription_id, f.currency, f.amount_minor,
+        (SELECT min(p.at) FROM payment_events p WHERE p.invoice_id = f.invoice_id AND p.kind = 'payment_succeeded') AS paid_at,
+        least((SELECT min(e.at) FROM payment_events e
+               WHERE e.stripe_customer_id = f.stripe_customer_id AND e.subscription_id = f.subscription_id AND e.at >= f.first_at
+                   AND e.kind IN ('subscription_canceled', 'subscription_unpaid', 'subscription_incomplete_expired')),
+              CASE WHEN f.last_at + interval '60 days' <= $3::timestamptz THEN f.last_at + interval '60 days' END) AS lost_at
+    FROM failed f
+)
+SELECT currency, date_trunc('month', first_at AT TIME ZONE $1::text)::date AS month,
+    (CASE WHEN paid_at IS NOT NULL THEN 'recovered' WHEN lost_at IS NOT NULL THEN 'lost' ELSE 'in_retry' END)::text AS outcome,
+    date_trunc('month', coalesce(paid_at, lost_at, first_at) AT TIME ZONE $1::text)::date AS settled,
+    sum(amount_minor)::bigint AS amount_minor, count(*) AS invoices
+FROM fate GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
+`
+
+type FailedInvoicesParams struct {
+	Zone  string
+	Since time.Time
+	AsOf  time.Time
+}
+
+type FailedInvoicesRow struct {
+	Currency    string
+	Month       time.Time
+	Outcome     string
+	Settled     time.Time
+	AmountMinor int64
+	Invoices    int64
+}
+
+// Invoices for a subscription that goes on, whose payment failed: by the month of
+// the first failure, by what became of them, and by the month in which that was
+// settled, which means nothing for those in retry. Paid by whatever means is
+// recovered; lost is what is not paid when the subscription ends or turns unpaid,
+// or sixty days after the last attempt, beyond which nobody lets Stripe retry.
+func (q *Queries) FailedInvoices(ctx context.Context, arg FailedInvoicesParams) ([]FailedInvoicesRow, error) {
+	rows, err := q.db.Query(ctx, failedInvoices, arg.Zone, arg.Since, arg.AsOf)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []FailedInvoicesRow{}
+	for rows.Next() {
+		var i FailedInvoicesRow
+		if err := rows.Scan(
+			&i.Currency,
+			&i.Month,
+			&i.Outcome,
+			&i.Settled,
+			&i.AmountMinor,
+			&i.Invoices,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const firstFlow = `-- name: FirstFlow :one
+SELECT coalesce(min(month), $1::date)::date AS month FROM flow_monthly WHERE gen = $2
+`
+
+type FirstFlowParams struct {
+	Otherwise time.Time
+	Gen       int32
+}
+
+// The month in which anything moved for the first time, or another before that.
+func (q *Queries) FirstFlow(ctx context.Context, arg FirstFlowParams) (time.Time, error) {
+	row := q.db.QueryRow(ctx, firstFlow, arg.Otherwise, arg.Gen)
+	var month time.Time
+	err := row.Scan(&month)
+	return month, err
+}
+
 const flowsBetween = `-- name: FlowsBetween :many
 SELECT currency, month, kind, sum(amount_micro)::bigint AS amount_micro, sum(customers)::bigint AS customers
 FROM flow_monthly WHERE gen = $1 AND month BETWEEN $2::date AND $3::date
@@ -117,7 +205,8 @@ func (q *Queries) LiveGeneration(ctx context.Context) (MetricGeneration, error) 
 
 const newestPaymentEvents = `-- name: NewestPaymentEvents :many
 SELECT e.id, e.kind, e.at, o.id AS org_id, o.name AS org_name, e.stripe_customer_id, e.subscription_id, e.plan, e."interval",
-    e.currency, e.amount_minor
+    e.currency, e.amount_minor, coalesce(e.details ->> 'billing_reason', '')::text AS billing_reason,
+    coalesce(e.details ->> 'from_plan', '')::text AS from_plan, coalesce(e.details ->> 'from_status', '')::text AS from_status
 FROM payment_events e
 LEFT JOIN customers c ON c.stripe_customer_id = e.stripe_customer_id
 LEFT JOIN organizations o ON o.id = coalesce(e.org_id, c.org_id)
@@ -136,6 +225,9 @@ type NewestPaymentEventsRow struct {
 	Interval         *string
 	Currency         *string
 	AmountMinor      *int64
+	BillingReason    string
+	FromPlan         string
+	FromStatus       string
 }
 
 // With the organization of the customer as it is linked now, where it was not
@@ -161,6 +253,9 @@ func (q *Queries) NewestPaymentEvents(ctx context.Context, limit int32) ([]Newes
 			&i.Interval,
 			&i.Currency,
 			&i.AmountMinor,
+			&i.BillingReason,
+			&i.FromPlan,
+			&i.FromStatus,
 		); err != nil {
 			return nil, err
 		}
@@ -172,34 +267,87 @@ func (q *Queries) NewestPaymentEvents(ctx context.Context, limit int32) ([]Newes
 	return items, nil
 }
 
-const subscriptionsByPlan = `-- name: SubscriptionsByPlan :many
-SELECT coalesce(plan, '')::text AS plan,
-    count(*) FILTER (WHERE status IN ('active', 'past_due')) AS active,
-    count(*) FILTER (WHERE status = 'trialing') AS trialing,
-    count(*) FILTER (WHERE status IN ('active', 'past_due') AND amount_minor IS NULL) AS unpriced
-FROM subscriptions WHERE status IN ('active', 'past_due', 'trialing')
-GROUP BY 1 ORDER BY 1
+const planLevels = `-- name: PlanLevels :many
+SELECT currency, plan, sum(amount_micro)::bigint AS mrr_micro,
+    coalesce(sum(amount_micro) FILTER (WHERE month < $1::date), 0)::bigint AS opening_micro
+FROM flow_monthly WHERE gen = $2 AND month <= $1::date
+GROUP BY currency, plan ORDER BY currency, plan
 `
 
-type SubscriptionsByPlanRow struct {
-	Plan     string
-	Active   int64
-	Trialing int64
-	Unpriced int64
+type PlanLevelsParams struct {
+	Month time.Time
+	Gen   int32
 }
 
-// The copies: what Stripe says now, whatever it is worth.
-func (q *Queries) SubscriptionsByPlan(ctx context.Context) ([]SubscriptionsByPlanRow, error) {
-	rows, err := q.db.Query(ctx, subscriptionsByPlan)
+type PlanLevelsRow struct {
+	Currency     string
+	Plan         string
+	MRRMicro     int64
+	OpeningMicro int64
+}
+
+// MRR by plan at the end of a month and at its beginning. Customers are not
+// counted by plan here: a movement counts them on one plan's row only.
+func (q *Queries) PlanLevels(ctx context.Context, arg PlanLevelsParams) ([]PlanLevelsRow, error) {
+	rows, err := q.db.Query(ctx, planLevels, arg.Month, arg.Gen)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	items := []SubscriptionsByPlanRow{}
+	items := []PlanLevelsRow{}
 	for rows.Next() {
-		var i SubscriptionsByPlanRow
+		var i PlanLevelsRow
 		if err := rows.Scan(
+			&i.Currency,
 			&i.Plan,
+			&i.MRRMicro,
+			&i.OpeningMicro,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const subscribersByPlan = `-- name: SubscribersByPlan :many
+SELECT s.currency, coalesce(s.plan, '')::text AS plan,
+    count(DISTINCT coalesce(c.org_id::text, s.stripe_customer_id)) FILTER (WHERE s.status IN ('active', 'past_due')) AS customers,
+    count(*) FILTER (WHERE s.status IN ('active', 'past_due')) AS active,
+    count(*) FILTER (WHERE s.status = 'trialing') AS trialing,
+    count(*) FILTER (WHERE s.status IN ('active', 'past_due') AND s.amount_minor IS NULL) AS unpriced
+FROM subscriptions s LEFT JOIN customers c USING (stripe_customer_id)
+WHERE s.status IN ('active', 'past_due', 'trialing')
+GROUP BY 1, 2 ORDER BY 1, 2
+`
+
+type SubscribersByPlanRow struct {
+	Currency  string
+	Plan      string
+	Customers int64
+	Active    int64
+	Trialing  int64
+	Unpriced  int64
+}
+
+// The copies: what Stripe says now, whatever it is worth. A customer is the
+// organization where one is linked, as in the ledger.
+func (q *Queries) SubscribersByPlan(ctx context.Context) ([]SubscribersByPlanRow, error) {
+	rows, err := q.db.Query(ctx, subscribersByPlan)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []SubscribersByPlanRow{}
+	for rows.Next() {
+		var i SubscribersByPlanRow
+		if err := rows.Scan(
+			&i.Currency,
+			&i.Plan,
+			&i.Customers,
 			&i.Active,
 			&i.Trialing,
 			&i.Unpriced,

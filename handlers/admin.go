@@ -1,147 +1,224 @@
 package handlers
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
-	"github.com/promptforge/payments/internal/analytics"
+	"github.com/promptforge/payments/internal/billing"
 	"github.com/promptforge/payments/internal/money"
 	"github.com/promptforge/payments/internal/reports"
 	"github.com/promptforge/payments/views"
 	"github.com/promptforge/payments/views/ui"
 )
 
+// adminOverview shows the figures of the months and the currency that the
+// address asks for. What it cannot make out it says beside the field, with 422
+// and the figures of the last twelve months.
 func (s *server) adminOverview(c echo.Context) error {
-	o, err := s.Reports.Overview(c.Request().Context())
+	ask := parseOverview(c.QueryParams())
+	o, err := s.Reports.Overview(c.Request().Context(), ask.span)
+	var refusal *billing.Refusal
+	if errors.As(err, &refusal) {
+		for field, message := range refusal.Fields {
+			ask.problems[field] = message
+		}
+		o, err = s.Reports.Overview(c.Request().Context(), reports.Span{})
+	}
 	if err != nil {
 		return err
 	}
+	m := s.overviewModel(o, ask)
+	m.Frame = s.frame(c)
+	if len(ask.problems) > 0 {
+		if isPartial(c.Request()) {
+			return s.page(c, http.StatusUnprocessableEntity, views.AdminOverviewReport(m))
+		}
+		return s.page(c, http.StatusUnprocessableEntity, views.AdminOverviewPage(m))
+	}
+	return s.render(c, views.AdminOverviewPage(m), views.AdminOverviewReport(m))
+}
+
+// overviewQuery is what an address asks for.
+type overviewQuery struct {
+	// span is what could be made out of it; rangeName is one of rangeNames,
+	// from and to are as they came.
+	span      reports.Span
+	rangeName string
+	from, to  string
+	currency  string
+	problems  map[string]string
+}
+
+const (
+	rangeDefault = "12"
+	rangeYear    = "year"
+	rangeCustom  = "custom"
+	monthLayout  = "2006-01"
+)
+
+var rangeNames = []struct{ value, label string }{
+	{"6", "Last 6"}, {rangeDefault, "Last 12"}, {"24", "Last 24"}, {rangeYear, "This year"}, {rangeCustom, "Custom"},
+}
+
+func parseOverview(query url.Values) overviewQuery {
+	ask := overviewQuery{
+		rangeName: query.Get("range"), from: query.Get("from"), to: query.Get("to"), currency: strings.ToLower(query.Get("currency")),
+		problems: map[string]string{},
+	}
+	switch ask.rangeName {
+	case "":
+		ask.rangeName = rangeDefault
+		if ask.from != "" || ask.to != "" {
+			ask.rangeName = rangeCustom
+		}
+	case "6", rangeDefault, "24":
+		ask.span.Months, _ = strconv.Atoi(ask.rangeName)
+	case rangeYear:
+		ask.span.ThisYear = true
+	case rangeCustom:
+	default:
+		ask.problems["range"] = "Choose one of the ranges in the list."
+		ask.rangeName = rangeDefault
+	}
+	if ask.rangeName == rangeCustom {
+		ask.span.From = ask.month("from", ask.from)
+		ask.span.To = ask.month("to", ask.to)
+		if len(ask.problems) > 0 {
+			ask.span = reports.Span{}
+		}
+	}
+	return ask
+}
+
+// month reads a month as browsers write it; zero where there is none or it
+// cannot be read.
+func (q overviewQuery) month(field, text string) time.Time {
+	if text == "" {
+		return time.Time{}
+	}
+	month, err := time.Parse(monthLayout, text)
+	if err != nil {
+		q.problems[field] = "Write the month as year and month, such as 2026-03."
+		return time.Time{}
+	}
+	return month
+}
+
+func (s *server) overviewModel(o reports.Overview, ask overviewQuery) views.AdminOverview {
 	m := views.AdminOverview{
-		Frame: s.frame(c), AsOf: instant(o.AsOf, "2 Jan 2006, 15:04"), Zone: o.TimeZone, Definition: strconv.Itoa(o.DefinitionVersion),
-		Plans: s.plansTable(o), Events: s.eventsTable(o.Events), IsEmpty: len(o.Currencies) == 0,
+		AsOf: instant(o.AsOf, "2 Jan 2006, 15:04"), Zone: o.TimeZone, Definition: strconv.Itoa(o.DefinitionVersion),
+		Stories: s.stories(o.Stories),
 	}
 	if n := o.UnpricedSubscriptions; n > 0 {
-		m.Lag = fmt.Sprintf("%d active subscriptions have a price whose amount is not known yet. The figures are without them.", n)
+		m.Lag = fmt.Sprintf("%s a price whose amount is not known yet. The figures are without it.", plural(n, "active subscription has", "active subscriptions have"))
 	}
-	var active int64
-	for _, plan := range o.Plans {
-		active += plan.Active
+	figures, currency := s.chosenCurrency(o, ask)
+	m.Filter = overviewFilter(o, ask, currency)
+	if len(o.Currencies) == 0 {
+		m.Figures = emptyFigures(s.Plans.Currency)
+		m.Blank = blankOverview(o.Trialing)
+		return m
 	}
-	for _, f := range o.Currencies {
-		m.Stats = append(m.Stats, currencyStats(f, len(o.Currencies) > 1)...)
+	b := overviewBuilder{CurrencyFigures: figures, plans: s.Plans, isPast: o.Last.Before(o.Running)}
+	m.Figures = b.figures()
+	m.Revenue, m.Movements, m.Customers = b.revenue(), b.movements(), b.customers()
+	m.Plans, m.Failed = b.shares(), b.failed()
+	return m
+}
+
+// chosenCurrency is the one asked for, else the one that plans are sold in, else
+// the first.
+func (s *server) chosenCurrency(o reports.Overview, ask overviewQuery) (reports.CurrencyFigures, money.Currency) {
+	index := func(c money.Currency) int {
+		return slices.IndexFunc(o.Currencies, func(f reports.CurrencyFigures) bool { return f.Currency == c })
 	}
-	if m.IsEmpty {
-		m.Stats = []ui.Stat{
-			{Label: "MRR", Value: money.Format(0, s.Plans.Currency), Note: "Monthly recurring revenue"},
-			{Label: "ARR", Value: money.Format(0, s.Plans.Currency), Note: "Twelve times MRR"},
+	i := index(money.Currency(ask.currency))
+	if i < 0 && ask.currency != "" && len(o.Currencies) > 0 {
+		ask.problems["currency"] = "There are no figures in this currency."
+	}
+	if i < 0 {
+		i = max(index(s.Plans.Currency), 0)
+	}
+	if i >= len(o.Currencies) {
+		return reports.CurrencyFigures{}, s.Plans.Currency
+	}
+	return o.Currencies[i], o.Currencies[i].Currency
+}
+
+// overviewFilter offers every month from the first in which anything moved, and
+// at least those that are shown.
+func overviewFilter(o reports.Overview, ask overviewQuery, currency money.Currency) views.OverviewFilter {
+	f := views.OverviewFilter{IsCustom: ask.rangeName == rangeCustom, Errors: ask.problems}
+	for _, r := range rangeNames {
+		f.Range = append(f.Range, views.FilterOption{Value: r.value, Label: r.label, Selected: r.value == ask.rangeName})
+	}
+	from, to := ask.chosen(ask.from, o.First), ask.chosen(ask.to, o.Last)
+	first := o.Earliest
+	if o.First.Before(first) {
+		first = o.First
+	}
+	if from.Before(first) && !from.Before(o.Running.AddDate(-10, 0, 0)) {
+		first = from
+	}
+	for month := o.Running; !month.Before(first); month = month.AddDate(0, -1, 0) {
+		option := views.FilterOption{Value: month.Format(monthLayout), Label: month.Format("Jan 2006")}
+		f.From = append(f.From, views.FilterOption{Value: option.Value, Label: option.Label, Selected: month.Equal(from)})
+		f.To = append(f.To, views.FilterOption{Value: option.Value, Label: option.Label, Selected: month.Equal(to)})
+	}
+	if len(o.Currencies) > 1 {
+		for _, c := range o.Currencies {
+			f.Currency = append(f.Currency, views.FilterOption{
+				Value: string(c.Currency), Label: strings.ToUpper(string(c.Currency)), Selected: c.Currency == currency,
+			})
 		}
-	} else {
-		m.Revenue = revenueChart(o.Currencies[0])
 	}
-	m.Stats = append(m.Stats, ui.Stat{Label: "Active subscriptions", Value: count(active), Note: "Active or past due, trials not counted"})
-	return s.page(c, http.StatusOK, views.AdminOverviewPage(m))
+	return f
 }
 
-// currencyStats name the currency only where there are several: they are never
-// added up.
-func currencyStats(f reports.CurrencyFigures, named bool) []ui.Stat {
-	in := ""
-	if named {
-		in = " in " + strings.ToUpper(string(f.Currency))
+// chosen keeps in the form what was asked for, also where it was refused.
+func (q overviewQuery) chosen(text string, otherwise time.Time) time.Time {
+	if month, err := time.Parse(monthLayout, text); err == nil && q.rangeName == rangeCustom {
+		return month
 	}
-	return []ui.Stat{
-		{Label: "MRR" + in, Value: money.FormatMicro(f.MRRMicro, f.Currency), Note: "Monthly recurring revenue"},
-		{Label: "ARR" + in, Value: money.FormatMicro(f.ARRMicro, f.Currency), Note: "Twelve times MRR"},
-	}
+	return otherwise
 }
 
-func revenueChart(f reports.CurrencyFigures) ui.MonthChart {
-	chart := ui.MonthChart{
-		ID: "mrr", Title: "Monthly recurring revenue, last 12 months", ValueHeading: "MRR at the end of the month (" + strings.ToUpper(string(f.Currency)) + ")",
-		Finding: finding(f),
-	}
-	values := make([]int64, 0, len(f.Months))
-	for _, p := range f.Months {
-		minor := money.RoundMicro(p.Closing.MRRMicro)
-		values = append(values, minor)
-		chart.Months = append(chart.Months, ui.Month{
-			Short: p.Month.Format("Jan"), Long: p.Month.Format("January 2006"), Value: minor,
-			Text: money.Format(minor, f.Currency), IsRunning: p.IsRunning,
-		})
-	}
-	for _, v := range ui.TickValues(values) {
-		chart.Ticks = append(chart.Ticks, ui.Tick{Value: v, Text: money.FormatShort(v, f.Currency)})
-	}
-	return chart
-}
-
-// finding is the sentence that a reader should take away from the chart.
-func finding(f reports.CurrencyFigures) string {
-	if len(f.Months) == 0 {
-		return ""
-	}
-	last := f.Months[len(f.Months)-1]
-	return fmt.Sprintf("MRR %s in %s so far, to %s.", change(last, f.Currency), last.Month.Format("January"), money.FormatMicro(last.Closing.MRRMicro, f.Currency))
-}
-
-func change(p analytics.Point, c money.Currency) string {
-	switch net := p.NetNewMicro(); {
-	case net > 0:
-		return "rose by " + money.FormatMicro(net, c)
-	case net < 0:
-		return "fell by " + money.FormatMicro(-net, c)
-	default:
-		return "has not changed"
+func emptyFigures(c money.Currency) []ui.KeyFigure {
+	return []ui.KeyFigure{
+		{Label: "MRR", Value: money.Format(0, c), Note: "Monthly recurring revenue"},
+		{Label: "Net new MRR", Value: money.Format(0, c), Note: "What this month has added"},
+		{Label: "Active customers", Value: "0", Note: "Those with MRR"},
+		{Label: "In recovery", Value: money.Format(0, c), Note: "Failed payments that are retried"},
 	}
 }
 
-func (s *server) plansTable(o reports.Overview) ui.Table {
-	table := ui.Table{
-		Caption: "Active subscriptions by plan",
-		Columns: []ui.Column{{Label: "Plan"}, {Label: "Active", Numeric: true}, {Label: "In trial", Numeric: true}},
-		Empty:   "No subscription yet.",
-	}
-	var active, trialing int64
-	for _, p := range o.Plans {
-		name := p.Plan
-		if plan, ok := s.Plans.ByCode(p.Plan); ok {
-			name = plan.Name
-		} else if name == "" {
-			name = "Unknown price"
+func blankOverview(trialing int64) views.Blank {
+	if trialing > 0 {
+		return views.Blank{
+			Title: "Nobody pays yet",
+			Text: fmt.Sprintf("%s under way. MRR begins with the first period that is paid for.",
+				plural(trialing, "trial is", "trials are")),
+			Action: ui.Action{Label: "See the subscriptions", Href: subscriptionList},
 		}
-		table.Rows = append(table.Rows, ui.Row{{Text: name}, {Text: count(p.Active)}, {Text: count(p.Trialing)}})
-		active, trialing = active+p.Active, trialing+p.Trialing
 	}
-	if len(table.Rows) > 1 {
-		table.Footer = ui.Row{{Text: "All plans"}, {Text: count(active)}, {Text: count(trialing)}}
+	return views.Blank{
+		Title:  "No subscription yet",
+		Text:   "Figures appear here within seconds of the first purchase. To make one, open the prices in another window and buy a plan.",
+		Action: ui.Action{Label: "Open the prices", Href: "/pricing"},
 	}
-	return table
 }
 
-func (s *server) eventsTable(events []reports.Event) ui.Table {
-	table := ui.Table{
-		Caption: "Newest events",
-		Columns: []ui.Column{{Label: "Event"}, {Label: "Customer"}, {Label: "Amount", Numeric: true}},
-		Empty:   "Nothing has happened yet. The first checkout shows up here.",
+func plural(n int64, one, many string) string {
+	if n == 1 {
+		return "1 " + one
 	}
-	for _, e := range events {
-		who := e.OrgName
-		if who == "" {
-			who = e.StripeCustomerID
-		}
-		when := instant(e.At, "2 Jan, 15:04")
-		row := ui.Row{{Text: happening(e.Kind), Note: when.Text, Title: when.Title}, {Text: who}, {}}
-		if plan, ok := s.Plans.ByCode(e.Plan); ok {
-			row[1].Note = plan.Name
-		}
-		if e.AmountMinor != nil && e.Currency != "" {
-			row[2].Text = money.Format(*e.AmountMinor, e.Currency)
-		}
-		table.Rows = append(table.Rows, row)
-	}
-	return table
+	return count(n) + " " + many
 }

@@ -586,19 +586,29 @@ func TestSeries(t *testing.T) {
 	points := analytics.Series(analytics.Level{MRRMicro: 100, Customers: 2}, []analytics.Flow{
 		{Month: month(1), Kind: analytics.New, AmountMicro: 50, Customers: 1},
 		{Month: month(1), Kind: analytics.Contraction, AmountMicro: -20},
-		{Month: month(3), Kind: analytics.Churn, AmountMicro: -130, Customers: -3},
+		// Two plans each had a part of what was contracted, and one went over.
+		{Month: month(1), Kind: analytics.Contraction, AmountMicro: -10},
+		{Month: month(1), Kind: analytics.TransferOut, AmountMicro: -40},
+		{Month: month(1), Kind: analytics.TransferIn, AmountMicro: 40},
+		{Month: month(3), Kind: analytics.Churn, AmountMicro: -120, Customers: -3},
 	}, month(1), month(4), month(4))
 	want := []analytics.Point{
-		{Month: month(1), Opening: analytics.Level{MRRMicro: 100, Customers: 2}, Closing: analytics.Level{MRRMicro: 130, Customers: 3}},
-		{Month: month(2), Opening: analytics.Level{MRRMicro: 130, Customers: 3}, Closing: analytics.Level{MRRMicro: 130, Customers: 3}},
-		{Month: month(3), Opening: analytics.Level{MRRMicro: 130, Customers: 3}},
+		{
+			Month: month(1), Opening: analytics.Level{MRRMicro: 100, Customers: 2}, Closing: analytics.Level{MRRMicro: 120, Customers: 3},
+			Moved: map[analytics.MovementKind]analytics.Level{analytics.New: {MRRMicro: 50, Customers: 1}, analytics.Contraction: {MRRMicro: -30}},
+		},
+		{Month: month(2), Opening: analytics.Level{MRRMicro: 120, Customers: 3}, Closing: analytics.Level{MRRMicro: 120, Customers: 3}},
+		{
+			Month: month(3), Opening: analytics.Level{MRRMicro: 120, Customers: 3},
+			Moved: map[analytics.MovementKind]analytics.Level{analytics.Churn: {MRRMicro: -120, Customers: -3}},
+		},
 		{Month: month(4), IsRunning: true},
 	}
 	if diff := gocmp.Diff(want, points); diff != "" {
 		t.Errorf("series differs (-want +got):\n%s", diff)
 	}
-	if got := points[0].NetNewMicro(); got != 30 {
-		t.Errorf("net new of January is %d, want 30", got)
+	if got := points[0].NetNewMicro(); got != 20 {
+		t.Errorf("net new of January is %d, want 20", got)
 	}
 }
 

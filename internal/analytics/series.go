@@ -17,12 +17,19 @@ type Level struct {
 	Customers int64
 }
 
+func (l Level) plus(f Flow) Level {
+	return Level{MRRMicro: l.MRRMicro + f.AmountMicro, Customers: l.Customers + f.Customers}
+}
+
 // Point is one month of a series.
 type Point struct {
 	// Month is the first of the month, midnight UTC.
 	Month   time.Time
 	Opening Level
 	Closing Level
+	// Moved is what lies between them by kind, without transfers from plan to
+	// plan, which add up to nothing; nil where nothing moved.
+	Moved map[MovementKind]Level
 	// IsRunning marks the month that is not over: its closing is that of now.
 	IsRunning bool
 }
@@ -34,19 +41,23 @@ func (p Point) NetNewMicro() int64 { return p.Closing.MRRMicro - p.Opening.MRRMi
 // both included, whether or not anything moved. opening is the level before the
 // first month; running is the month that is not over.
 func Series(opening Level, flows []Flow, first, last, running time.Time) []Point {
-	moved := map[time.Time]Level{}
+	total, byKind := map[time.Time]Level{}, map[time.Time]map[MovementKind]Level{}
 	for _, f := range flows {
-		m := moved[f.Month]
-		m.MRRMicro += f.AmountMicro
-		m.Customers += f.Customers
-		moved[f.Month] = m
+		total[f.Month] = total[f.Month].plus(f)
+		if f.Kind == TransferIn || f.Kind == TransferOut {
+			continue
+		}
+		if byKind[f.Month] == nil {
+			byKind[f.Month] = map[MovementKind]Level{}
+		}
+		byKind[f.Month][f.Kind] = byKind[f.Month][f.Kind].plus(f)
 	}
 	var points []Point
 	level := opening
 	for month := first; !month.After(last); month = month.AddDate(0, 1, 0) {
-		m := moved[month]
+		m := total[month]
 		closing := Level{MRRMicro: level.MRRMicro + m.MRRMicro, Customers: level.Customers + m.Customers}
-		points = append(points, Point{Month: month, Opening: level, Closing: closing, IsRunning: month.Equal(running)})
+		points = append(points, Point{Month: month, Opening: level, Closing: closing, Moved: byKind[month], IsRunning: month.Equal(running)})
 		level = closing
 	}
 	return points

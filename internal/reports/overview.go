@@ -10,13 +10,11 @@ import (
 	"slices"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/promptforge/payments/db"
 	"github.com/promptforge/payments/internal/analytics"
-	"github.com/promptforge/payments/internal/billing"
 	"github.com/promptforge/payments/internal/money"
 )
 
@@ -35,19 +33,25 @@ type Overview struct {
 	TimeZone string
 	// DefinitionVersion is the generation that the figures follow.
 	DefinitionVersion int
+	// First and Last are the months that are shown, Running the one that is not
+	// over; each the first of the month, midnight UTC.
+	First, Last, Running time.Time
+	// Earliest is the first month in which anything moved; Running before that.
+	Earliest time.Time
 	// Currencies are never added to each other. In order of code; empty until
 	// something was paid.
 	Currencies []CurrencyFigures
-	// Plans are in order of code.
-	Plans []PlanSubscriptions
+	// Trialing counts the subscriptions in a trial now.
+	Trialing int64
 	// UnpricedSubscriptions are active and in no figure, or in too low a one,
 	// because a price of theirs is not known.
 	UnpricedSubscriptions int64
-	// Events are the newest, newest first.
-	Events []Event
+	// Stories are the newest, newest first.
+	Stories []Story
 }
 
-// CurrencyFigures are the figures of one currency.
+// CurrencyFigures are the figures of one currency. Levels are those at the end
+// of the last month that is shown, or of now where that is running.
 type CurrencyFigures struct {
 	Currency money.Currency
 	// MRRMicro and ARRMicro are micro-units; ARR is the annual run rate, twelve
@@ -56,44 +60,37 @@ type CurrencyFigures struct {
 	ARRMicro int64
 	// ActiveCustomers are those with MRR.
 	ActiveCustomers int64
-	// Months are the twelve up to the running one, oldest first, with the
-	// level at the end of each.
+	// Months are those from the first to the last, oldest first, with the level
+	// at the end of each and the movements within it (1.3).
 	Months []analytics.Point
+	// Before is the month before the first.
+	Before analytics.Point
+	// Failed are the same months, BeforeFailed the one before.
+	Failed       []FailedMonth
+	BeforeFailed FailedMonth
+	// Plans add up to the MRR of the currency. In order of code.
+	Plans []PlanFigures
 }
 
-// PlanSubscriptions counts the subscriptions of a plan as Stripe has them now.
-type PlanSubscriptions struct {
-	// Plan is empty for subscriptions whose price no plan claims.
+// PlanFigures are a plan's share.
+type PlanFigures struct {
+	// Plan is empty where no plan claims the price.
 	Plan string
-	// Active are active or past due.
-	Active   int64
-	Trialing int64
+	// MRRMicro is the level, OpeningMicro that at the beginning of the last
+	// month. A customer who switches takes the old plan's MRR along.
+	MRRMicro     int64
+	OpeningMicro int64
+	// Customers, Active and Trialing count what Stripe has now, whichever months
+	// are shown: customers with a subscription that is active or past due, these
+	// subscriptions, and those in a trial. Who has two plans counts for both.
+	Customers int64
+	Active    int64
+	Trialing  int64
 }
 
-// Event is something that happened to a customer, in the words of the trade.
-type Event struct {
-	ID   int64
-	Kind string
-	At   time.Time
-	// OrgID is nil and OrgName empty for a customer that no organization owns.
-	OrgID            *uuid.UUID
-	OrgName          string
-	StripeCustomerID string
-	SubscriptionID   string
-	Plan             string
-	Interval         billing.Interval
-	// Currency is empty and AmountMinor nil where no amount belongs to it.
-	Currency    money.Currency
-	AmountMinor *int64
-}
-
-const (
-	overviewMonths = 12
-	overviewEvents = 10
-)
-
-// Overview reads all its figures in one snapshot, so that they agree.
-func (r *Reports) Overview(ctx context.Context) (Overview, error) {
+// Overview reads all its figures in one snapshot, so that they agree. A span
+// that makes no sense is a *billing.Refusal.
+func (r *Reports) Overview(ctx context.Context, span Span) (Overview, error) {
 	overview := Overview{AsOf: r.Now()}
 	snapshot := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
 	err := pgx.BeginTxFunc(ctx, r.Pool, snapshot, func(tx pgx.Tx) error {
@@ -107,14 +104,21 @@ func (r *Reports) Overview(ctx context.Context) (Overview, error) {
 		if err != nil {
 			return fmt.Errorf("time zone of the live definition: %w", err)
 		}
-		running := analytics.MonthOf(overview.AsOf, zone)
-		if overview.Currencies, err = currencies(ctx, q, generation.Gen, running); err != nil {
+		overview.Running = analytics.MonthOf(overview.AsOf, zone)
+		if overview.First, overview.Last, err = span.resolve(overview.Running); err != nil {
 			return err
 		}
-		if err := overview.addPlans(ctx, q); err != nil {
+		overview.Earliest, err = q.FirstFlow(ctx, db.FirstFlowParams{Gen: generation.Gen, Otherwise: overview.Running})
+		if err != nil {
+			return fmt.Errorf("first month: %w", err)
+		}
+		if err := overview.addCurrencies(ctx, q, generation.Gen, zone); err != nil {
 			return err
 		}
-		overview.Events, err = newestEvents(ctx, q)
+		if err := overview.addPlans(ctx, q, generation.Gen); err != nil {
+			return err
+		}
+		overview.Stories, err = newestStories(ctx, q)
 		return err
 	})
 	if err != nil {
@@ -123,16 +127,21 @@ func (r *Reports) Overview(ctx context.Context) (Overview, error) {
 	return overview, nil
 }
 
-// currencies reads the levels of the months up to the running one.
-func currencies(ctx context.Context, q *db.Queries, gen int32, running time.Time) ([]CurrencyFigures, error) {
-	first := running.AddDate(0, 1-overviewMonths, 0)
-	levels, err := q.LevelsBefore(ctx, db.LevelsBeforeParams{Gen: gen, Month: first})
+// addCurrencies reads the months that are shown and the one before, with which
+// the first is compared.
+func (o *Overview) addCurrencies(ctx context.Context, q *db.Queries, gen int32, zone *time.Location) error {
+	before := o.First.AddDate(0, -1, 0)
+	levels, err := q.LevelsBefore(ctx, db.LevelsBeforeParams{Gen: gen, Month: before})
 	if err != nil {
-		return nil, fmt.Errorf("opening levels: %w", err)
+		return fmt.Errorf("opening levels: %w", err)
 	}
-	rows, err := q.FlowsBetween(ctx, db.FlowsBetweenParams{Gen: gen, First: first, Last: running})
+	rows, err := q.FlowsBetween(ctx, db.FlowsBetweenParams{Gen: gen, First: before, Last: o.Last})
 	if err != nil {
-		return nil, fmt.Errorf("flows by month: %w", err)
+		return fmt.Errorf("flows by month: %w", err)
+	}
+	failed, err := failures(ctx, q, zone, before, o.AsOf)
+	if err != nil {
+		return err
 	}
 	opening := map[money.Currency]analytics.Level{}
 	for _, l := range levels {
@@ -148,43 +157,50 @@ func currencies(ctx context.Context, q *db.Queries, gen int32, running time.Time
 			Month: f.Month, Kind: analytics.MovementKind(f.Kind), AmountMicro: f.AmountMicro, Customers: f.Customers,
 		})
 	}
-	var out []CurrencyFigures
 	for _, currency := range slices.Sorted(maps.Keys(opening)) {
-		months := analytics.Series(opening[currency], flows[currency], first, running, running)
-		now := months[len(months)-1].Closing
-		out = append(out, CurrencyFigures{
-			Currency: currency, MRRMicro: now.MRRMicro, ARRMicro: 12 * now.MRRMicro, ActiveCustomers: now.Customers, Months: months,
+		months := analytics.Series(opening[currency], flows[currency], before, o.Last, o.Running)
+		failures := failedMonths(failed[currency], before, o.Last, o.Running)
+		last := months[len(months)-1].Closing
+		o.Currencies = append(o.Currencies, CurrencyFigures{
+			Currency: currency, MRRMicro: last.MRRMicro, ARRMicro: 12 * last.MRRMicro, ActiveCustomers: last.Customers,
+			Before: months[0], Months: months[1:], BeforeFailed: failures[0], Failed: failures[1:],
 		})
-	}
-	return out, nil
-}
-
-func (o *Overview) addPlans(ctx context.Context, q *db.Queries) error {
-	rows, err := q.SubscriptionsByPlan(ctx)
-	if err != nil {
-		return fmt.Errorf("subscriptions by plan: %w", err)
-	}
-	for _, p := range rows {
-		o.Plans = append(o.Plans, PlanSubscriptions{Plan: p.Plan, Active: p.Active, Trialing: p.Trialing})
-		o.UnpricedSubscriptions += p.Unpriced
 	}
 	return nil
 }
 
-func newestEvents(ctx context.Context, q *db.Queries) ([]Event, error) {
-	rows, err := q.NewestPaymentEvents(ctx, overviewEvents)
+// addPlans joins what the ledger has of each plan with what Stripe has now.
+func (o *Overview) addPlans(ctx context.Context, q *db.Queries, gen int32) error {
+	levels, err := q.PlanLevels(ctx, db.PlanLevelsParams{Gen: gen, Month: o.Last})
 	if err != nil {
-		return nil, fmt.Errorf("newest events: %w", err)
+		return fmt.Errorf("levels by plan: %w", err)
 	}
-	var out []Event
-	for _, e := range rows {
-		out = append(out, Event{
-			ID: e.ID, Kind: e.Kind, At: e.At.UTC(), OrgID: e.OrgID, OrgName: value(e.OrgName), StripeCustomerID: value(e.StripeCustomerID),
-			SubscriptionID: value(e.SubscriptionID), Plan: value(e.Plan), Interval: billing.Interval(value(e.Interval)),
-			Currency: money.Currency(value(e.Currency)), AmountMinor: e.AmountMinor,
-		})
+	counts, err := q.SubscribersByPlan(ctx)
+	if err != nil {
+		return fmt.Errorf("subscriptions by plan: %w", err)
 	}
-	return out, nil
+	type key struct{ currency, plan string }
+	plans := map[key]PlanFigures{}
+	for _, l := range levels {
+		plans[key{l.Currency, l.Plan}] = PlanFigures{Plan: l.Plan, MRRMicro: l.MRRMicro, OpeningMicro: l.OpeningMicro}
+	}
+	for _, c := range counts {
+		p := plans[key{c.Currency, c.Plan}]
+		p.Plan, p.Customers, p.Active, p.Trialing = c.Plan, c.Customers, c.Active, c.Trialing
+		plans[key{c.Currency, c.Plan}] = p
+		o.Trialing += c.Trialing
+		o.UnpricedSubscriptions += c.Unpriced
+	}
+	for i := range o.Currencies {
+		figures := &o.Currencies[i]
+		for k, p := range plans {
+			if k.currency == string(figures.Currency) && p != (PlanFigures{Plan: p.Plan}) {
+				figures.Plans = append(figures.Plans, p)
+			}
+		}
+		slices.SortFunc(figures.Plans, func(a, b PlanFigures) int { return cmp.Compare(a.Plan, b.Plan) })
+	}
+	return nil
 }
 
 func value(s *string) string { return *cmp.Or(s, new(string)) }

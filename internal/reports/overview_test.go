@@ -1,6 +1,7 @@
 package reports_test
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/promptforge/payments/db/dbtest"
 	"github.com/promptforge/payments/internal/analytics"
+	"github.com/promptforge/payments/internal/billing"
 	"github.com/promptforge/payments/internal/money"
 	"github.com/promptforge/payments/internal/reports"
 )
@@ -43,17 +45,33 @@ func (b *bundle) flow(gen int, month, currency, plan, kind string, dollars, cust
 	b.exec(`INSERT INTO flow_monthly VALUES ($1, $2::text::date, $3, $4, $5, $6, $7)`, gen, month, currency, plan, kind, dollars*dollar, customers)
 }
 
-func (b *bundle) subscription(id, status string, plan *string, amountMinor *int64) {
+func (b *bundle) subscription(id, customer, status string, plan *string, amountMinor *int64) {
 	b.Helper()
-	b.exec(`INSERT INTO customers (stripe_customer_id, livemode, created_at) VALUES ('cus_1', false, now()) ON CONFLICT DO NOTHING`)
+	b.exec(`INSERT INTO customers (stripe_customer_id, livemode, created_at) VALUES ($1, false, now()) ON CONFLICT DO NOTHING`, customer)
 	b.exec(`INSERT INTO subscriptions (stripe_subscription_id, stripe_customer_id, status, plan, quantity, currency, amount_minor,
 		current_period_start, current_period_end, cancel_at_period_end, has_paid, livemode, facts, created_at, read_at)
-		VALUES ($1, 'cus_1', $2, $3, 1, 'usd', $4, now(), now(), false, true, false, '{}', now(), now())`, id, status, plan, amountMinor)
+		VALUES ($1, $5, $2, $3, 1, 'usd', $4, now(), now(), false, true, false, '{}', now(), now())`, id, status, plan, amountMinor, customer)
 }
 
-func (b *bundle) overview() reports.Overview {
+func (b *bundle) organization(name string) uuid.UUID {
 	b.Helper()
-	o, err := b.reports.Overview(b.Context())
+	var id uuid.UUID
+	if err := b.pool.QueryRow(b.Context(), `INSERT INTO organizations (name, created_at) VALUES ($1, now()) RETURNING id`, name).Scan(&id); err != nil {
+		b.Fatal(err)
+	}
+	return id
+}
+
+// event is one of cus_1, in dollars.
+func (b *bundle) event(kind, key string, at time.Time, subscription, invoice string, minor int64) {
+	b.Helper()
+	b.exec(`INSERT INTO payment_events (kind, natural_key, at, stripe_customer_id, subscription_id, invoice_id, plan, "interval", currency, amount_minor, livemode)
+		VALUES ($1, $2, $3, 'cus_1', $4, nullif($5, ''), 'pro', 'month', 'usd', $6, false)`, kind, key, at, subscription, invoice, minor)
+}
+
+func (b *bundle) overview(span ...reports.Span) reports.Overview {
+	b.Helper()
+	o, err := b.reports.Overview(b.Context(), append(span, reports.Span{})[0])
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -65,7 +83,10 @@ func month(year int, m time.Month) time.Time { return time.Date(year, m, 1, 0, 0
 func TestAnEmptyDatabaseIsAnEmptyOverview(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	want := reports.Overview{AsOf: b.reports.Now(), TimeZone: "UTC", DefinitionVersion: 1}
+	want := reports.Overview{
+		AsOf: b.reports.Now(), TimeZone: "UTC", DefinitionVersion: 1, First: month(2026, time.January), Last: month(2026, time.December),
+		Running: month(2026, time.December), Earliest: month(2026, time.December),
+	}
 	if diff := cmp.Diff(want, b.overview()); diff != "" {
 		t.Errorf("overview differs (-want +got):\n%s", diff)
 	}
@@ -101,23 +122,93 @@ func TestLevelsAreRunningSumsAndCurrenciesAreNeverAdded(t *testing.T) {
 	if len(usd.Months) != 12 {
 		t.Fatalf("there are %d months, want 12", len(usd.Months))
 	}
+	type moved = map[analytics.MovementKind]analytics.Level
 	for i, want := range map[int]analytics.Point{
 		0: {
-			Month:   month(2026, time.January),
+			Month: month(2026, time.January), Moved: moved{analytics.New: {MRRMicro: 99 * dollar, Customers: 1}},
 			Opening: analytics.Level{MRRMicro: 900 * dollar, Customers: 9}, Closing: analytics.Level{MRRMicro: 999 * dollar, Customers: 10},
 		},
-		2: {
-			Month:   month(2026, time.March),
+		2: { // what went from plan to plan moved nothing
+			Month: month(2026, time.March), Moved: moved{analytics.Expansion: {MRRMicro: 300 * dollar}},
 			Opening: analytics.Level{MRRMicro: 999 * dollar, Customers: 10}, Closing: analytics.Level{MRRMicro: 1299 * dollar, Customers: 10},
 		},
 		11: {
-			Month: month(2026, time.December), IsRunning: true,
+			Month: month(2026, time.December), IsRunning: true, Moved: moved{analytics.Churn: {MRRMicro: -399 * dollar, Customers: -1}},
 			Opening: analytics.Level{MRRMicro: 1299 * dollar, Customers: 10}, Closing: analytics.Level{MRRMicro: 900 * dollar, Customers: 9},
 		},
 	} {
 		if diff := cmp.Diff(want, usd.Months[i]); diff != "" {
 			t.Errorf("month %d differs (-want +got):\n%s", i, diff)
 		}
+	}
+	if want := month(2025, time.December); !usd.Before.Month.Equal(want) || usd.Before.NetNewMicro() != -100*dollar {
+		t.Errorf("the month before is %+v, want that of the churn", usd.Before)
+	}
+	if want := month(2024, time.March); !o.Earliest.Equal(want) {
+		t.Errorf("the earliest month is %s, want %s", o.Earliest, want)
+	}
+	// The plans add up to the account; what changed plans took its MRR along.
+	plans := []reports.PlanFigures{
+		{Plan: "enterprise", OpeningMicro: 399 * dollar}, {Plan: "pro", MRRMicro: 900 * dollar, OpeningMicro: 900 * dollar},
+	}
+	if diff := cmp.Diff(plans, usd.Plans); diff != "" {
+		t.Errorf("plans differ (-want +got):\n%s", diff)
+	}
+}
+
+func TestASpanIsMonthsOfWhichNoneIsAhead(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.flow(1, "2026-02-01", "usd", "pro", "new", 99, 1)
+	for name, test := range map[string]struct {
+		span        reports.Span
+		first, last time.Time
+		field       string
+	}{
+		"nothing asked for is twelve months":   {reports.Span{}, month(2026, time.January), month(2026, time.December), ""},
+		"six up to the running one":            {reports.Span{Months: 6}, month(2026, time.July), month(2026, time.December), ""},
+		"more than three years are three":      {reports.Span{Months: 99}, month(2024, time.January), month(2026, time.December), ""},
+		"this year":                            {reports.Span{ThisYear: true}, month(2026, time.January), month(2026, time.December), ""},
+		"from and to, whatever the day":        {reports.Span{From: month(2026, time.March).AddDate(0, 0, 30), To: month(2026, time.May)}, month(2026, time.March), month(2026, time.May), ""},
+		"one month":                            {reports.Span{From: month(2026, time.March), To: month(2026, time.March)}, month(2026, time.March), month(2026, time.March), ""},
+		"from alone goes up to now":            {reports.Span{From: month(2026, time.November)}, month(2026, time.November), month(2026, time.December), ""},
+		"three years to the month":             {reports.Span{From: month(2024, time.January)}, month(2024, time.January), month(2026, time.December), ""},
+		"a month more than three years":        {span: reports.Span{From: month(2023, time.December)}, field: "from"},
+		"a month that is ahead":                {span: reports.Span{From: month(2026, time.January), To: month(2027, time.January)}, field: "to"},
+		"an end before the beginning":          {span: reports.Span{From: month(2026, time.May), To: month(2026, time.April)}, field: "from"},
+		"an end before all that is shown else": {span: reports.Span{To: month(2025, time.April)}, field: "from"},
+	} {
+		o, err := b.reports.Overview(b.Context(), test.span)
+		var refusal *billing.Refusal
+		switch {
+		case test.field != "":
+			if !errors.As(err, &refusal) || refusal.Fields[test.field] == "" {
+				t.Errorf("%s: %v, want a refusal of %s", name, err, test.field)
+			}
+		case err != nil:
+			t.Errorf("%s: %v", name, err)
+		case !o.First.Equal(test.first) || !o.Last.Equal(test.last):
+			t.Errorf("%s: %s to %s, want %s to %s", name, o.First, o.Last, test.first, test.last)
+		}
+	}
+}
+
+func TestASpanOfThePastEndsWithItsOwnLevels(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.flow(1, "2026-02-01", "usd", "pro", "new", 99, 1)
+	b.flow(1, "2026-03-01", "usd", "pro", "transfer_out", -99, 0)
+	b.flow(1, "2026-03-01", "usd", "pilot", "transfer_in", 99, 0)
+	b.flow(1, "2026-03-01", "usd", "pilot", "contraction", -70, 0)
+	b.flow(1, "2026-04-01", "usd", "enterprise", "new", 399, 1)
+	o := b.overview(reports.Span{From: month(2026, time.February), To: month(2026, time.March)})
+	usd := o.Currencies[0]
+	if usd.MRRMicro != 29*dollar || usd.ActiveCustomers != 1 || len(usd.Months) != 2 || usd.Months[1].IsRunning || usd.Before.Closing.MRRMicro != 0 {
+		t.Errorf("figures are %+v", usd)
+	}
+	plans := []reports.PlanFigures{{Plan: "pilot", MRRMicro: 29 * dollar}, {Plan: "pro", OpeningMicro: 99 * dollar}}
+	if diff := cmp.Diff(plans, usd.Plans); diff != "" {
+		t.Errorf("plans differ (-want +got):\n%s", diff)
 	}
 }
 
@@ -139,50 +230,146 @@ func TestTheRunningMonthIsThatOfTheDefinitionsZone(t *testing.T) {
 func TestSubscriptionsAreCountedByPlanAsStripeHasThem(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.subscription("sub_1", "active", new("pro"), new(int64(9900)))
-	b.subscription("sub_2", "past_due", new("pro"), new(int64(9900)))
-	b.subscription("sub_3", "trialing", new("pilot"), new(int64(2900)))
-	b.subscription("sub_4", "active", nil, nil)
-	b.subscription("sub_5", "canceled", new("pro"), new(int64(9900)))
-	b.subscription("sub_6", "unpaid", new("pro"), new(int64(9900)))
+	b.flow(1, "2026-02-01", "usd", "pro", "new", 99, 1)
+	b.subscription("sub_1", "cus_1", "active", new("pro"), new(int64(9900)))
+	b.subscription("sub_2", "cus_1", "past_due", new("pro"), new(int64(9900)))
+	b.subscription("sub_3", "cus_1", "trialing", new("pilot"), new(int64(2900)))
+	b.subscription("sub_4", "cus_1", "active", nil, nil)
+	b.subscription("sub_5", "cus_1", "canceled", new("pro"), new(int64(9900)))
+	b.subscription("sub_6", "cus_1", "unpaid", new("pro"), new(int64(9900)))
+	// Two Stripe customers of one organization are one customer.
+	acme := b.organization("Acme")
+	b.subscription("sub_7", "cus_2", "active", new("enterprise"), new(int64(39900)))
+	b.subscription("sub_8", "cus_3", "active", new("enterprise"), new(int64(39900)))
+	b.exec(`UPDATE customers SET org_id = $1, is_current = false WHERE stripe_customer_id <> 'cus_1'`, acme)
 	o := b.overview()
-	want := []reports.PlanSubscriptions{{Plan: "", Active: 1}, {Plan: "pilot", Trialing: 1}, {Plan: "pro", Active: 2}}
-	if diff := cmp.Diff(want, o.Plans); diff != "" {
+	want := []reports.PlanFigures{
+		{Plan: "", Customers: 1, Active: 1},
+		{Plan: "enterprise", Customers: 1, Active: 2},
+		{Plan: "pilot", Trialing: 1},
+		{Plan: "pro", Customers: 1, Active: 2, MRRMicro: 99 * dollar, OpeningMicro: 99 * dollar},
+	}
+	if diff := cmp.Diff(want, o.Currencies[0].Plans); diff != "" {
 		t.Errorf("plans differ (-want +got):\n%s", diff)
 	}
-	if o.UnpricedSubscriptions != 1 {
-		t.Errorf("%d subscriptions have no known price, want 1", o.UnpricedSubscriptions)
+	if o.UnpricedSubscriptions != 1 || o.Trialing != 1 {
+		t.Errorf("%d subscriptions have no known price and %d are in a trial, want 1 and 1", o.UnpricedSubscriptions, o.Trialing)
 	}
 }
 
-func TestTheNewestEventsNameTheOrganization(t *testing.T) {
+func TestAFailedInvoiceCountsOnceInTheMonthOfItsFirstFailure(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	var acme uuid.UUID
-	if err := b.pool.QueryRow(t.Context(), `INSERT INTO organizations (name, created_at) VALUES ('Acme', now()) RETURNING id`).Scan(&acme); err != nil {
-		t.Fatal(err)
+	b.flow(1, "2026-02-01", "usd", "pro", "new", 99, 1)
+	at := func(m time.Month, day int) time.Time { return time.Date(2026, m, day, 12, 0, 0, 0, time.UTC) }
+	failed := func(invoice, subscription string, minor int64, when ...time.Time) {
+		for i, t := range when {
+			b.event("payment_failed", fmt.Sprint(invoice, ":", i+1), t, subscription, invoice, minor)
+		}
 	}
-	b.exec(`INSERT INTO customers (stripe_customer_id, org_id, livemode, created_at) VALUES ('cus_1', $1, false, now())`, acme)
-	at := time.Date(2026, 5, 1, 8, 0, 0, 0, time.UTC)
-	for i := range 11 {
-		b.exec(`INSERT INTO payment_events (kind, natural_key, at, livemode) VALUES ('old', $1, $2, false)`, fmt.Sprint(i), at.Add(time.Duration(i)*time.Minute))
-	}
-	// Happened before the customer was linked.
-	b.exec(`INSERT INTO payment_events (kind, natural_key, at, stripe_customer_id, subscription_id, plan, "interval", currency, amount_minor, livemode)
-		VALUES ('subscription_started', 'sub_1', $1, 'cus_1', 'sub_1', 'pro', 'month', 'usd', 9900, false)`, at.Add(time.Hour))
+	// Paid at the third try, in the next month.
+	failed("in_back", "sub_1", 9900, at(time.August, 30), at(time.September, 2))
+	b.event("payment_succeeded", "in_back", at(time.September, 7), "sub_1", "in_back", 9900)
+	// Never paid: the subscription ends in October.
+	failed("in_gone", "sub_2", 2900, at(time.September, 20), at(time.September, 23), at(time.October, 1))
+	b.event("subscription_canceled", "sub_2", at(time.October, 1), "sub_2", "", 2900)
+	// The end of another subscription of the same customer says nothing of it.
+	failed("in_open", "sub_3", 39900, at(time.December, 20))
+	b.event("subscription_canceled", "sub_4", at(time.December, 21), "sub_4", "", 2900)
+	// Nobody retries for so long: lost on 1 November, sixty days after the last try.
+	failed("in_old", "sub_5", 100, at(time.September, 2))
+	// The end comes first, the money after all.
+	failed("in_late", "sub_6", 700, at(time.November, 1))
+	b.event("subscription_unpaid", "sub_6:1", at(time.November, 20), "sub_6", "", 700)
+	b.event("payment_succeeded", "in_late", at(time.December, 2), "sub_6", "in_late", 700)
+	// A sign-up that never began, and one that was paid at once.
+	failed("in_first", "sub_7", 5000, at(time.November, 3))
+	b.exec(`UPDATE payment_events SET details = '{"billing_reason": "subscription_create"}' WHERE invoice_id = 'in_first'`)
+	b.event("payment_succeeded", "in_fine", at(time.November, 5), "sub_8", "in_fine", 9900)
+	// Of another currency, which has no MRR.
+	failed("in_eur", "sub_9", 9000, at(time.November, 9))
+	b.exec(`UPDATE payment_events SET currency = 'eur' WHERE invoice_id = 'in_eur'`)
 
-	events := b.overview().Events
-	if len(events) != 10 {
-		t.Fatalf("there are %d events, want 10", len(events))
+	one := func(minor int64) reports.Invoices { return reports.Invoices{Count: 1, AmountMinor: minor} }
+	want := []reports.FailedMonth{
+		{Month: month(2026, time.August), Recovered: one(9900), Open: one(9900)},
+		{Month: month(2026, time.September), Lost: reports.Invoices{Count: 2, AmountMinor: 3000}, Open: reports.Invoices{Count: 2, AmountMinor: 3000}},
+		{Month: month(2026, time.October), Open: one(100)},
+		{Month: month(2026, time.November), Recovered: one(700), Open: one(700)},
+		{Month: month(2026, time.December), InRetry: one(39900), Open: one(39900), IsRunning: true},
 	}
+	usd := b.overview(reports.Span{From: month(2026, time.August)}).Currencies[0]
+	if diff := cmp.Diff(want, usd.Failed); diff != "" {
+		t.Errorf("failed payments differ (-want +got):\n%s", diff)
+	}
+	if got := usd.Failed[1].Failed(); got != (reports.Invoices{Count: 2, AmountMinor: 3000}) {
+		t.Errorf("September failed %+v in all", got)
+	}
+	// What began to fail before the first month is open in it, and counts as
+	// failed in none.
+	usd = b.overview(reports.Span{From: month(2026, time.October), To: month(2026, time.October)}).Currencies[0]
+	if diff := cmp.Diff(want[2:3], usd.Failed); diff != "" {
+		t.Errorf("October alone differs (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(want[1], usd.BeforeFailed); diff != "" {
+		t.Errorf("the month before differs (-want +got):\n%s", diff)
+	}
+	// The first failure is of 31 August in Honolulu, and of September in Tokyo.
+	b.exec(`UPDATE payment_events SET at = '2026-08-31T23:00:00Z' WHERE natural_key = 'in_back:1'`)
+	b.exec(`UPDATE metric_generation SET time_zone = 'Asia/Tokyo'`)
+	usd = b.overview(reports.Span{From: month(2026, time.August), To: month(2026, time.September)}).Currencies[0]
+	if usd.Failed[0].Recovered.Count != 0 || usd.Failed[1].Recovered.Count != 1 {
+		t.Errorf("in Tokyo the months are %+v", usd.Failed)
+	}
+}
+
+func TestAPurchaseIsOneStory(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	acme := b.organization("Acme")
+	at := time.Date(2026, 5, 1, 8, 0, 0, 0, time.UTC)
+	for i := range 9 {
+		b.exec(`INSERT INTO payment_events (kind, natural_key, at, livemode) VALUES ('old', $1, $2, false)`, fmt.Sprint(i), at.Add(time.Duration(i)*time.Second))
+	}
+	b.exec(`INSERT INTO customers (stripe_customer_id, livemode, created_at) VALUES ('cus_1', false, now()), ('cus_2', false, now())`)
+	later := at.Add(time.Hour)
+	b.event("subscription_created", "sub_1", later, "sub_1", "", 9900)
+	b.event("payment_succeeded", "in_1", later, "sub_1", "in_1", 9900)
+	b.exec(`INSERT INTO payment_events (kind, natural_key, at, stripe_customer_id, livemode) VALUES ('trial_will_end', 'other', $1, 'cus_2', false)`, later.Add(time.Second))
+	b.event("subscription_activated", "sub_1", later.Add(2*time.Second), "sub_1", "", 9900)
+	// A change, more than a minute later, is a story of its own.
+	b.exec(`INSERT INTO payment_events (kind, natural_key, at, stripe_customer_id, subscription_id, plan, "interval", details, livemode)
+		VALUES ('plan_changed', 'sub_1:9', $1, 'cus_1', 'sub_1', 'enterprise', 'year', '{"from_plan": "pro"}', false)`, later.Add(2*time.Minute))
+	// Linked after it happened.
+	b.exec(`UPDATE customers SET org_id = $1 WHERE stripe_customer_id = 'cus_1'`, acme)
+
+	stories := b.overview().Stories
+	if len(stories) != 8 {
+		t.Fatalf("there are %d stories, want 8", len(stories))
+	}
+	kinds := func(s reports.Story) (out []string) {
+		for _, e := range s.Events {
+			out = append(out, e.Kind)
+		}
+		return out
+	}
+	for i, want := range [][]string{{"plan_changed"}, {"subscription_created", "payment_succeeded", "subscription_activated"}, {"trial_will_end"}, {"old"}} {
+		if diff := cmp.Diff(want, kinds(stories[i])); diff != "" {
+			t.Errorf("story %d differs (-want +got):\n%s", i, diff)
+		}
+	}
+	change := stories[0].Newest()
 	want := reports.Event{
-		ID: events[0].ID, Kind: "subscription_started", At: at.Add(time.Hour), OrgID: &acme, OrgName: "Acme", StripeCustomerID: "cus_1",
-		SubscriptionID: "sub_1", Plan: "pro", Interval: "month", Currency: "usd", AmountMinor: new(int64(9900)),
+		ID: change.ID, Kind: "plan_changed", At: later.Add(2 * time.Minute), OrgID: &acme, OrgName: "Acme", StripeCustomerID: "cus_1",
+		SubscriptionID: "sub_1", Plan: "enterprise", Interval: "year", FromPlan: "pro",
 	}
-	if diff := cmp.Diff(want, events[0]); diff != "" {
+	if diff := cmp.Diff(want, change); diff != "" {
 		t.Errorf("newest event differs (-want +got):\n%s", diff)
 	}
-	if got, want := events[1], (reports.Event{ID: events[1].ID, Kind: "old", At: at.Add(10 * time.Minute)}); !cmp.Equal(want, got) {
-		t.Errorf("second event is %+v, want %+v", got, want)
+	if paid, ok := stories[1].Find("payment_succeeded"); !ok || paid.AmountMinor == nil || *paid.AmountMinor != 9900 || paid.Currency != "usd" {
+		t.Errorf("the payment is %+v, %v", paid, ok)
+	}
+	if _, ok := stories[1].Find("payment_failed"); ok {
+		t.Error("a failure is found that did not happen")
 	}
 }

@@ -1,6 +1,7 @@
 // Everything works without this script; it spares page loads and keeps the
 // keyboard where the reader is.
 import "htmx.org";
+import "./chart.js";
 import "./menu.js";
 import "./rail.js";
 import "./submit.js";

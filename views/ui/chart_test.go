@@ -3,6 +3,7 @@ package ui
 import (
 	"flag"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -52,53 +53,115 @@ func TestTickValuesHoldForAnyValues(t *testing.T) {
 	})
 }
 
-func TestColumnsStandOnNoughtAndFillTheirSlots(t *testing.T) {
-	got := columns([]int64{0, 50, 100, -50}, -50, 100)
-	want := []column{
-		{x: "5.5%", y: "66.67%", width: "14%", height: "0%"},
-		{x: "30.5%", y: "33.33%", width: "14%", height: "33.33%"},
-		{x: "55.5%", y: "0%", width: "14%", height: "66.67%"},
-		{x: "80.5%", y: "66.67%", width: "14%", height: "33.33%"},
+func TestStacksStandOnNoughtAndGrowAwayFromIt(t *testing.T) {
+	c := MonthChart{
+		Months: []Month{{}, {IsRunning: true}},
+		Columns: []Series{
+			{Look: Gain, Values: []int64{50, 0}},
+			{Look: GainDotted, Values: []int64{50, 25}},
+			{Look: Loss, Values: []int64{-25, 0}},
+			{Look: LossStriped, Values: []int64{-25, -50}},
+		},
+		Ticks: []Tick{{Value: -100}, {Value: 0}, {Value: 100}},
 	}
-	if diff := cmp.Diff(want, got, cmp.AllowUnexported(column{})); diff != "" {
+	want := []rect{
+		{x: "10%", y: "25%", width: "30%", height: "25%", look: Gain},
+		{x: "10%", y: "0%", width: "30%", height: "25%", look: GainDotted},
+		{x: "10%", y: "50%", width: "30%", height: "12.5%", look: Loss},
+		{x: "10%", y: "62.5%", width: "30%", height: "12.5%", look: LossStriped},
+		{x: "60%", y: "37.5%", width: "30%", height: "12.5%", look: GainDotted, running: true},
+		{x: "60%", y: "50%", width: "30%", height: "25%", look: LossStriped, running: true},
+	}
+	if diff := cmp.Diff(want, c.rects(), cmp.AllowUnexported(rect{})); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+	if diff := cmp.Diff([]int64{100, -50, 25, -50}, c.Extent()); diff != "" {
+		t.Errorf("extent: -want +got\n%s", diff)
+	}
+}
+
+func TestEverythingStaysInsideThePlot(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		values := rapid.SliceOfN(rapid.Int64Range(-1e12, 1e12), 1, 36).Draw(t, "values")
+		c := MonthChart{
+			Months: make([]Month, len(values)), Columns: []Series{{Values: values}, {Values: values}}, Lines: []Series{{Values: values}},
+			Marks: []Series{{Values: values[:1]}}, // one that is shorter is nought for the rest
+		}
+		if rapid.Bool().Draw(t, "with ticks") {
+			for _, v := range TickValues(c.Extent()) {
+				c.Ticks = append(c.Ticks, Tick{Value: v})
+			}
+		}
+		inside := func(texts ...string) {
+			for _, text := range texts {
+				if v, err := strconv.ParseFloat(strings.TrimSuffix(text, "%"), 64); err != nil || v < 0 || v > 100 {
+					t.Fatalf("%s lies outside", text)
+				}
+			}
+		}
+		for _, r := range c.rects() {
+			inside(r.x, r.y, r.width, r.height)
+		}
+		for _, s := range append(c.strokes(), c.dashes()...) {
+			inside(s.x1, s.x2, s.y1, s.y2)
+		}
+		for _, d := range c.dots() {
+			inside(d.x, d.y)
+		}
+		for _, l := range c.lines() {
+			inside(l.y)
+		}
+	})
+}
+
+func TestALineEndsUnsettledInTheRunningMonth(t *testing.T) {
+	c := MonthChart{
+		Months: []Month{{}, {}, {IsRunning: true}}, Lines: []Series{{Look: Plain, Values: []int64{0, 50, 100}}},
+		Ticks: []Tick{{Value: 0}, {Value: 100}},
+	}
+	want := []stroke{
+		{x1: "16.67%", y1: "100%", x2: "50%", y2: "50%", look: Plain},
+		{x1: "50%", y1: "50%", x2: "83.33%", y2: "0%", look: Plain, running: true},
+	}
+	if diff := cmp.Diff(want, c.strokes(), cmp.AllowUnexported(stroke{})); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}
 }
 
-func TestColumnsStayInsideThePlot(t *testing.T) {
+func TestASparkSpansNoughtAndItsValues(t *testing.T) {
 	for name, test := range map[string]struct {
-		value, low, high int64
-		wantY, wantH     string
+		spark  Spark
+		pieces int
+		end    string
 	}{
-		"above the highest line":  {300, 0, 100, "0%", "100%"},
-		"below the lowest line":   {-300, -100, 100, "50%", "50%"},
-		"lines that span nothing": {5, 5, 5, "100%", "0%"},
+		"no value is nothing":         {Spark{}, 0, ""},
+		"one value is a dot":          {Spark{Values: []int64{5}}, 0, "0%"},
+		"a rise ends at the top":      {Spark{Values: []int64{0, 5, 10}}, 2, "0%"},
+		"a fall below ends beneath":   {Spark{Values: []int64{10, -10}}, 1, "100%"},
+		"all nought lies at the foot": {Spark{Values: []int64{0, 0}}, 1, "100%"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := columns([]int64{test.value}, test.low, test.high)[0]
-			if got.y != test.wantY || got.height != test.wantH {
-				t.Errorf("y %s, height %s, want %s and %s", got.y, got.height, test.wantY, test.wantH)
+			if got := len(test.spark.strokes()); got != test.pieces {
+				t.Errorf("%d pieces, want %d", got, test.pieces)
+			}
+			if got := test.spark.end().y; got != test.end {
+				t.Errorf("ends at %s, want %s", got, test.end)
 			}
 		})
 	}
 }
 
-func TestAChartWithoutTicksStillSpansItsValues(t *testing.T) {
-	c := MonthChart{Months: []Month{{Value: 9900}, {Value: 5000}}}
-	if low, high := c.span(); low != 0 || high != 10000 {
-		t.Errorf("spans %d to %d", low, high)
-	}
-}
-
 func TestMonthFigureIsDrawnAsBefore(t *testing.T) {
 	c := MonthChart{
-		ID: "mrr", Title: "MRR, last 3 months", Finding: "MRR is $198.00, $99.00 more than a month ago.", ValueHeading: "MRR",
-		Months: []Month{
-			{Short: "Sep", Long: "September 2026", Text: "$0.00"},
-			{Short: "Oct", Long: "October 2026", Value: 9900, Text: "$99.00"},
-			{Short: "Nov", Long: "November 2026", Value: 19800, Text: "$198.00", IsRunning: true},
+		ID: "mrr", Title: "MRR, last 3 months", Finding: "MRR is $198.00, $99.00 more than a month ago.", Definition: "What they cost a month.",
+		Months: []Month{{Short: "Sep", Year: "2026", Long: "September 2026"}, {Short: "Oct", Long: "October 2026"}, {Short: "Nov", Long: "November 2026", IsRunning: true}},
+		Columns: []Series{
+			{Name: "New", Look: Gain, Values: []int64{0, 9900, 9900}, Texts: []string{"$0.00", "$99.00", "$99.00"}},
+			{Name: "Contraction", Look: LossStriped, Values: []int64{0, 0, -5000}, Texts: []string{"$0.00", "$0.00", "-$50.00"}},
 		},
-		Ticks: []Tick{{0, "$0"}, {10000, "$100"}, {20000, "$200"}},
+		Lines: []Series{{Name: "MRR", Look: Plain, Values: []int64{0, 9900, 14800}, Texts: []string{"$0.00", "$99.00", "$148.00"}}},
+		Marks: []Series{{Name: "Net", Look: Strong, Values: []int64{0, 9900, 4900}, Texts: []string{"$0.00", "$99.00", "$49.00"}}},
+		Ticks: []Tick{{-10000, "-$100"}, {0, "$0"}, {10000, "$100"}, {20000, "$200"}},
 	}
 	var b strings.Builder
 	if err := MonthFigure(c).Render(t.Context(), &b); err != nil {
@@ -117,5 +180,16 @@ func TestMonthFigureIsDrawnAsBefore(t *testing.T) {
 	}
 	if diff := cmp.Diff(string(want), got); diff != "" {
 		t.Errorf("-want +got, go test ./views/ui -update writes it anew:\n%s", diff)
+	}
+}
+
+func TestAChartOfNothingSaysSo(t *testing.T) {
+	var b strings.Builder
+	c := MonthChart{Months: []Month{{}}, Columns: []Series{{Values: []int64{0}}}, Finding: "No payment failed.", Empty: "Nothing to recover."}
+	if err := MonthFigure(c).Render(t.Context(), &b); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.String(); !strings.Contains(got, "Nothing to recover.") || strings.Contains(got, "<svg") {
+		t.Errorf("it is drawn as %s", got)
 	}
 }

@@ -1,0 +1,341 @@
+package handlers
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/promptforge/payments/internal/analytics"
+	"github.com/promptforge/payments/internal/billing"
+	"github.com/promptforge/payments/internal/money"
+	"github.com/promptforge/payments/internal/reports"
+	"github.com/promptforge/payments/views/ui"
+)
+
+// subscriptionList is the list behind the figures.
+const subscriptionList = "/admin/billing/subscriptions"
+
+// overviewBuilder puts the figures of one currency into words and drawings.
+type overviewBuilder struct {
+	reports.CurrencyFigures
+	plans billing.Plans
+	// isPast: the last month that is shown is over.
+	isPast bool
+}
+
+func (b overviewBuilder) micro(micro int64) string { return money.FormatMicro(micro, b.Currency) }
+
+func (b overviewBuilder) minor(minor int64) string { return money.Format(minor, b.Currency) }
+
+func (b overviewBuilder) last() analytics.Point { return b.Months[len(b.Months)-1] }
+
+// previous is the month before the last that is shown.
+func (b overviewBuilder) previous() analytics.Point {
+	if len(b.Months) > 1 {
+		return b.Months[len(b.Months)-2]
+	}
+	return b.Before
+}
+
+func (b overviewBuilder) previousFailed() reports.FailedMonth {
+	if len(b.Failed) > 1 {
+		return b.Failed[len(b.Failed)-2]
+	}
+	return b.BeforeFailed
+}
+
+// figures are the four that one look should tell.
+func (b overviewBuilder) figures() []ui.KeyFigure {
+	last, previous := b.last(), b.previous()
+	before := "at the end of " + monthName(previous.Month, last.Month)
+	open, openBefore := b.Failed[len(b.Failed)-1].Open, b.previousFailed().Open
+	figures := []ui.KeyFigure{
+		{
+			Label: "MRR", Value: b.micro(b.MRRMicro), Note: "ARR " + b.micro(b.ARRMicro),
+			Delta: compare(last.Closing.MRRMicro-previous.Closing.MRRMicro, b.micro, before, ui.Good, ui.Bad),
+			Spark: b.spark(func(p analytics.Point) int64 { return p.Closing.MRRMicro }),
+			Link:  ui.Link{Text: "Subscriptions", Href: subscriptionList},
+		},
+		{
+			Label: "Net new MRR", Value: b.micro(last.NetNewMicro()), Note: "This month so far.",
+			Delta: compare(last.NetNewMicro()-previous.NetNewMicro(), b.micro, "in the whole of "+monthName(previous.Month, last.Month), ui.Neutral, ui.Neutral),
+			Spark: b.spark(analytics.Point.NetNewMicro),
+			Link:  ui.Link{Text: "Movements", Href: "#movements"},
+		},
+		{
+			Label: "Active customers", Value: count(b.ActiveCustomers), Note: "Those with MRR.",
+			Delta: compare(last.Closing.Customers-previous.Closing.Customers, count, before, ui.Good, ui.Bad),
+			Spark: b.spark(func(p analytics.Point) int64 { return p.Closing.Customers }),
+			Link:  ui.Link{Text: "By month", Href: "#customers"},
+		},
+		{
+			Label: "In recovery", Value: b.minor(open.AmountMinor), Note: plural(open.Count, "failed invoice.", "failed invoices."),
+			Delta: compare(open.AmountMinor-openBefore.AmountMinor, b.minor, before, ui.Bad, ui.Good),
+			Spark: ui.Spark{IsRunning: last.IsRunning},
+			Link:  ui.Link{Text: "Failed payments", Href: "#failed"},
+		},
+	}
+	for _, m := range b.Failed {
+		figures[3].Spark.Values = append(figures[3].Spark.Values, m.Open.AmountMinor)
+	}
+	if b.isPast {
+		month := "At the end of " + last.Month.Format("January 2006")
+		figures[1].Note = "In " + last.Month.Format("January 2006") + "."
+		figures[2].Note = month + "."
+	}
+	return figures
+}
+
+func (b overviewBuilder) spark(of func(analytics.Point) int64) ui.Spark {
+	spark := ui.Spark{IsRunning: b.last().IsRunning}
+	for _, p := range b.Months {
+		spark.Values = append(spark.Values, of(p))
+	}
+	return spark
+}
+
+// compare says how a figure differs from an earlier one. more and less are how
+// good the news is.
+func compare(by int64, format func(int64) string, than string, more, less ui.Tone) ui.Delta {
+	switch {
+	case by > 0:
+		return ui.Delta{Text: format(by) + " more than " + than, Direction: ui.Up, Tone: more}
+	case by < 0:
+		return ui.Delta{Text: format(-by) + " less than " + than, Direction: ui.Down, Tone: less}
+	}
+	return ui.Delta{Text: "The same as " + than}
+}
+
+// monthName names the year where it is another than that of the month beside.
+func monthName(month, beside time.Time) string {
+	if month.Year() != beside.Year() {
+		return month.Format("January 2006")
+	}
+	return month.Format("January")
+}
+
+// revenue is the line of MRR.
+func (b overviewBuilder) revenue() ui.MonthChart {
+	chart := b.chart("mrr", "Monthly recurring revenue")
+	line := ui.Series{Name: "MRR at the end of the month", Look: ui.Plain}
+	for _, p := range b.Months {
+		line.Values = append(line.Values, money.RoundMicro(p.Closing.MRRMicro))
+		line.Texts = append(line.Texts, b.micro(p.Closing.MRRMicro))
+	}
+	chart.Lines = []ui.Series{line}
+	chart.Finding = b.revenueFinding()
+	chart.Definition = "What active and past-due subscriptions cost a month: yearly prices by twelve, recurring discounts taken off, without tax, trials and what is metered."
+	return b.amounts(chart)
+}
+
+func (b overviewBuilder) revenueFinding() string {
+	last := b.last()
+	by := last.Closing.MRRMicro - b.Months[0].Opening.MRRMicro
+	over := fmt.Sprintf("in %d months", len(b.Months))
+	if len(b.Months) == 1 {
+		over = "in one month"
+	}
+	if last.IsRunning {
+		return fmt.Sprintf("MRR %s in %s so far, to %s; %s %s.",
+			b.rise(last.NetNewMicro()), last.Month.Format("January"), b.micro(last.Closing.MRRMicro), b.rise(by), over)
+	}
+	return fmt.Sprintf("MRR %s %s, to %s at the end of %s.", b.rise(by), over, b.micro(last.Closing.MRRMicro), last.Month.Format("January 2006"))
+}
+
+func (b overviewBuilder) rise(by int64) string {
+	switch {
+	case by > 0:
+		return "rose by " + b.micro(by)
+	case by < 0:
+		return "fell by " + b.micro(-by)
+	}
+	return "did not change"
+}
+
+// movementSeries are the movements as they are stacked: gains from nought up,
+// losses from nought down.
+var movementSeries = []struct {
+	kind analytics.MovementKind
+	name string
+	look ui.Look
+}{
+	{analytics.New, "New", ui.Gain},
+	{analytics.Reactivation, "Reactivation", ui.GainDotted},
+	{analytics.Expansion, "Expansion", ui.GainStriped},
+	{analytics.Churn, "Churn", ui.Loss},
+	{analytics.Contraction, "Contraction", ui.LossStriped},
+}
+
+// movements are what moved MRR in each month.
+func (b overviewBuilder) movements() ui.MonthChart {
+	chart := b.chart("movements", "Movements of MRR")
+	for _, m := range movementSeries {
+		series := ui.Series{Name: m.name, Look: m.look}
+		for _, p := range b.Months {
+			micro := p.Moved[m.kind].MRRMicro
+			series.Values = append(series.Values, money.RoundMicro(micro))
+			series.Texts = append(series.Texts, b.micro(micro))
+		}
+		chart.Columns = append(chart.Columns, series)
+	}
+	net := ui.Series{Name: "Net", Look: ui.Strong}
+	for _, p := range b.Months {
+		net.Values = append(net.Values, money.RoundMicro(p.NetNewMicro()))
+		net.Texts = append(net.Texts, b.micro(p.NetNewMicro()))
+	}
+	chart.Marks = []ui.Series{net}
+	chart.Finding = b.movementsFinding()
+	chart.Definition = "By customer and day, from the balance at its beginning to that at its end. Who comes back is a reactivation, however long they were away; who leaves the last plan is churn on the day the subscription ends."
+	return b.amounts(chart)
+}
+
+func (b overviewBuilder) movementsFinding() string {
+	last := b.last()
+	var gained, lost int64
+	for _, level := range last.Moved {
+		gained += max(level.MRRMicro, 0)
+		lost += max(-level.MRRMicro, 0)
+	}
+	so := ""
+	if last.IsRunning {
+		so = " so far"
+	}
+	if gained == 0 && lost == 0 {
+		return fmt.Sprintf("Nothing moved in %s%s.", last.Month.Format("January 2006"), so)
+	}
+	return fmt.Sprintf("%s%s: %s gained, %s lost, %s net.", last.Month.Format("January 2006"), so, b.micro(gained), b.micro(lost), b.micro(last.NetNewMicro()))
+}
+
+// customers is the line of active customers.
+func (b overviewBuilder) customers() ui.MonthChart {
+	chart := b.chart("active", "Active customers")
+	line := ui.Series{Name: "Customers at the end of the month", Look: ui.Plain}
+	for _, p := range b.Months {
+		line.Values = append(line.Values, p.Closing.Customers)
+		line.Texts = append(line.Texts, count(p.Closing.Customers))
+	}
+	chart.Lines = []ui.Series{line}
+	came, left := int64(0), int64(0)
+	for _, p := range b.Months {
+		came += p.Moved[analytics.New].Customers + p.Moved[analytics.Reactivation].Customers
+		left -= p.Moved[analytics.Churn].Customers
+	}
+	chart.Finding = fmt.Sprintf("%s now; %s came and %s left in these months.", plural(b.ActiveCustomers, "customer", "customers"), count(came), count(left))
+	if b.isPast {
+		chart.Finding = fmt.Sprintf("%s at the end of %s; %s came and %s left in these months.",
+			plural(b.ActiveCustomers, "customer", "customers"), b.last().Month.Format("January 2006"), count(came), count(left))
+	}
+	chart.Definition = "Customers with MRR; an organization counts once, however many subscriptions it has. Trials do not count."
+	for _, v := range ui.TickValues(chart.Extent()) {
+		chart.Ticks = append(chart.Ticks, ui.Tick{Value: v, Text: count(v)})
+	}
+	return chart
+}
+
+// shares are the plans by their part of MRR.
+func (b overviewBuilder) shares() ui.ShareTable {
+	table := ui.ShareTable{
+		ID: "plan-shares", Title: "Plans by MRR", Heading: "Plan", TotalName: "All plans",
+		Columns:    []ui.Column{{Label: "MRR"}, {Label: "Share"}, {Label: "Customers"}},
+		Definition: "Customers and trials are those of now, as Stripe has them; who has two plans counts for both.",
+	}
+	var top reports.PlanFigures
+	var trialing int64
+	for i, p := range b.Plans {
+		share := ratio(p.MRRMicro, b.MRRMicro)
+		customers := ui.Cell{Text: count(p.Customers)}
+		if p.Trialing > 0 {
+			customers.Note = plural(p.Trialing, "trial", "trials")
+		}
+		table.Shares = append(table.Shares, ui.Share{
+			Name: b.planName(p.Plan), Percent: share, Step: i + 1,
+			Cells: []ui.Cell{{Text: b.micro(p.MRRMicro)}, {Text: percentage(p.MRRMicro, b.MRRMicro)}, customers},
+		})
+		if i == 0 || p.MRRMicro > top.MRRMicro {
+			top = p
+		}
+		trialing += p.Trialing
+	}
+	table.Total = []ui.Cell{{Text: b.micro(b.MRRMicro)}, {Text: percentage(b.MRRMicro, b.MRRMicro)}, {Text: count(b.ActiveCustomers)}}
+	switch {
+	case b.MRRMicro <= 0:
+		table.Finding = "No plan carries MRR."
+	default:
+		table.Finding = fmt.Sprintf("%s carries %s of MRR.", b.planName(top.Plan), percentage(top.MRRMicro, b.MRRMicro))
+	}
+	return table
+}
+
+// planName is a plan as people know it.
+func (b overviewBuilder) planName(code string) string {
+	if plan, ok := b.plans.ByCode(code); ok {
+		return plan.Name
+	}
+	if code == "" {
+		return "Unknown price"
+	}
+	return code
+}
+
+func ratio(part, whole int64) float64 {
+	if whole == 0 {
+		return 0
+	}
+	return 100 * float64(part) / float64(whole)
+}
+
+// percentage has one decimal; a part of nothing is none.
+func percentage(part, whole int64) string {
+	if whole == 0 {
+		return "n/a"
+	}
+	return fmt.Sprintf("%.1f %%", ratio(part, whole))
+}
+
+// failed is what became of the payments that failed in each month.
+func (b overviewBuilder) failed() ui.MonthChart {
+	chart := b.chart("failures", "Failed payments by what became of them")
+	recovered := ui.Series{Name: "Recovered", Look: ui.Gain}
+	retry := ui.Series{Name: "In retry", Look: ui.Quiet}
+	lost := ui.Series{Name: "Lost", Look: ui.LossStriped}
+	var all, back reports.Invoices
+	for _, m := range b.Failed {
+		for _, s := range []struct {
+			series   *ui.Series
+			invoices reports.Invoices
+		}{{&recovered, m.Recovered}, {&retry, m.InRetry}, {&lost, m.Lost}} {
+			s.series.Values = append(s.series.Values, s.invoices.AmountMinor)
+			s.series.Texts = append(s.series.Texts, b.minor(s.invoices.AmountMinor))
+		}
+		all.Count, all.AmountMinor = all.Count+m.Failed().Count, all.AmountMinor+m.Failed().AmountMinor
+		back.Count, back.AmountMinor = back.Count+m.Recovered.Count, back.AmountMinor+m.Recovered.AmountMinor
+	}
+	chart.Columns = []ui.Series{recovered, retry, lost}
+	chart.Finding = fmt.Sprintf("%s of %s failed at first; %s of the volume was recovered.",
+		b.minor(all.AmountMinor), plural(all.Count, "invoice", "invoices"), percentage(back.AmountMinor, all.AmountMinor))
+	if all.Count == 0 {
+		chart.Finding, chart.Empty = "No payment failed in these months.", "Nothing to recover: every renewal was paid at the first try."
+	}
+	chart.Definition = "Each invoice once, in the month in which its payment failed first, with what was due then, without the first invoice of a subscription. Recovered is paid later by any means; lost is unpaid when the subscription ends, or sixty days after the last try."
+	return b.amounts(chart)
+}
+
+// chart is one without its series.
+func (b overviewBuilder) chart(id, title string) ui.MonthChart {
+	chart := ui.MonthChart{ID: id, Title: title}
+	for i, p := range b.Months {
+		month := ui.Month{Short: p.Month.Format("Jan"), Long: p.Month.Format("January 2006"), IsRunning: p.IsRunning}
+		if i == 0 || p.Month.Month() == time.January {
+			month.Year = p.Month.Format("2006")
+		}
+		chart.Months = append(chart.Months, month)
+	}
+	return chart
+}
+
+// amounts gives a chart of amounts its lines across.
+func (b overviewBuilder) amounts(chart ui.MonthChart) ui.MonthChart {
+	for _, v := range ui.TickValues(chart.Extent()) {
+		chart.Ticks = append(chart.Ticks, ui.Tick{Value: v, Text: money.FormatShort(v, b.Currency)})
+	}
+	return chart
+}

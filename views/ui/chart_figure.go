@@ -1,0 +1,113 @@
+package ui
+
+// KeyFigure is a figure that is the point of its card, with where it came from
+// and where to look further.
+type KeyFigure struct {
+	Label string // "MRR"
+	Value string // "$1,843.00"
+	// Note stands beside the label: what it is made of.
+	Note  string
+	Delta Delta
+	Spark Spark
+	Link  Link
+}
+
+// Delta is how a figure compares with an earlier one. The words say all; the
+// arrow and the colour repeat it.
+type Delta struct {
+	Text      string // "$124.00 more than at the end of October"
+	Direction Direction
+	Tone      Tone
+}
+
+// Direction is where an arrow points.
+type Direction string
+
+// The directions; level has no arrow.
+const (
+	Level Direction = ""
+	Up    Direction = "M8 13V3M4 7l4-4 4 4"
+	Down  Direction = "M8 3v10M4 9l4 4 4-4"
+)
+
+// Link leads on.
+type Link struct {
+	Text string
+	Href string
+}
+
+// Spark is a figure over the months, as small as a word. It has no words of its
+// own: the chart or the page behind the link has them.
+type Spark struct {
+	Values []int64
+	// IsRunning: the last value is of a month that is not over.
+	IsRunning bool
+}
+
+// strokes are the pieces of the line, whose ends touch the edges.
+func (s Spark) strokes() []stroke {
+	low, high := extremes(s.Values)
+	var out []stroke
+	for i := 1; i < len(s.Values); i++ {
+		out = append(out, stroke{
+			x1: s.x(i - 1), y1: percent(level(s.Values[i-1], low, high)), x2: s.x(i), y2: percent(level(s.Values[i], low, high)),
+			running: s.IsRunning && i == len(s.Values)-1,
+		})
+	}
+	return out
+}
+
+func (s Spark) end() dot {
+	low, high := extremes(s.Values)
+	if len(s.Values) == 0 {
+		return dot{}
+	}
+	last := len(s.Values) - 1
+	return dot{x: s.x(last), y: percent(level(s.Values[last], low, high)), running: s.IsRunning}
+}
+
+func (s Spark) x(i int) string {
+	if len(s.Values) < 2 {
+		return "100%"
+	}
+	return percent(100 * float64(i) / float64(len(s.Values)-1))
+}
+
+// extremes always span nought, so that a spark does not make much of little.
+func extremes(values []int64) (low, high int64) {
+	for _, v := range values {
+		low, high = min(low, v), max(high, v)
+	}
+	return low, max(high, low+1)
+}
+
+// Share is a part of a whole, with its figures.
+type Share struct {
+	Name string
+	// Percent is the length of the bar, of a hundred.
+	Percent float64
+	// Step is the shade and pattern: 1, 2 or 3, and so on around.
+	Step int
+	// Cells are the figures of the columns after the name.
+	Cells []Cell
+}
+
+// ShareTable is parts of a whole as bars, labelled by their figures: its own
+// table of data.
+type ShareTable struct {
+	ID      string
+	Title   string
+	Finding string
+	// Heading heads the names, Columns are those after it.
+	Heading string
+	Columns []Column
+	Shares  []Share
+	// Total is the whole, under TotalName; empty: it is not shown.
+	TotalName  string
+	Total      []Cell
+	Definition string
+}
+
+func (t ShareTable) width(s Share) string { return percent(min(max(s.Percent, 0), 100)) }
+
+func (s Share) class() string { return "share-bar share-" + string(rune('1'+(max(s.Step, 1)-1)%3)) }
