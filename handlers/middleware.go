@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -19,6 +20,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/promptforge/payments/db"
+	"github.com/promptforge/payments/internal/payments"
 )
 
 // request gives each request its id and its one line in the log, and turns a
@@ -59,7 +61,7 @@ func (s *server) logRequest(c echo.Context, took time.Duration, err error) {
 	status := c.Response().Status
 	attrs := []slog.Attr{
 		slog.String("request_id", requestID(c)), slog.String("method", c.Request().Method), slog.String("route", c.Path()),
-		slog.Int("status", status), slog.Duration("took", took), slog.String("address", c.RealIP()),
+		slog.Int("status", status), slog.Float64("took_ms", float64(took.Microseconds())/1000), slog.String("address", c.RealIP()),
 	}
 	if v := visitorOf(c); v.isSignedIn() {
 		attrs = append(attrs, slog.String("user", v.user.ID.String()), slog.String("organization", v.org.OrgID.String()))
@@ -70,8 +72,11 @@ func (s *server) logRequest(c echo.Context, took time.Duration, err error) {
 	}
 	if err != nil {
 		attrs = append(attrs, slog.String("error", err.Error()))
-		if status >= 500 { // what is refused rightly is no cause for alarm
+		switch { // what is refused rightly is no cause for alarm
+		case status >= 500:
 			level = slog.LevelError
+		case errors.Is(err, payments.ErrSignature): // a stranger's, or the secret is not the endpoint's
+			level = slog.LevelWarn
 		}
 	}
 	s.Log.LogAttrs(c.Request().Context(), level, "request", attrs...)

@@ -72,8 +72,12 @@ func TestWrongCallsSayHowToCall(t *testing.T) {
 		"an unknown command":       {[]string{"sell"}, "Usage: promptforge COMMAND", 2},
 		"an unknown flag":          {[]string{"serve", "--fast"}, "flag provided but not defined", 2},
 		"something left over":      {[]string{"serve", "now"}, `unexpected "now"`, 2},
-		"migrate without a verb":   {[]string{"migrate"}, "", 1},
+		"migrate without a verb":   {[]string{"migrate"}, "migrate up|down|status", 2},
+		"migrate sideways":         {[]string{"migrate", "left"}, "migrate up|down|status", 2},
+		"help for migrate":         {[]string{"migrate", "-h"}, "migrate up|down|status", 0},
 		"user without create":      {[]string{"user"}, "user create --email", 2},
+		"help for user":            {[]string{"user", "-h"}, "user create --email", 0},
+		"nobody to create":         {[]string{"user", "create", "--admin"}, "--email is missing", 2},
 		"demo with history":        {[]string{"demo"}, "--empty", 1},
 		"demo for strangers":       {[]string{"demo", "--empty", "--addr", "0.0.0.0:0"}, "only a loopback address", 1},
 		"stripe-sim for strangers": {[]string{"stripe-sim", "--addr", "10.0.0.1:0"}, "only a loopback address", 1},
@@ -116,7 +120,7 @@ func TestATakenPortNamesTheFlag(t *testing.T) {
 		"--stripe-addr": {"demo", "--empty", "--addr", "127.0.0.1:0", "--stripe-addr", taken.Addr().String()},
 	} {
 		_, stderr, code := call(t, nil, "", args...)
-		if code != 1 || !strings.Contains(stderr, "is taken; choose another address with "+flag+"\n") {
+		if code != 1 || !strings.Contains(stderr, "is taken, perhaps by one that runs already") || !strings.Contains(stderr, "choose another address with "+flag+"\n") {
 			t.Errorf("exit %d, %q; want %s named", code, stderr, flag)
 		}
 	}
@@ -180,6 +184,7 @@ func TestServeAgainstTheStandIn(t *testing.T) {
 	if body := waitFor(t, base+"/healthz"); body != "ok\n" {
 		t.Errorf("/healthz answers %q", body)
 	}
+	forge(t, base+"/api/webhooks/stripe")
 	if err := server.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
@@ -194,9 +199,55 @@ func TestServeAgainstTheStandIn(t *testing.T) {
 		if entry["msg"] == "request" && !regexp.MustCompile(`^req_[0-9a-f]{24}$`).MatchString(fmt.Sprint(entry["request_id"])) {
 			t.Errorf("a request without an id: %s", line)
 		}
+		if _, isNumber := entry["took_ms"].(float64); entry["msg"] == "request" && !isNumber {
+			t.Errorf("a request that took no milliseconds: %s", line)
+		}
+		if isHook := entry["route"] == "/api/webhooks/stripe"; isHook && entry["level"] != "WARN" {
+			t.Errorf("a forged signature is no warning: %s", line)
+		}
 	}
-	if !strings.Contains(log.String(), `"msg":"stopped"`) || strings.Contains(log.String(), env["STRIPE_WEBHOOK_SECRET"]) {
+	if !strings.Contains(log.String(), `"msg":"stopping"`) || !strings.Contains(log.String(), `"msg":"stopped"`) || !strings.Contains(log.String(), `"level":"WARN"`) || strings.Contains(log.String(), env["STRIPE_WEBHOOK_SECRET"]) {
 		t.Errorf("the log is\n%s", log.String())
+	}
+}
+
+// forge sends a webhook that is not Stripe's.
+func forge(t *testing.T, url string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, strings.NewReader("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Stripe-Signature", fmt.Sprintf("t=%d,v1=%064d", time.Now().Unix(), 0))
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	if response.StatusCode != http.StatusBadRequest {
+		t.Errorf("a forged signature answers %s", response.Status)
+	}
+}
+
+// TestAStopIsHeard: whoever presses Ctrl-C is told at once, and when it is done.
+func TestAStopIsHeard(t *testing.T) {
+	t.Parallel()
+	address := freeAddr(t)
+	cmd := promptforge(t, nil, "stripe-sim", "--addr", address)
+	var out bytes.Buffer
+	cmd.Stdout = &out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "http://"+address)
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("stripe-sim did not stop cleanly: %v", err)
+	}
+	if !strings.Contains(out.String(), "Stopping. Ctrl-C again") || !strings.HasSuffix(out.String(), "Stopped.\n") {
+		t.Errorf("it printed %q", out.String())
 	}
 }
 

@@ -12,11 +12,11 @@ import (
 	"time"
 )
 
-// listen takes an address, or says which flag to use instead.
-func listen(addr, flagName string) (net.Listener, error) {
+// listen takes an address, or says which flag or variable chooses another.
+func listen(addr, chosenBy string) (net.Listener, error) {
 	listener, err := net.Listen("tcp", addr)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("%s is taken; choose another address with %s", addr, flagName)
+		return nil, fmt.Errorf("%s is taken, perhaps by one that runs already; stop that, or choose another address with %s", addr, chosenBy)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", addr, err)

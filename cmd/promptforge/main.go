@@ -38,6 +38,7 @@ var commands = []command{
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // who asks a second time does not want to wait
 	os.Exit(run(ctx, os.Args[1:], stdio{os.Stdin, os.Stdout, os.Stderr}))
 }
 
@@ -64,6 +65,17 @@ func run(ctx context.Context, args []string, std stdio) int {
 	}
 	usage(std.err)
 	return 2
+}
+
+// sayStop tells whoever sits at the terminal that a stop was heard. What it
+// returns says, called at the end, that the stop is done.
+func sayStop(ctx context.Context, w io.Writer) (stopped func()) {
+	forget := context.AfterFunc(ctx, func() { fmt.Fprint(w, "\nStopping. Ctrl-C again ends it at once.\n") })
+	return func() {
+		if !forget() {
+			fmt.Fprintln(w, "Stopped.")
+		}
+	}
 }
 
 func usage(w io.Writer) {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -13,19 +15,20 @@ import (
 
 func runMigrate(ctx context.Context, args []string, std stdio) error {
 	verb := ""
-	if len(args) > 0 {
+	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
 		verb, args = args[0], args[1:]
 	}
 	flags := flag.NewFlagSet("migrate", flag.ContinueOnError)
 	flags.Usage = func() {
 		fmt.Fprint(std.err, "Usage: promptforge migrate up|down|status\n\nReads MIGRATE_DATABASE_URL, else DATABASE_URL.\n")
 	}
-	if verb == "-h" || verb == "--help" {
-		flags.Usage()
-		return flag.ErrHelp
-	}
 	if err := parse(flags, args, std); err != nil {
 		return err
+	}
+	// How it is called comes before what the environment lacks.
+	if !slices.Contains([]string{"up", "down", "status"}, verb) {
+		flags.Usage()
+		return errUsage
 	}
 	environment, err := config.Environment()
 	if err != nil {
@@ -42,7 +45,7 @@ func runMigrate(ctx context.Context, args []string, std stdio) error {
 	case "down":
 		steps, err := migrations.Down(ctx, c.MigrateURL)
 		return printSteps(std, "taken back", "There is nothing to take back.", steps, err)
-	case "status":
+	default:
 		connection, err := pgx.Connect(ctx, c.MigrateURL)
 		if err != nil {
 			return fmt.Errorf("reach database: %w", err)
@@ -57,9 +60,6 @@ func runMigrate(ctx context.Context, args []string, std stdio) error {
 			fmt.Fprintf(std.out, "%-28s %s\n", s.File, state)
 		}
 		return err
-	default:
-		flags.Usage()
-		return errUsage
 	}
 }
 

@@ -44,6 +44,7 @@ func runServe(ctx context.Context, args []string, std stdio) error {
 		a.pool.Close()
 		return err
 	}
+	context.AfterFunc(ctx, func() { log.InfoContext(context.WithoutCancel(ctx), "stopping") })
 	log.InfoContext(ctx, "serving", "address", listener.Addr().String(), "base_url", c.BaseURL, "livemode", c.IsLive())
 	err = a.run(ctx, listener)
 	log.InfoContext(context.WithoutCancel(ctx), "stopped")

@@ -5,11 +5,16 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net/url"
+	"strings"
 
 	"github.com/promptforge/payments/internal/config"
 	"github.com/promptforge/payments/internal/payments"
 	"github.com/promptforge/payments/internal/stripeapi"
 )
+
+// webhookPath is where the server takes webhooks; see handlers/routes.go.
+const webhookPath = "/api/webhooks/stripe"
 
 func runSetupStripe(ctx context.Context, args []string, std stdio) error {
 	flags := flag.NewFlagSet("setup-stripe", flag.ContinueOnError)
@@ -30,6 +35,9 @@ func runSetupStripe(ctx context.Context, args []string, std stdio) error {
 	if c.IsLive() && !*live && !*dryRun {
 		return errors.New("STRIPE_SECRET_KEY is live: --live says that you mean it")
 	}
+	if err := checkWebhookURL(*webhookURL, c.APIBase == ""); err != nil {
+		return err
+	}
 	client := stripeapi.New(stripeapi.Config{Key: c.SecretKey, Base: c.APIBase, MaxRPS: c.MaxRPS})
 	setup, err := payments.SetUp(ctx, client, plans, payments.SetupOptions{WebhookURL: *webhookURL, DryRun: *dryRun})
 	for _, step := range setup.Steps {
@@ -43,6 +51,26 @@ func runSetupStripe(ctx context.Context, args []string, std stdio) error {
 	}
 	if *webhookURL != "" && setup.Endpoint.Secret == "" && !*dryRun {
 		fmt.Fprintln(std.err, "The endpoint was there already. Stripe told its secret when it was made; if it is lost, roll it in Stripe's dashboard.")
+	}
+	return nil
+}
+
+// checkWebhookURL refuses what Stripe would, and what it would take and never
+// reach, before anything is made.
+func checkWebhookURL(address string, atStripe bool) error {
+	if address == "" {
+		return nil
+	}
+	u, err := url.Parse(address)
+	switch {
+	case err != nil, u.Scheme != "http" && u.Scheme != "https", u.Hostname() == "":
+		return fmt.Errorf("--webhook-url %q is no http(s) address, such as https://billing.example.com%s", address, webhookPath)
+	case !strings.HasSuffix(u.Path, webhookPath):
+		return fmt.Errorf("--webhook-url %q must end in %s: that is where this server takes webhooks", address, webhookPath)
+	case u.RawQuery != "", u.Fragment != "", u.User != nil:
+		return fmt.Errorf("--webhook-url %q must have no query, fragment or user", address)
+	case atStripe && (u.Scheme != "https" || config.IsLoopback(address)):
+		return fmt.Errorf("--webhook-url %q cannot be reached by Stripe: it must be https and not on this machine", address)
 	}
 	return nil
 }

@@ -33,6 +33,7 @@ func runStripeSim(ctx context.Context, args []string, std stdio) error {
 		return fmt.Errorf("open the stand-in: %w", err)
 	}
 	fmt.Fprintf(std.out, "Stripe stand-in at http://%s\nSecret key: %s\n", listener.Addr(), secrets.SecretKey)
+	defer sayStop(ctx, std.out)()
 	err = serveHTTP(ctx, listener, sim.Handler())
 	if closeErr := sim.Close(); err == nil {
 		err = closeErr

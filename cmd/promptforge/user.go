@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,7 +19,10 @@ import (
 
 func runUser(ctx context.Context, args []string, std stdio) error {
 	if len(args) == 0 || args[0] != "create" {
-		fmt.Fprint(std.err, "Usage: promptforge user create --email E [--name N] [--admin] [--password-stdin]\n")
+		fmt.Fprint(std.err, "Usage: promptforge user create --email E [--name N] [--admin] [--password-stdin]\n\nReads DATABASE_URL.\n")
+		if len(args) > 0 && slices.Contains([]string{"-h", "-help", "--help"}, args[0]) {
+			return flag.ErrHelp
+		}
 		return errUsage
 	}
 	flags := flag.NewFlagSet("user create", flag.ContinueOnError)
@@ -28,6 +32,11 @@ func runUser(ctx context.Context, args []string, std stdio) error {
 	passwordStdin := flags.Bool("password-stdin", false, "read the password from standard input; otherwise one is made and printed")
 	if err := parse(flags, args[1:], std); err != nil {
 		return err
+	}
+	if *email == "" { // before what the environment lacks
+		fmt.Fprintln(std.err, "promptforge user create: --email is missing")
+		flags.Usage()
+		return errUsage
 	}
 	environment, err := config.Environment()
 	if err != nil {

@@ -219,12 +219,18 @@ var (
 	publishableKey = regexp.MustCompile(`^pk_(test|live)_[A-Za-z0-9]{8,}$`)
 	webhookSecret  = regexp.MustCompile(`^whsec_[A-Za-z0-9+/=_-]{8,}$`)
 	priceID        = regexp.MustCompile(`^price_[A-Za-z0-9_]+$`)
+	// placeholder is what .env.example has in place of something of Stripe's.
+	placeholder = regexp.MustCompile(`^[a-z]+_(test_|live_)?replace[0-9]`)
 )
+
+const isPlaceholder = "is still that of .env.example"
 
 func (f *faults) stripe(c *Stripe) {
 	switch {
 	case c.SecretKey == "":
 		f.add("STRIPE_SECRET_KEY", "is missing")
+	case placeholder.MatchString(c.SecretKey):
+		f.add("STRIPE_SECRET_KEY", isPlaceholder)
 	case !secretKey.MatchString(c.SecretKey):
 		f.add("STRIPE_SECRET_KEY", "must begin with sk_test_, sk_live_, rk_test_ or rk_live_")
 	}
@@ -253,7 +259,7 @@ func (f *faults) stripe(c *Stripe) {
 
 // simulator refuses to pretend payments where somebody could take them for real.
 func (f *faults) simulator(c Serve) {
-	if c.APIBase != "" && !isLoopback(c.BaseURL) {
+	if c.APIBase != "" && !IsLoopback(c.BaseURL) {
 		f.add("STRIPE_API_BASE", "is not Stripe, and BASE_URL is not loopback: payments would only be pretended (--insecure-simulator allows it)")
 	}
 	if strings.HasPrefix(c.SecretKey, DemoKeyPrefix) {
@@ -263,6 +269,8 @@ func (f *faults) simulator(c Serve) {
 
 func (f *faults) publishableKey(key, secret string) {
 	switch {
+	case placeholder.MatchString(key):
+		f.add("STRIPE_PUBLISHABLE_KEY", isPlaceholder)
 	case !publishableKey.MatchString(key):
 		f.add("STRIPE_PUBLISHABLE_KEY", "must begin with pk_test_ or pk_live_")
 	case isLiveKey(key) != isLiveKey(secret):
@@ -279,7 +287,7 @@ func (f *faults) baseURL(value string) string {
 		f.add("BASE_URL", "must be an http(s) address")
 	case u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "" || u.User != nil:
 		f.add("BASE_URL", "must have no path, query or user")
-	case u.Scheme == "http" && !isLoopback(value):
+	case u.Scheme == "http" && !IsLoopback(value):
 		f.add("BASE_URL", "must be https: only a loopback address may be http")
 	}
 	return origin(value)
@@ -306,7 +314,9 @@ func (f *faults) webhookSecrets(list string) []string {
 	secrets := strings.Split(list, ",")
 	for i, secret := range secrets {
 		secrets[i] = strings.TrimSpace(secret)
-		if !webhookSecret.MatchString(secrets[i]) {
+		if placeholder.MatchString(secrets[i]) {
+			f.add("STRIPE_WEBHOOK_SECRET", "%s (promptforge setup-stripe prints it)", isPlaceholder)
+		} else if !webhookSecret.MatchString(secrets[i]) {
 			f.add("STRIPE_WEBHOOK_SECRET", "entry %d of %d is empty or does not begin with whsec_", i+1, len(secrets))
 		}
 	}
@@ -322,6 +332,8 @@ func (f *faults) priceIDs(environment map[string]string, plans billing.Plans) ma
 			switch other, taken := used[id]; {
 			case id == "":
 				f.add(name, "is missing (promptforge setup-stripe prints it)")
+			case placeholder.MatchString(id):
+				f.add(name, "%s (promptforge setup-stripe prints it)", isPlaceholder)
 			case !priceID.MatchString(id):
 				f.add(name, "must begin with price_")
 			case taken:
@@ -333,7 +345,8 @@ func (f *faults) priceIDs(environment map[string]string, plans billing.Plans) ma
 	return out
 }
 
-func isLoopback(address string) bool {
+// IsLoopback reports whether an address leads to this machine.
+func IsLoopback(address string) bool {
 	u, err := url.Parse(address)
 	if err != nil {
 		return false

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/joho/godotenv"
+
 	"github.com/promptforge/payments/internal/billing"
 	"github.com/promptforge/payments/internal/config"
 )
@@ -80,6 +82,10 @@ func TestLoadServeRefuses(t *testing.T) {
 		"no key":                     {map[string]string{"STRIPE_SECRET_KEY": ""}, "STRIPE_SECRET_KEY is missing"},
 		"a publishable key as key":   {map[string]string{"STRIPE_SECRET_KEY": "pk_test_abcdefgh12"}, "STRIPE_SECRET_KEY must begin"},
 		"a demo's key":               {map[string]string{"STRIPE_SECRET_KEY": config.DemoKeyPrefix + "abcdefgh"}, "STRIPE_SECRET_KEY is a demo's"},
+		"the example's key":          {map[string]string{"STRIPE_SECRET_KEY": "sk_test_replace0me"}, "STRIPE_SECRET_KEY is still that of .env.example"},
+		"the example's secret":       {map[string]string{"STRIPE_WEBHOOK_SECRET": "whsec_replace0me"}, "STRIPE_WEBHOOK_SECRET is still that of .env.example"},
+		"the example's price":        {map[string]string{"STRIPE_PRO_ANNUAL_PRICE_ID": "price_replace4"}, "STRIPE_PRO_ANNUAL_PRICE_ID is still that of .env.example"},
+		"the example's other key":    {map[string]string{"STRIPE_PUBLISHABLE_KEY": "pk_test_replace0me"}, "STRIPE_PUBLISHABLE_KEY is still that of .env.example"},
 		"modes that differ":          {map[string]string{"STRIPE_PUBLISHABLE_KEY": "pk_live_abcdefgh12"}, "STRIPE_PUBLISHABLE_KEY is of another mode"},
 		"no webhook secret":          {map[string]string{"STRIPE_WEBHOOK_SECRET": " "}, "STRIPE_WEBHOOK_SECRET is missing"},
 		"an empty webhook secret":    {map[string]string{"STRIPE_WEBHOOK_SECRET": "whsec_abcdefgh12,,"}, "STRIPE_WEBHOOK_SECRET entry 2 of 3"},
@@ -199,4 +205,22 @@ func variables(t reflect.Type) []string {
 		}
 	}
 	return out
+}
+
+// TestTheExampleIsNotTakenForReal: whoever copies it and fills in only what is
+// at hand is told of all the rest.
+func TestTheExampleIsNotTakenForReal(t *testing.T) {
+	example, err := godotenv.Read(filepath.Join("..", "..", ".env.example"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = config.LoadServe(example, false)
+	if err == nil {
+		t.Fatal("serve accepts .env.example as it is")
+	}
+	for name, value := range example {
+		if strings.Contains(value, "replace") && !strings.Contains(err.Error(), name+" is still that of .env.example") {
+			t.Errorf("%s is not told to be the example's:\n%v", name, err)
+		}
+	}
 }

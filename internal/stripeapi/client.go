@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/stripe/stripe-go/v76"
@@ -217,6 +218,9 @@ func translate(err error) error {
 	if !errors.As(err, &refusal) {
 		return fmt.Errorf("%w: %w", payments.ErrUnavailable, err)
 	}
+	if refusal.HTTPStatusCode == http.StatusUnauthorized {
+		return wrongKey{refusal.RequestID}
+	}
 	kind := payments.ErrUnavailable
 	switch status := refusal.HTTPStatusCode; {
 	case refusal.Code == stripe.ErrorCodeResourceMissing, status == http.StatusNotFound:
@@ -224,6 +228,18 @@ func translate(err error) error {
 	case status == http.StatusBadRequest, status == http.StatusPaymentRequired, status == http.StatusForbidden:
 		kind = payments.ErrRefused
 	}
-	return fmt.Errorf("%w: %s %s (status %d, request %s): %s",
-		kind, refusal.Type, refusal.Code, refusal.HTTPStatusCode, refusal.RequestID, refusal.Msg)
+	what := strings.TrimSpace(string(refusal.Type) + " " + string(refusal.Code)) // not every error has a code
+	return fmt.Errorf("%w: %s (status %d, request %s): %s", kind, what, refusal.HTTPStatusCode, refusal.RequestID, refusal.Msg)
 }
+
+// wrongKey is Stripe's no to the key itself. Like an outage it says nothing of
+// the request, which may be tried again once somebody has changed the key; but
+// it must not read like one. Stripe's own text quotes a part of the key.
+type wrongKey struct{ requestID string }
+
+func (w wrongKey) Error() string {
+	return "Stripe does not accept the secret key (status 401, request " + w.requestID + ")"
+}
+
+// Unwrap makes callers treat it as payments.ErrUnavailable.
+func (wrongKey) Unwrap() error { return payments.ErrUnavailable }

@@ -120,6 +120,9 @@ func TestErrorsSayWhatACallerCanDo(t *testing.T) {
 		if !errors.Is(err, tt.want) {
 			t.Errorf("%s: error = %v, want %v", name, err, tt.want)
 		}
+		if err != nil && (strings.Contains(err.Error(), "  ") || name == "a wrong key" && strings.Contains(err.Error(), "unavailable")) {
+			t.Errorf("%s: the message reads %q", name, err)
+		}
 		if err != nil && (strings.Contains(err.Error(), sim.SecretKey) || strings.Contains(err.Error(), "wrong0123456789")) {
 			t.Errorf("%s: the message shows the key: %v", name, err)
 		}
