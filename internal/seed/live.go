@@ -22,10 +22,10 @@ type World struct {
 	Stripe   Stripe
 	// Password is everybody's.
 	Password auth.PasswordHash
-	// Now is the business clock. Advance moves it on and returns, when all that
-	// fell due has happened and was told once, how many events that made.
+	// Now is the business clock. Advance moves it on and returns when all that
+	// fell due has happened and was told once.
 	Now     func() time.Time
-	Advance func(ctx context.Context, to time.Time) (events int, err error)
+	Advance func(ctx context.Context, to time.Time) error
 	// Settle waits until everything that Stripe told is processed and counted.
 	Settle func(ctx context.Context) error
 }
@@ -92,7 +92,7 @@ func (l *living) advance(ctx context.Context, to time.Time) error {
 	if !to.After(l.Now()) {
 		return nil
 	}
-	if _, err := l.Advance(ctx, to); err != nil {
+	if err := l.Advance(ctx, to); err != nil {
 		return fmt.Errorf("advance to %s: %w", to.Format(time.RFC3339), err)
 	}
 	return nil
