@@ -206,7 +206,7 @@ func blankOverview(trialing int64) views.Blank {
 			Title: "Nobody pays yet",
 			Text: fmt.Sprintf("%s under way. MRR begins with the first period that is paid for.",
 				plural(trialing, "trial is", "trials are")),
-			Action: ui.Action{Label: "See the subscriptions", Href: subscriptionList},
+			Action: ui.Action{Label: "See the subscriptions", Href: subscriptionsPath},
 		}
 	}
 	return views.Blank{

@@ -11,8 +11,8 @@ import (
 	"github.com/promptforge/payments/views/ui"
 )
 
-// subscriptionList is the list behind the figures.
-const subscriptionList = "/admin/billing/subscriptions"
+// subscriptionsPath is the list behind the figures.
+const subscriptionsPath = "/admin/billing/subscriptions"
 
 // overviewBuilder puts the figures of one currency into words and drawings.
 type overviewBuilder struct {
@@ -53,7 +53,7 @@ func (b overviewBuilder) figures() []ui.KeyFigure {
 			Label: "MRR", Value: b.micro(b.MRRMicro), Note: "ARR " + b.micro(b.ARRMicro),
 			Delta: compare(last.Closing.MRRMicro-previous.Closing.MRRMicro, b.micro, before, ui.Good, ui.Bad),
 			Spark: b.spark(func(p analytics.Point) int64 { return p.Closing.MRRMicro }),
-			Link:  ui.Link{Text: "Subscriptions", Href: subscriptionList},
+			Link:  ui.Link{Text: "Subscriptions", Href: subscriptionsPath},
 		},
 		{
 			Label: "Net new MRR", Value: b.micro(last.NetNewMicro()), Note: "This month so far.",
