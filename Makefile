@@ -10,10 +10,10 @@ BROWSER := $(shell command -v chromium chromium-browser google-chrome google-chr
 # The race detector needs a C compiler; without one the suite runs without it.
 RACE := $(shell command -v gcc clang cc >/dev/null 2>&1 && echo -race)
 
-.PHONY: help run test build generate lint fmt e2e bench clean
+.PHONY: help run test build generate lint fmt e2e screenshots bench clean
 
 help: ## list the targets
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
 run: build ## start the demo at http://127.0.0.1:8080 (Ctrl-C stops it)
 	@echo "== starting the demo"
@@ -49,8 +49,11 @@ lint: bin/golangci-lint-$(GOLANGCI_VERSION) ## check style and the arrows betwee
 	@bash scripts/same-templ
 	bin/golangci-lint-$(GOLANGCI_VERSION) run --allow-parallel-runners ./...
 
-e2e: build ## drive the demo in a real browser
+e2e: build ## drive the demo in a real browser, through every page
 	REQUIRE_BROWSER=1 go test -count=1 -v ./e2e/
+
+screenshots: build ## pictures of every page in bin/screenshots, and the README's in docs/img
+	REQUIRE_BROWSER=1 go test -count=1 -v -timeout 20m -run '^TestScreenshots$$' ./e2e/ -args -screenshots $(CURDIR)/bin/screenshots
 
 bench: ## run the benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
