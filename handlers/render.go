@@ -15,11 +15,24 @@ import (
 // render answers with the whole page, or with the part that htmx asked for. A
 // boosted link and a restored history entry want the whole page.
 func (s *server) render(c echo.Context, page, part templ.Component) error {
+	return s.renderStatus(c, http.StatusOK, page, part)
+}
+
+// renderStatus is render with another status.
+func (s *server) renderStatus(c echo.Context, status int, page, part templ.Component) error {
 	c.Response().Header().Add("Vary", "HX-Request")
 	if isPartial(c.Request()) {
-		return s.page(c, http.StatusOK, part)
+		return s.page(c, status, part)
 	}
-	return s.page(c, http.StatusOK, page)
+	return s.page(c, status, page)
+}
+
+// pushURL tells htmx which address the part has that it asked for: that of a
+// form has every empty field in it.
+func pushURL(c echo.Context, address string) {
+	if isPartial(c.Request()) {
+		c.Response().Header().Set("HX-Push-Url", address)
+	}
 }
 
 func isPartial(r *http.Request) bool {

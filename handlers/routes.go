@@ -78,6 +78,9 @@ var routes = []route{
 	{"GET", "/billing", signedIn, reads, 0, (*server).billing},
 
 	{"GET", "/admin/billing", administrator, reads, 0, (*server).adminOverview},
+	{"GET", "/admin/billing/subscriptions", administrator, reads, 0, (*server).adminSubscriptions},
+	{"GET", "/admin/billing/organizations/:id", administrator, reads, 0, (*server).adminOrganization},
+	{"GET", "/admin/billing/export/subscriptions.csv", administrator, reads, 0, (*server).exportSubscriptions},
 
 	{"POST", "/api/webhooks/stripe", machine, unlimited("what Stripe signs is never turned away; what it does not sign is cheap to refuse"), hookBytes, (*server).webhook},
 	{"GET", "/healthz", machine, unlimited("a supervisor asks as often as it likes, and nothing is read"), 0, (*server).healthz},

@@ -75,6 +75,14 @@ func RoundMicro(micro int64) int64 {
 // FormatMicro prints micro-units rounded to the minor unit.
 func FormatMicro(micro int64, c Currency) string { return Format(RoundMicro(micro), c) }
 
+// DecimalMicro prints micro-units as a decimal number of minor units, with as
+// many of six decimals as it takes: "9900", "2416.666667".
+func DecimalMicro(micro int64) string {
+	sign, digits := split(micro, 6)
+	digits = strings.ReplaceAll(digits, ",", "")
+	return sign + strings.TrimSuffix(strings.TrimRight(digits, "0"), ".")
+}
+
 func prefix(c Currency) string {
 	if s, ok := symbols[c]; ok {
 		return s

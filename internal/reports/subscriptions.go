@@ -91,9 +91,6 @@ type SubscriptionPage struct {
 	Sums  []CurrencySum
 	// Subscriptions are those of this page.
 	Subscriptions []Subscription
-	// Plans and Intervals are those that any subscription has.
-	Plans     []string
-	Intervals []billing.Interval
 }
 
 // CurrencySum is MRR in one currency: amounts of several are never added.
@@ -122,27 +119,30 @@ func (r *Reports) Subscriptions(ctx context.Context, filter SubscriptionFilter, 
 		out.Pages = max(1, (len(matching)+SubscriptionsPerPage-1)/SubscriptionsPerPage)
 		out.Page = min(max(page, 1), out.Pages)
 		first := (out.Page - 1) * SubscriptionsPerPage
-		if out.Subscriptions, err = listed(ctx, q, matching[first:min(first+SubscriptionsPerPage, len(matching))]); err != nil {
-			return err
-		}
-		choices, err := q.PlansAndIntervals(ctx)
-		if err != nil {
-			return fmt.Errorf("plans and intervals: %w", err)
-		}
-		for _, c := range choices {
-			out.Plans = append(out.Plans, c.Plan)
-			if c.Interval != "" {
-				out.Intervals = append(out.Intervals, billing.Interval(c.Interval))
-			}
-		}
-		slices.Sort(out.Intervals)
-		out.Plans, out.Intervals = slices.Compact(out.Plans), slices.Compact(out.Intervals)
-		return nil
+		out.Subscriptions, err = listed(ctx, q, matching[first:min(first+SubscriptionsPerPage, len(matching))])
+		return err
 	})
 	if err != nil {
 		return SubscriptionPage{}, fmt.Errorf("list subscriptions: %w", err)
 	}
 	return out, nil
+}
+
+// PlansAndIntervals are those that any subscription has or had: plans by code,
+// analytics.UnknownPlan among them where a price is claimed by none.
+func (r *Reports) PlansAndIntervals(ctx context.Context) ([]string, []billing.Interval, error) {
+	rows, err := db.New(r.Pool).PlansAndIntervals(ctx)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read plans and intervals: %w", err)
+	}
+	var plans []string
+	var intervals []billing.Interval
+	for _, row := range rows {
+		plans = append(plans, row.Plan)
+		intervals = append(intervals, billing.Interval(row.Interval))
+	}
+	slices.Sort(intervals)
+	return slices.Compact(plans), slices.Compact(intervals), nil
 }
 
 // EachSubscription passes on all that the filter lets through, in its order, a

@@ -1,0 +1,395 @@
+package handlers
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/labstack/echo/v4"
+
+	"github.com/promptforge/payments/internal/analytics"
+	"github.com/promptforge/payments/internal/billing"
+	"github.com/promptforge/payments/internal/money"
+	"github.com/promptforge/payments/internal/reports"
+	"github.com/promptforge/payments/views"
+	"github.com/promptforge/payments/views/ui"
+)
+
+// adminOrganization is the page of an organization, or of a Stripe customer
+// that none owns. One that an organization owns has its page there.
+func (s *server) adminOrganization(c echo.Context) error {
+	id := c.Param("id")
+	page, problem := 1, ""
+	if asked := c.QueryParam("page"); asked != "" {
+		n, err := strconv.Atoi(asked)
+		if err != nil || n < 1 {
+			n, problem = 1, fmt.Sprintf("“%s” is no page. This is the first one.", shortened(asked))
+		}
+		page = n
+	}
+	o, err := s.Reports.Organization(c.Request().Context(), id, page)
+	if errors.Is(err, reports.ErrUnknownCustomer) {
+		return errNoSuchPage
+	}
+	if err != nil {
+		return err
+	}
+	if o.ID != uuid.Nil && id != o.ID.String() {
+		return seeOther(c, organizationPath(o.ID.String()))
+	}
+	status := http.StatusOK
+	switch {
+	case problem != "":
+		status = http.StatusUnprocessableEntity
+	case page > o.Pages:
+		problem = fmt.Sprintf("There is no page %d. This is the last one.", page)
+	}
+	m := s.organizationModel(o, id)
+	m.Frame = s.frame(c)
+	m.TimeLine.Problem = problem
+	return s.renderStatus(c, status, views.AdminOrganizationPage(m), views.CustomerTimeLine(m.TimeLine))
+}
+
+func (s *server) organizationModel(o reports.Organization, id string) views.AdminOrganization {
+	now := s.Now()
+	m := views.AdminOrganization{
+		Name: o.Name, IsUnlinked: o.ID == uuid.Nil, StripeCustomers: o.StripeCustomers, Since: instant(o.CreatedAt, "2 Jan 2006"),
+		Stats: s.customerStats(o), All: s.allSubscriptions(o.Subscriptions, now), TimeLine: s.timeLine(o, id),
+	}
+	if m.IsUnlinked {
+		m.Name = id
+	} else {
+		m.OrganizationID = o.ID.String()
+	}
+	m.HasAccess, m.Access, m.AccessWhy = accessInWords(o, now)
+	if current, ok := currentOf(o.Subscriptions); ok {
+		m.HasCurrent, m.Current = true, s.currentSubscription(current, now)
+	}
+	for _, member := range o.Members {
+		m.Members = append(m.Members, views.AdminMember{
+			Name: member.Name, Email: member.Email, Role: string(member.Role), Since: instant(member.Since, "2 Jan 2006"),
+		})
+	}
+	return m
+}
+
+// currentOf is the subscription that an administrator asks about first: of those
+// that are alive the one worth most, then the newest.
+func currentOf(newestFirst []reports.Subscription) (reports.Subscription, bool) {
+	var alive []reports.Subscription
+	for _, s := range newestFirst {
+		if s.Status.IsLive() {
+			alive = append(alive, s)
+		}
+	}
+	if len(alive) == 0 {
+		return reports.Subscription{}, false
+	}
+	return slices.MaxFunc(alive, func(a, b reports.Subscription) int {
+		return cmp.Or(cmp.Compare(a.MRRMicro, b.MRRMicro), a.CreatedAt.Compare(b.CreatedAt))
+	}), true
+}
+
+func (s *server) currentSubscription(row reports.Subscription, now time.Time) views.CurrentSubscription {
+	m := views.CurrentSubscription{Plan: s.planName(row.Plan), Price: priceInWords(row), Term: string(row.Status), ID: row.ID}
+	m.Status, m.Text = statusInWords(row, now)
+	fact := func(term, text, note string) {
+		m.Facts = append(m.Facts, ui.Definition{Term: term, Text: text, Note: note})
+	}
+	if row.IsGone {
+		fact("Known to Stripe", "No longer", "This is the end of what we saw of it.")
+	}
+	if row.Quantity > 1 {
+		fact("Quantity", count(row.Quantity), "")
+	}
+	fact("MRR", mrrCell(row).Text, "")
+	switch {
+	case !row.EndsAt.IsZero():
+		fact("Ends on", date(row.EndsAt), "It does not renew.")
+	case !row.RenewsAt.IsZero() && row.AmountMinor != nil:
+		fact("Next payment", money.Format(*row.AmountMinor, row.Currency)+" on "+date(row.RenewsAt), "Before discounts and taxes.")
+	case !row.RenewsAt.IsZero():
+		fact("Renews on", date(row.RenewsAt), "")
+	}
+	if !row.NextAttemptAt.IsZero() && row.Status == billing.StatusPastDue {
+		fact("Next attempt", date(row.NextAttemptAt), "")
+	}
+	fact("Started on", date(row.CreatedAt), "")
+	return m
+}
+
+// priceInWords is "$99.00 a month"; the amount is of the whole quantity.
+func priceInWords(row reports.Subscription) string {
+	if row.AmountMinor == nil {
+		return "Price not known"
+	}
+	price := money.Format(*row.AmountMinor, row.Currency)
+	switch how := everyInWords(row.Interval, row.IntervalCount); {
+	case how == "":
+		return price
+	case row.IntervalCount > 1:
+		return price + " " + how
+	}
+	return price + " a " + string(row.Interval)
+}
+
+// customerStats are for each currency by itself.
+func (s *server) customerStats(o reports.Organization) []ui.Stat {
+	var out []ui.Stat
+	in := func(c money.Currency) string {
+		if len(o.Balances) > 1 {
+			return " in " + strings.ToUpper(string(c))
+		}
+		return ""
+	}
+	for _, b := range o.Balances {
+		out = append(out,
+			ui.Stat{Label: "MRR now" + in(b.Currency), Value: money.FormatMicro(b.NowMicro, b.Currency), Note: "First on " + date(b.FirstDay)},
+			ui.Stat{Label: "Highest MRR" + in(b.Currency), Value: money.FormatMicro(b.BestMicro, b.Currency), Note: "Reached on " + date(b.BestDay)},
+		)
+	}
+	if len(o.Balances) == 0 {
+		out = append(out, ui.Stat{Label: "MRR now", Value: money.Format(0, s.Plans.Currency), Note: "It never had any"})
+	}
+	for _, p := range o.Paid {
+		out = append(out, ui.Stat{
+			Label: "Paid so far", Value: money.Format(p.AmountMinor, p.Currency), Note: "In " + plural(p.Payments, "payment", "payments"),
+		})
+	}
+	if len(o.Paid) == 0 {
+		out = append(out, ui.Stat{Label: "Paid so far", Value: money.Format(0, s.Plans.Currency), Note: "No payment yet"})
+	}
+	return out
+}
+
+var accessBadges = map[billing.Level]ui.Badge{
+	billing.AccessFull:     {Text: "Full", Tone: ui.Good},
+	billing.AccessGrace:    {Text: "Grace", Tone: ui.Warn},
+	billing.AccessReadOnly: {Text: "Read only", Tone: ui.Bad},
+	billing.AccessNone:     {Text: "None"},
+}
+
+var accessReasons = map[string]string{
+	"active":             "The subscription is active.",
+	"trialing":           "The trial is running.",
+	"trial_over":         "The trial ended, and Stripe has not said how.",
+	"collection_paused":  "Collection is paused, and the period that was paid is over.",
+	"payment_failed":     "A payment failed; everything goes on working for a while.",
+	"grace_over":         "A payment failed, and the time to make it good is over.",
+	"unpaid":             "Several payments failed, and retries are over.",
+	"paused":             "The trial ended without a way to pay.",
+	"payment_incomplete": "The first payment is not finished.",
+	"canceled":           "The subscription has ended.",
+	"unknown_price":      "No plan claims the price of the subscription.",
+	"unknown_status":     "Stripe calls the subscription something we do not know.",
+	"no_subscription":    "It has no subscription.",
+}
+
+// accessInWords says what may be used and why, and when that changes by itself.
+func accessInWords(o reports.Organization, now time.Time) (bool, ui.Badge, string) {
+	switch {
+	case o.ID == uuid.Nil:
+		return false, ui.Badge{}, "Access belongs to organizations, and none owns this customer."
+	case !o.HasAccess:
+		return true, accessBadges[billing.AccessNone], accessReasons["no_subscription"]
+	}
+	badge := accessBadges[o.Access.Level]
+	badge.Title = o.Access.Reason
+	why, ok := accessReasons[o.Access.Reason]
+	if !ok {
+		why = "The reason is " + strings.ReplaceAll(o.Access.Reason, "_", " ") + "."
+	}
+	if !o.Access.Until.IsZero() && o.Access.Until.After(now) {
+		why += fmt.Sprintf(" From %s on: %s.", date(o.Access.Until), lowerFirst(accessBadges[o.Access.Then].Text))
+	}
+	return true, badge, why
+}
+
+func (s *server) allSubscriptions(rows []reports.Subscription, now time.Time) ui.Table {
+	table := ui.Table{
+		Caption: "All its subscriptions",
+		Columns: []ui.Column{{Label: "Plan"}, {Label: "Status"}, {Label: "MRR", Numeric: true}},
+		Empty:   "It never had one.",
+	}
+	for _, row := range rows {
+		status := statusCell(row, now)
+		status.Note = "since " + date(row.CreatedAt)
+		if row.Status.IsTerminal() {
+			status.Text, status.Note = "", nearDates(row.CreatedAt, row.EndedAt)
+		}
+		table.Rows = append(table.Rows, ui.Row{{Text: s.planInWords(row), Copy: row.ID}, status, mrrCell(row)})
+	}
+	return table
+}
+
+func nearDates(from, to time.Time) string {
+	if to.IsZero() {
+		return "from " + date(from)
+	}
+	return date(from) + " to " + date(to)
+}
+
+// timeLine puts the entries of a page under their days. Days and times are those
+// of the figures' zone.
+func (s *server) timeLine(o reports.Organization, id string) views.TimeLine {
+	m := views.TimeLine{
+		Count: plural(int64(o.Total), "entry", "entries"),
+		Pager: ui.Pager{Label: "Pages of the time line", Page: o.Page, Pages: o.Pages},
+	}
+	if o.Page > 1 {
+		m.Pager.Previous = organizationPath(id) + pageQuery(o.Page-1)
+	}
+	if o.Page < o.Pages {
+		m.Pager.Next = organizationPath(id) + pageQuery(o.Page+1)
+	}
+	for i, entry := range o.TimeLine {
+		if i == 0 || !entry.Day.Equal(o.TimeLine[i-1].Day) {
+			m.Days = append(m.Days, views.TimeLineDay{Day: ui.Instant{Text: date(entry.Day), ISO: entry.Day.Format(time.DateOnly)}})
+		}
+		day := &m.Days[len(m.Days)-1]
+		if entry.Movement != nil {
+			day.Movements = append(day.Movements, s.movementInWords(*entry.Movement))
+		} else {
+			day.Events = append(day.Events, s.eventInWords(entry.Event, o.TimeZone))
+		}
+	}
+	return m
+}
+
+func pageQuery(page int) string {
+	if page == 1 {
+		return ""
+	}
+	return "?page=" + strconv.Itoa(page)
+}
+
+var movementNames = map[analytics.MovementKind]string{
+	analytics.New: "New", analytics.Reactivation: "Reactivation", analytics.Expansion: "Expansion",
+	analytics.Contraction: "Contraction", analytics.Churn: "Churn",
+}
+
+var movementReasons = map[analytics.Reason]string{
+	analytics.ReasonPurchase: "a purchase", analytics.ReasonReturn: "a return", analytics.ReasonTrialConverted: "a trial that became a subscription",
+	analytics.ReasonAddon: "one more subscription or item", analytics.ReasonPlanChange: "a change of plan", analytics.ReasonQuantity: "another quantity",
+	analytics.ReasonPriceMigration: "another price of the plan", analytics.ReasonDiscountAdded: "a discount", analytics.ReasonDiscountExpired: "the end of a discount",
+	analytics.ReasonCancelVoluntary: "canceled by the customer", analytics.ReasonCancelInvoluntary: "payments that failed", analytics.ReasonDispute: "a dispute",
+	analytics.ReasonPause: "a pause", analytics.ReasonResume: "the end of a pause", analytics.ReasonPaymentRecovered: "a payment made good",
+	analytics.ReasonFreeDowngrade: "a price of nothing",
+}
+
+func (s *server) movementInWords(moved reports.DayMovement) views.TimeLineMovement {
+	m := views.TimeLineMovement{Balance: money.FormatMicro(moved.BalanceMicro, moved.Currency), Text: movementNames[moved.Kind]}
+	switch {
+	case moved.AmountMicro > 0:
+		m.Tone, m.Change = ui.Good, "+"+money.FormatMicro(moved.AmountMicro, moved.Currency)
+	case moved.AmountMicro < 0:
+		m.Tone, m.Change = ui.Bad, "−"+money.FormatMicro(-moved.AmountMicro, moved.Currency)
+	}
+	switch {
+	case moved.LeftPlan != "" && moved.EnteredPlan != "":
+		change := s.planName(moved.LeftPlan) + " to " + s.planName(moved.EnteredPlan)
+		if m.Text == "" {
+			m.Text = "unchanged"
+		}
+		m.Text += ": " + change
+	case movementReasons[moved.Reason] != "":
+		m.Text += ": " + movementReasons[moved.Reason]
+	}
+	return m
+}
+
+var billingReasons = map[string]string{
+	"subscription_create": "First payment", "subscription_cycle": "Renewal", "subscription_update": "Change of the subscription",
+	"subscription_threshold": "Threshold reached", "manual": "Invoice made by hand",
+}
+
+// eventTones mark the kinds that a reader looks for.
+var eventTones = map[string]ui.Tone{
+	"payment_succeeded": ui.Good, "subscription_activated": ui.Good, "subscription_recovered": ui.Good, "subscription_resumed": ui.Good,
+	"cancellation_withdrawn": ui.Good, "collection_resumed": ui.Good,
+	"payment_failed": ui.Bad, "subscription_past_due": ui.Bad, "subscription_unpaid": ui.Bad, "subscription_canceled": ui.Bad,
+	"payment_action_required": ui.Warn, "cancellation_scheduled": ui.Warn, "collection_paused": ui.Warn, "subscription_paused": ui.Warn,
+	"trial_will_end": ui.Warn,
+}
+
+// eventInWords shows an amount where money moved or was to move; what a plan
+// costs is said in the text, or four events of a purchase would read like four
+// payments.
+func (s *server) eventInWords(e reports.CustomerEvent, zone *time.Location) views.TimeLineEvent {
+	at := e.At.In(zone)
+	m := views.TimeLineEvent{
+		Title: happening(e.Kind), Tone: eventTones[e.Kind],
+		At: ui.Instant{Text: at.Format("15:04"), Title: at.Format("2 Jan 2006, 15:04:05 MST"), ISO: e.At.UTC().Format(time.RFC3339)},
+	}
+	var text []string
+	say := func(words ...string) { text = append(text, words...) }
+	plan := s.planName(e.Plan)
+	if how := everyInWords(e.Interval, 1); how != "" {
+		plan += ", " + how
+	}
+	switch e.Kind {
+	case "payment_succeeded", "payment_failed", "payment_action_required":
+		if words := billingReasons[e.Details.BillingReason]; words != "" {
+			say(words)
+		}
+		if e.Details.Attempt > 1 || e.Kind == "payment_failed" && e.Details.Attempt == 1 {
+			say(fmt.Sprintf("attempt %d", e.Details.Attempt))
+		}
+		if e.Plan != "" {
+			say(plan)
+		}
+		if e.AmountMinor != nil && e.Currency != "" {
+			m.Amount = money.Format(*e.AmountMinor, e.Currency)
+		}
+	case "plan_changed":
+		if e.Details.FromPlan != "" && e.Details.FromPlan != e.Plan {
+			say("from " + s.planName(e.Details.FromPlan) + " to " + plan)
+		} else {
+			say("to " + plan)
+		}
+	case "cancellation_scheduled":
+		say(plan)
+		if !e.Details.EndsAt.IsZero() {
+			say("ends on " + date(e.Details.EndsAt))
+		}
+	case "trial_will_end":
+		if !e.Details.TrialEnd.IsZero() {
+			say("on " + date(e.Details.TrialEnd))
+		}
+	case "collection_paused":
+		if e.Details.Behavior != "" {
+			say(strings.ReplaceAll(e.Details.Behavior, "_", " "))
+		}
+	case "subscription_canceled":
+		say(plan)
+		if e.Details.FromStatus != "" {
+			say("was " + e.Details.FromStatus)
+		}
+	default:
+		if e.Plan != "" {
+			say(plan)
+		}
+	}
+	if isPriced[e.Kind] && e.AmountMinor != nil && e.Currency != "" {
+		say(priceInWords(reports.Subscription{AmountMinor: e.AmountMinor, Currency: e.Currency, Interval: e.Interval, IntervalCount: 1}))
+	}
+	m.Text = strings.Join(text, " · ")
+	for _, id := range []string{e.InvoiceID, e.SourceID} {
+		if id != "" {
+			m.IDs = append(m.IDs, id)
+		}
+	}
+	if len(m.IDs) == 0 && e.SubscriptionID != "" {
+		m.IDs = []string{e.SubscriptionID}
+	}
+	return m
+}
+
+// isPriced are the kinds that tell what a subscription costs from then on.
+var isPriced = map[string]bool{"subscription_created": true, "plan_changed": true, "trial_started": true}
