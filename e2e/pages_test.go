@@ -64,6 +64,14 @@ var views = []view{
 	{name: "billing-staff", route: "/billing", as: staff, path: at("/billing"), status: 404},
 
 	{name: "overview", route: "/admin/billing", as: staff, path: at("/admin/billing")},
+	{name: "overview-mistaken", route: "/admin/billing", as: staff, path: at("/admin/billing?range=forever"), status: 422},
+	{name: "subscriptions", route: "/admin/billing/subscriptions", as: staff, path: at("/admin/billing/subscriptions")},
+	{name: "subscriptions-none", route: "/admin/billing/subscriptions", as: staff, path: at("/admin/billing/subscriptions?q=nobody+is+called+so")},
+	{name: "subscriptions-mistaken", route: "/admin/billing/subscriptions", as: staff, path: at("/admin/billing/subscriptions?status=happy&page=0"), status: 422},
+	{name: "organization", route: "/admin/billing/organizations/:id", as: staff, path: func(w *world) string { return "/admin/billing/organizations/" + w.org[subscriber] }},
+	{name: "organization-without-plan", route: "/admin/billing/organizations/:id", as: staff, path: func(w *world) string { return "/admin/billing/organizations/" + w.demo.Customer.OrgID }},
+	{name: "customer-unlinked", route: "/admin/billing/organizations/:id", as: staff, path: func(w *world) string { return "/admin/billing/organizations/" + w.stray }},
+	{name: "organization-unknown", route: "/admin/billing/organizations/:id", as: staff, path: at("/admin/billing/organizations/nobody"), status: 404},
 
 	{name: "not-found", as: stranger, path: at("/nowhere")},
 	{name: "not-yours", route: "/admin/billing", as: stranger, path: at("/admin/billing"), status: 404},
@@ -82,7 +90,8 @@ var views = []view{
 
 // unseen are the routes that answer a GET with something that is no page.
 var unseen = []string{
-	"/healthz", "/readyz", "*",
+	"/healthz", "/readyz", "*", "/favicon.ico", "/robots.txt", "/admin",
+	"/admin/billing/export/subscriptions.csv",
 	"GET /c/assets/{name}",
 }
 

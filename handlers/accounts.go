@@ -1,14 +1,18 @@
 package handlers
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
+	"net/url"
+	"slices"
 
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 
 	"github.com/promptforge/payments/internal/auth"
 	"github.com/promptforge/payments/internal/billing"
+	"github.com/promptforge/payments/internal/money"
 	"github.com/promptforge/payments/views"
 )
 
@@ -29,7 +33,10 @@ func (s *server) signUpForm(c echo.Context) error {
 }
 
 func (s *server) signUpModel(c echo.Context, values views.SignUpValues, faults map[string]string) views.SignUp {
-	return views.SignUp{Frame: s.frame(c), Values: values, Errors: faults, PasswordHelp: "At least 8 characters. A few words are better than a few signs."}
+	return views.SignUp{
+		Frame: s.frame(c), Values: values, Errors: faults, Next: s.whatIsNext(values.Next),
+		PasswordHelp: "At least 8 characters. A few words are better than a few signs.",
+	}
 }
 
 func (s *server) signUp(c echo.Context) error {
@@ -57,7 +64,26 @@ func (s *server) loginForm(c echo.Context) error {
 	if v := visitorOf(c); v.isSignedIn() {
 		return seeOther(c, localPath(next, home(v.user, v.org)))
 	}
-	return s.page(c, http.StatusOK, views.LoginPage(views.Login{Frame: s.frame(c), Values: views.LoginValues{Next: localPath(next, "")}}))
+	return s.page(c, http.StatusOK, views.LoginPage(s.loginModel(c, views.LoginValues{Next: localPath(next, "")}, nil)))
+}
+
+func (s *server) loginModel(c echo.Context, values views.LoginValues, faults map[string]string) views.Login {
+	return views.Login{Frame: s.frame(c), Values: values, Errors: faults, Next: s.whatIsNext(values.Next)}
+}
+
+// whatIsNext says to somebody who chose a plan and has to sign in first that the
+// choice is not forgotten.
+func (s *server) whatIsNext(next string) string {
+	u, err := url.Parse(next)
+	if err != nil || u.Path != "/checkout" {
+		return ""
+	}
+	interval := billing.Interval(cmp.Or(u.Query().Get("interval"), string(billing.Month)))
+	plan, ok := s.Plans.ByCode(u.Query().Get("plan"))
+	if !ok || !slices.Contains(billing.Intervals(), interval) {
+		return ""
+	}
+	return "Next you review your order: " + plan.Name + ", " + money.Format(plan.PricesMinor[interval], s.Plans.Currency) + " " + periodNames[interval] + "."
 }
 
 func (s *server) login(c echo.Context) error {
@@ -69,7 +95,7 @@ func (s *server) login(c echo.Context) error {
 	user, err := s.Auth.LogIn(ctx, form.Get("email"), form.Get("password"))
 	if faults, ok := s.again(c, err); ok {
 		values := views.LoginValues{Email: form.Get("email"), Next: localPath(form.Get("next"), "")}
-		return s.page(c, http.StatusUnprocessableEntity, views.LoginPage(views.Login{Frame: s.frame(c), Values: values, Errors: faults}))
+		return s.page(c, http.StatusUnprocessableEntity, views.LoginPage(s.loginModel(c, values, faults)))
 	}
 	if err != nil {
 		return err

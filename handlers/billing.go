@@ -1,10 +1,12 @@
 package handlers
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
 
+	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 
 	"github.com/promptforge/payments/db"
@@ -19,20 +21,15 @@ import (
 func (s *server) billing(c echo.Context) error {
 	v := visitorOf(c)
 	if !v.hasOrganization() {
-		return errNoOrganization()
+		return errNoOrganization
 	}
 	ctx, q := c.Request().Context(), db.New(s.Pool)
 	m := views.Billing{Frame: s.frame(c), Organization: v.org.OrgName, CanManage: v.org.Role.CanManageBilling()}
 	if !m.CanManage {
-		managers, err := q.BillingManagers(ctx, v.org.OrgID)
-		if err != nil {
-			return fmt.Errorf("read billing managers: %w", err)
+		var err error
+		if m.Managers, err = s.managers(ctx, v.org.OrgID); err != nil {
+			return err
 		}
-		names := make([]string, 0, len(managers))
-		for _, manager := range managers {
-			names = append(names, manager.Name+" ("+manager.Role+")")
-		}
-		m.Managers = strings.Join(names, " or ")
 	}
 	subscriptions, err := q.SubscriptionsOfOrganization(ctx, v.org.OrgID)
 	if err != nil {
@@ -42,19 +39,26 @@ func (s *server) billing(c echo.Context) error {
 	if !ok {
 		return s.page(c, http.StatusOK, views.BillingPage(m))
 	}
-	entitlement, err := q.Entitlement(ctx, v.org.OrgID)
-	if err != nil && !db.IsNotFound(err) {
-		return fmt.Errorf("read entitlement: %w", err)
-	}
-	words := inWordsFor(row, payments.AccessNow(entitlement, s.Now()))
-	m.HasPlan, m.Status, m.StatusText, m.Problem = true, words.badge, words.text, words.problem
-	if m.CanManage {
-		m.Next = words.next
-	}
 	plan, known := s.Plans.ByCode(deref(row.Plan))
 	m.PlanName = plan.Name
 	if !known {
 		m.PlanName = "Your plan"
+	}
+	if billing.Status(row.Status).IsTerminal() {
+		m.Ended = "Nothing more is charged."
+		if row.EndedAt != nil {
+			m.Ended = "It ended on " + date(*row.EndedAt) + ". Nothing more is charged."
+		}
+		return s.page(c, http.StatusOK, views.BillingPage(m))
+	}
+	entitlement, err := q.Entitlement(ctx, v.org.OrgID)
+	if err != nil && !db.IsNotFound(err) {
+		return fmt.Errorf("read entitlement: %w", err)
+	}
+	words := inWordsFor(row, payments.AccessNow(entitlement, s.Now()), m.CanManage, s.Now())
+	m.HasPlan, m.Status, m.StatusText, m.Problem = true, words.badge, words.text, words.problem
+	if m.CanManage {
+		m.Next = words.next
 	}
 	members, err := q.MemberCount(ctx, v.org.OrgID)
 	if err != nil {
@@ -77,6 +81,20 @@ func (s *server) billing(c echo.Context) error {
 		}
 	}
 	return s.page(c, http.StatusOK, views.BillingPage(m))
+}
+
+// managers are whom a member can ask: "Ada Lovelace (owner) or Grace Hopper
+// (billing)".
+func (s *server) managers(ctx context.Context, orgID uuid.UUID) (string, error) {
+	managers, err := db.New(s.Pool).BillingManagers(ctx, orgID)
+	if err != nil {
+		return "", fmt.Errorf("read billing managers: %w", err)
+	}
+	names := make([]string, 0, len(managers))
+	for _, manager := range managers {
+		names = append(names, manager.Name+" ("+manager.Role+")")
+	}
+	return strings.Join(names, " or "), nil
 }
 
 // current is the subscription a page is about: the newest that lives, else the

@@ -160,7 +160,8 @@ func TestBillingSaysWhenAndHowMuch(t *testing.T) {
 		}
 	}
 	says("Renews on", renewal)
-	says("Next payment", "$990.00")
+	says("Next payment", "$990.00 a year")
+	says("Billed", "Yearly")
 	b.exec(`UPDATE subscriptions SET cancel_at_period_end = true`)
 	says("Ends on", renewal)
 	if text := v.get("/billing").text("main"); strings.Contains(text, "Renews on") {
@@ -174,8 +175,7 @@ func TestBillingSaysWhenAndHowMuch(t *testing.T) {
 		v.get("/billing").want(200).wantText("main", is.says)
 	}
 	b.exec(`UPDATE subscriptions SET status = 'canceled', ended_at = current_period_end`)
-	v.get("/billing").want(200).wantText("main", "Ended")
-	says("Ended on", renewal)
+	v.get("/billing").want(200).wantText("main h2", "Pro has ended").wantText("main", "It ended on "+renewal).wantText(`main a[href="/pricing"]`, "Choose a plan")
 }
 
 func TestTheWebhookIs503WithoutADatabase(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -36,25 +37,27 @@ func (s *server) checkoutReview(c echo.Context) error {
 	if !ok {
 		return errUnknownPlan()
 	}
+	interval := billing.Month
+	if asked := c.QueryParam("interval"); asked != "" {
+		if interval = billing.Interval(asked); !slices.Contains(billing.Intervals(), interval) {
+			return errUnknownInterval()
+		}
+	}
 	b, err := s.buyer(c)
 	if err != nil {
 		return err
 	}
 	switch {
 	case !b.hasOrganization():
-		return errNoOrganization()
+		return errNoOrganization
 	case !b.org.Role.CanManageBilling():
 		return &billing.Refusal{Code: billing.CodeForbidden, Message: "Only an owner, an admin or a billing member can buy a plan. Ask one of them."}
 	}
 	if b.isLive { // said before the order looks as if it could be placed
 		return &billing.Refusal{
 			Code: billing.CodeSubscriptionExists, URL: "/billing",
-			Message: "Your organization already has a subscription. Nothing was ordered; the billing page shows what it has.",
+			Message: "Your organization already has a subscription. The billing page shows what it has.",
 		}
-	}
-	interval := billing.Month
-	if c.QueryParam("interval") == string(billing.Year) {
-		interval = billing.Year
 	}
 	return s.page(c, http.StatusOK, views.CheckoutPage(s.reviewModel(c, plan, interval, b)))
 }
@@ -67,7 +70,7 @@ func (s *server) reviewModel(c echo.Context, plan billing.Plan, interval billing
 	amount := money.Format(plan.PricesMinor[interval], s.Plans.Currency)
 	m := views.Checkout{
 		Frame: s.frame(c), PlanID: plan.Code, PlanName: plan.Name, IsAnnual: interval == billing.Year, OrgID: b.org.OrgID.String(),
-		Amount: amount + " " + periodNames[interval], DueToday: amount, Charged: "Today, then every " + string(interval), Grants: s.highlights(plan),
+		Amount: amount + " " + periodNames[interval], DueToday: amount, Charged: "Today, then every " + string(interval), Grants: s.grants(plan, billing.Plan{}),
 		Other: ui.Action{Label: "Pay by the " + string(other), Href: reviewURL(plan.Code, other)},
 	}
 	if saving := s.saving(other); saving != "" {
@@ -89,8 +92,11 @@ func errUnknownPlan() error {
 	}
 }
 
-func errNoOrganization() error {
-	return &billing.Refusal{Code: billing.CodeNotFound, Message: "This account belongs to no organization."}
+func errUnknownInterval() error {
+	return &billing.Refusal{
+		Code: billing.CodeInvalid, Message: "Plans are paid by the month or by the year. Choose one of the two on the pricing page.",
+		Fields: map[string]string{"interval": "Say month or year."}, URL: "/pricing",
+	}
 }
 
 // checkoutForm is the button of the review page.
@@ -204,7 +210,7 @@ func (s *server) startCheckout(c echo.Context, o order, fields map[string]string
 		}
 	}
 	if orgID == uuid.Nil {
-		return payments.Checkout{}, errNoOrganization()
+		return payments.Checkout{}, errNoOrganization
 	}
 	interval := billing.Month
 	if o.isAnnual {
@@ -249,6 +255,11 @@ func (s *server) checkoutSuccess(c echo.Context) error {
 	if plan, ok := s.Plans.ByCode(progress.Plan); ok {
 		m.PlanName = plan.Name
 	}
+	if progress.State == payments.ProgressActive {
+		if m.Terms, err = s.termsFor(c, progress.OrgID); err != nil {
+			return err
+		}
+	}
 	if progress.State == payments.ProgressWaiting && isPoll {
 		if s.Clock().Sub(since) < patience {
 			return c.NoContent(http.StatusNoContent)
@@ -256,6 +267,21 @@ func (s *server) checkoutSuccess(c echo.Context) error {
 		m.State = views.CheckoutLate
 	}
 	return s.render(c, views.CheckoutSuccessPage(m), views.CheckoutProgress(m))
+}
+
+// termsFor are dates and amounts of what has just been bought, for those who may
+// see them.
+func (s *server) termsFor(c echo.Context, orgID uuid.UUID) (string, error) {
+	v := visitorOf(c)
+	if v.org.OrgID != orgID || !v.org.Role.CanManageBilling() {
+		return "", nil
+	}
+	subscriptions, err := db.New(s.Pool).SubscriptionsOfOrganization(c.Request().Context(), orgID)
+	if err != nil {
+		return "", fmt.Errorf("read subscriptions: %w", err)
+	}
+	row, _ := current(subscriptions)
+	return terms(row), nil
 }
 
 // isStripeID: no other text can be one, and not every text can be looked up.

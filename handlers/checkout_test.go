@@ -133,12 +133,12 @@ func TestAnOrderLeadsToStripeAndBack(t *testing.T) {
 	v.get("/billing").want(200).wantText("main", "Active").wantText("main", "$99.00").wantText("main", "1 of 10")
 	v.get("/pricing").want(200).wantText(`article[aria-labelledby="plan-pro"]`, "Your plan")
 
-	v.get("/checkout?plan=enterprise").want(409).wantText("main", "already has a subscription")
+	v.get("/checkout?plan=enterprise").want(409).wantText("h1", "You already have a subscription").wantText(".problem h1 + p", "Nothing was ordered")
 	refused := v.json("/api/checkout", `{"planId":"enterprise","isAnnual":true}`).want(409)
 	if !strings.Contains(refused.body, `"code":"subscription_exists"`) || !strings.Contains(refused.body, `"url":"/billing"`) {
 		t.Errorf("a second subscription: %s", refused.body)
 	}
-	v.post("/checkout", url.Values{"planId": {"pilot"}, "isAnnual": {"false"}}).want(409).wantText("main", "already has a subscription")
+	v.post("/checkout", url.Values{"planId": {"pilot"}, "isAnnual": {"false"}}).want(409).wantText("h1", "You already have a subscription").wantText(".problem h1 + p", "Nothing was ordered")
 }
 
 func TestTheSuccessPagePollsOurRowsAndKnowsWhenToStop(t *testing.T) {

@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,6 +36,7 @@ var (
 	errNotJSON         = errors.New("the body is not a JSON object")
 	errMediaType       = errors.New("the body is of another type")
 	errNotStored       = errors.New("the event was not stored")
+	errNoOrganization  = errors.New("the account belongs to no organization")
 )
 
 // tooMany is a request over its limit.
@@ -45,8 +47,10 @@ func (t tooMany) Error() string { return fmt.Sprintf("over the limit for another
 // failure is an error as a browser or a program sees it. Nothing of the error
 // itself is in it.
 type failure struct {
-	status  int
-	code    string
+	status int
+	code   string
+	// title is the heading of the page; empty: the one of its status.
+	title   string
 	message string
 	fields  map[string]string
 	url     string
@@ -103,7 +107,11 @@ func describe(err error) failure {
 	case errors.As(err, &refusal):
 		return failure{status: statusOf(refusal.Code), code: refusal.Code, message: refusal.Message, fields: refusal.Fields, url: refusal.URL, isRefusal: true}
 	case errors.As(err, &over):
-		return failure{status: 429, code: "too_many_requests", message: "Too many requests. Wait a moment, then try again.", retryAfter: max(over.retryAfter, time.Second)}
+		wait := max(over.retryAfter, time.Second)
+		return failure{
+			status: 429, code: "too_many_requests", isRefusal: true, retryAfter: wait,
+			message: "Wait " + inWordsOf(wait) + ", then try again. Nothing is lost.",
+		}
 	case errors.As(err, &tooLarge):
 		return failure{status: 413, code: "too_large", message: "The request is larger than we accept."}
 	case errors.Is(err, payments.ErrSignature):
@@ -117,9 +125,17 @@ func describe(err error) failure {
 	case errors.Is(err, errMediaType):
 		return failure{status: 415, code: "unsupported_media_type", message: "Send the body in the type that this address takes."}
 	case errors.Is(err, errCrossOrigin):
-		return failure{status: 403, code: "cross_origin", message: "The request came from another site. Open the page here and try again."}
+		return failure{
+			status: 403, code: "cross_origin", isRefusal: true, title: "That did not come from here",
+			message: "The request came from another site, so nothing was done. Open the page here and try again.",
+		}
 	case errors.Is(err, errUnauthenticated):
 		return failure{status: 401, code: "unauthenticated", message: "Log in first."}
+	case errors.Is(err, errNoOrganization):
+		return failure{
+			status: 404, code: billing.CodeNotFound, isRefusal: true, title: "There is no billing here",
+			message: "Plans and bills belong to organizations, and this account is in none.",
+		}
 	case errors.Is(err, errNoSuchPage):
 		return failure{status: 404, code: billing.CodeNotFound, message: "There is nothing here."}
 	case errors.Is(err, context.Canceled):
@@ -180,31 +196,55 @@ func (f failure) body(requestID string) map[string]any {
 
 func (s *server) failPage(c echo.Context, f failure) error {
 	wholeInstead(c)
-	frame := s.frame(c)
+	frame, v := s.frame(c), visitorOf(c)
 	if f.status == 409 {
-		m := views.Refusal{Frame: frame, Title: refusalTitles[f.code], Message: f.message}
-		if f.url != "" {
-			m.Action = ui.Action{Label: "Go to billing", Href: f.url}
-		}
-		return s.page(c, f.status, views.RefusalPage(m))
+		words := refusalWords[f.code]
+		return s.page(c, f.status, views.RefusalPage(views.Refusal{
+			Frame: frame, Title: words.title, Message: cmp.Or(words.message, f.message), Action: wayOn(f.url),
+		}))
 	}
-	m := views.Error{Frame: frame, Status: f.status, RequestID: requestID(c)}
+	m := views.Error{Frame: frame, Status: f.status, Title: f.title, RequestID: requestID(c), Action: wayOn(f.url)}
 	if f.isRefusal { // a rule has better words than a status
 		m.Message = f.message
 	}
-	if f.url != "" {
-		m.Action = ui.Action{Label: "See plans and prices", Href: f.url}
+	if m.Action.IsZero() && v.user.IsAdmin && !v.hasOrganization() { // whose start page is the overview
+		m.Action = wayOn("/admin/billing")
 	}
-	if f.status == 404 && !visitorOf(c).isSignedIn() && strings.HasPrefix(c.Request().URL.Path, "/admin/") {
+	if f.status == 404 && !v.isSignedIn() && strings.HasPrefix(c.Request().URL.Path+"/", "/admin/") {
 		m.LoginURL = loginURL(c)
 	}
 	return s.page(c, f.status, views.ErrorPage(m))
 }
 
-var refusalTitles = map[string]string{
-	billing.CodeSubscriptionExists: "You already have a subscription",
-	billing.CodeCurrencyMismatch:   "This plan is sold in another currency",
-	billing.CodePaymentUnderWay:    "A payment is on its way",
+// wayOn is the button that leads to a page of ours; zero for no URL.
+func wayOn(url string) ui.Action {
+	return ui.Action{Label: map[string]string{
+		"/billing": "Go to billing", "/pricing": "See plans and prices", "/admin/billing": "Open the overview",
+	}[url], Href: url}
+}
+
+// refusalWords are what a page says of a refusal: a heading, and beneath it what
+// the heading has not said.
+var refusalWords = map[string]struct{ title, message string }{
+	billing.CodeSubscriptionExists: {
+		"You already have a subscription", "Nothing was ordered and nothing was charged. Billing shows the plan that your organization has.",
+	},
+	billing.CodeCurrencyMismatch: {"This plan is sold in another currency", ""},
+	billing.CodePaymentUnderWay: {
+		"A payment is on its way", "Nothing more was ordered. Your plan starts by itself as soon as the money has arrived.",
+	},
+}
+
+// inWordsOf is a wait as people say it: "40 seconds", "2 minutes".
+func inWordsOf(wait time.Duration) string {
+	n, unit := int64(math.Ceil(wait.Seconds())), "second"
+	if n > 90 {
+		n, unit = int64(math.Ceil(wait.Minutes())), "minute"
+	}
+	if n != 1 {
+		unit += "s"
+	}
+	return strconv.FormatInt(n, 10) + " " + unit
 }
 
 // wantsJSON: programs ask for JSON, and below /api everyone is a program.

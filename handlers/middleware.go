@@ -134,6 +134,9 @@ func (s *server) astray(next echo.HandlerFunc) echo.HandlerFunc {
 			if isHidden && !visitorOf(c).user.IsAdmin {
 				return errNoSuchPage
 			}
+			if to, ok := straight(c); ok {
+				return c.Redirect(http.StatusMovedPermanently, to)
+			}
 			return next(c)
 		}
 		for _, step := range slices.Backward(s.chain(route{who: public, limit: reads})) {

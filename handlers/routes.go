@@ -77,6 +77,7 @@ var routes = []route{
 	{"GET", "/checkout/cancel", signedIn, reads, 0, (*server).checkoutCancel},
 	{"GET", "/billing", signedIn, reads, 0, (*server).billing},
 
+	{"GET", "/admin", administrator, reads, 0, (*server).adminStart},
 	{"GET", "/admin/billing", administrator, reads, 0, (*server).adminOverview},
 	{"GET", "/admin/billing/subscriptions", administrator, reads, 0, (*server).adminSubscriptions},
 	{"GET", "/admin/billing/organizations/:id", administrator, reads, 0, (*server).adminOrganization},
@@ -85,5 +86,7 @@ var routes = []route{
 	{"POST", "/api/webhooks/stripe", machine, unlimited("what Stripe signs is never turned away; what it does not sign is cheap to refuse"), hookBytes, (*server).webhook},
 	{"GET", "/healthz", machine, unlimited("a supervisor asks as often as it likes, and nothing is read"), 0, (*server).healthz},
 	{"GET", "/readyz", machine, unlimited("a supervisor asks as often as it likes, one short query"), 0, (*server).readyz},
+	{"GET", "/favicon.ico", machine, unlimited("a redirect"), 0, (*server).favicon},
+	{"GET", "/robots.txt", machine, unlimited("four lines from memory"), 0, (*server).robots},
 	{"GET", static.Prefix + "*", machine, unlimited("files from memory that browsers keep for a year"), 0, (*server).static},
 }

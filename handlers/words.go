@@ -41,53 +41,88 @@ func lowerFirst(s string) string {
 	return string(unicode.ToLower(r)) + s[size:]
 }
 
+func upperFirst(s string) string {
+	r, size := utf8.DecodeRuneInString(s)
+	return string(unicode.ToUpper(r)) + s[size:]
+}
+
+// every is how often a subscription is billed, as its intervals are called:
+// "monthly" and "a month", or "every 3 months" for both. Empty: not known.
+func every(row db.Subscription) (billed, period string) {
+	unit, n := deref(row.Interval), int64(1)
+	if row.IntervalCount != nil {
+		n = int64(*row.IntervalCount)
+	}
+	words, ok := map[string][2]string{
+		"day": {"daily", "a day"}, "week": {"weekly", "a week"}, "month": {"monthly", "a month"}, "year": {"yearly", "a year"},
+	}[unit]
+	switch {
+	case !ok:
+		return "", ""
+	case n == 1:
+		return words[0], words[1]
+	}
+	text := "every " + count(n) + " " + unit + "s"
+	return text, text
+}
+
+// amount is what a subscription costs each time: "$99.00 a month". Empty: not
+// known.
+func amount(row db.Subscription) string {
+	if row.AmountMinor == nil {
+		return ""
+	}
+	_, period := every(row)
+	return strings.TrimSpace(money.Format(*row.AmountMinor, money.Currency(row.Currency)) + " " + period)
+}
+
 // standing is a subscription in words that a customer understands.
 type standing struct {
 	badge ui.Badge
 	text  string
 	// next are what happens next and when.
 	next []ui.Definition
-	// problem is what needs somebody's attention.
+	// problem is what needs somebody's attention: one, the gravest.
 	problem ui.Banner
 }
 
-// inWordsFor says how a subscription stands, and what access it gives now.
-// Stripe's own term is on the badge for whoever hovers.
-func inWordsFor(row db.Subscription, access billing.Access) standing {
+// soon is how long before a trial ends the page begins to speak of it; Stripe
+// gives notice as early.
+const soon = 3 * 24 * time.Hour
+
+// inWordsFor says how a subscription stands at now, and what access it gives.
+// Stripe's own term is on the badge for whoever hovers. Amounts are for those
+// who may pay.
+func inWordsFor(row db.Subscription, access billing.Access, seesAmounts bool, now time.Time) standing {
 	s := standing{badge: ui.Badge{Title: row.Status}}
-	renewal := ui.Definition{Term: "Renews on", Text: date(row.CurrentPeriodEnd)}
+	const readOnly = "You can read everything, and change nothing, until "
 	switch billing.Status(row.Status) {
 	case billing.StatusTrialing:
 		s.badge.Text, s.badge.Tone = "Trial", ui.Good
 		s.text = "Everything in the plan is yours to try until the trial ends."
-		renewal.Term = "Trial ends on"
-		if row.TrialEnd != nil {
-			renewal.Text = date(*row.TrialEnd)
+		if end := trialEnd(row); end.Sub(now) <= soon {
+			s.problem = ui.Banner{Title: "Your trial ends on " + date(end), Text: "The plan goes on by itself after it.", Tone: ui.Warn}
+			if seesAmounts && amount(row) != "" {
+				s.problem.Text = "The plan goes on by itself after it and costs " + amount(row) + ", charged to your card."
+			}
 		}
 	case billing.StatusActive:
 		s.badge.Text, s.badge.Tone = "Active", ui.Good
 		s.text = "Everything in the plan is yours to use."
 		if access.Level == billing.AccessReadOnly {
 			s.badge.Text, s.badge.Tone = "Paused", ui.Warn
-			s.text = "Payments are paused. You can read everything, and change nothing, until they resume."
+			s.text = "Payments are paused. " + readOnly + "they resume."
 		}
 	case billing.StatusPastDue:
-		s.badge.Text, s.badge.Tone = "Payment failed", ui.Warn
-		s.text = "The last payment failed. Everything goes on working while we try again."
-		if row.NextPaymentAttempt != nil {
-			s.text = "The last payment failed; we try again on " + date(*row.NextPaymentAttempt) + ". Everything goes on working until then."
-		}
-		if !access.Level.Allows() {
-			s.badge.Tone = ui.Bad
-			s.text = "The last payment failed and has not been made good. You can read everything, and change nothing, until it is."
-		}
-		s.problem = ui.Banner{Title: "Your last payment failed", Text: s.text, Tone: s.badge.Tone}
+		s.pastDue(row, access, readOnly)
 	case billing.StatusUnpaid:
 		s.badge.Text, s.badge.Tone = "Unpaid", ui.Bad
-		s.text = "Several payments failed. You can read everything, and change nothing, until an invoice is paid."
+		s.text = readOnly + "an open invoice is paid."
+		s.problem = ui.Banner{Title: "Several payments failed", Text: "The card is not tried again by itself. Write to us, and we help you pay what is open.", Tone: ui.Bad}
 	case billing.StatusPaused:
 		s.badge.Text, s.badge.Tone = "Paused", ui.Warn
-		s.text = "The trial ended without a way to pay. You can read everything, and change nothing."
+		s.text = readOnly + "there is a card."
+		s.problem = ui.Banner{Title: "The trial ended without a way to pay", Text: "Nothing was charged. Write to us, and we help you go on.", Tone: ui.Warn}
 	case billing.StatusIncomplete:
 		s.badge.Text, s.badge.Tone = "Not finished", ui.Warn
 		s.text = "The first payment is not finished."
@@ -98,26 +133,74 @@ func inWordsFor(row db.Subscription, access billing.Access) standing {
 	default:
 		s.badge.Text, s.text = row.Status, "We do not know this state yet; write to us if something does not work."
 	}
-	if billing.Status(row.Status).IsTerminal() {
-		if row.EndedAt != nil {
-			s.next = []ui.Definition{{Term: "Ended on", Text: date(*row.EndedAt)}}
-		}
-		return s
+	if end := scheduledEnd(row); !end.IsZero() && (s.problem.IsZero() || s.problem.Tone != ui.Bad) && billing.Status(row.Status).IsLive() {
+		s.problem = ui.Banner{Title: "Your plan ends on " + date(end), Text: "It does not renew. Until then everything stays as it is.", Tone: ui.Warn}
+	}
+	s.next = whatFollows(row)
+	return s
+}
+
+// pastDue is a renewal that has not been paid: when it is tried again, and until
+// when everything works meanwhile.
+func (s *standing) pastDue(row db.Subscription, access billing.Access, readOnly string) {
+	s.badge.Text, s.badge.Tone = "Payment failed", ui.Warn
+	s.text = "Everything goes on working meanwhile."
+	if !access.Until.IsZero() {
+		s.text = "Everything goes on working until " + date(access.Until) + "."
+	}
+	if !access.Level.Allows() {
+		s.badge.Tone = ui.Bad
+		s.text = readOnly + "the payment is made good."
+	}
+	s.problem = ui.Banner{Title: "Your last payment failed", Text: "Write to us, and we help you pay it.", Tone: s.badge.Tone}
+	if row.NextPaymentAttempt != nil {
+		s.problem.Text = "We try the same card again on " + date(*row.NextPaymentAttempt) + ". There is nothing to do if it can be charged then."
+	}
+}
+
+// whatFollows are the next dates and amounts of a subscription that lives.
+func whatFollows(row db.Subscription) []ui.Definition {
+	if !billing.Status(row.Status).IsLive() {
+		return nil
+	}
+	var out []ui.Definition
+	if billed, _ := every(row); billed != "" {
+		out = append(out, ui.Definition{Term: "Billed", Text: upperFirst(billed)})
 	}
 	if end := scheduledEnd(row); !end.IsZero() {
-		s.next = []ui.Definition{{Term: "Ends on", Text: date(end), Note: "It does not renew."}}
-		return s
+		return append(out, ui.Definition{Term: "Ends on", Text: date(end)})
 	}
-	if !billing.Status(row.Status).IsLive() {
-		return s
+	renewal, payment := ui.Definition{Term: "Renews on", Text: date(row.CurrentPeriodEnd)}, "Next payment"
+	if billing.Status(row.Status) == billing.StatusTrialing {
+		renewal, payment = ui.Definition{Term: "Trial ends on", Text: date(trialEnd(row))}, "First payment"
 	}
-	s.next = []ui.Definition{renewal}
-	if row.AmountMinor != nil {
-		s.next = append(s.next, ui.Definition{
-			Term: "Next payment", Text: money.Format(*row.AmountMinor, money.Currency(row.Currency)), Note: "Before taxes and discounts.",
-		})
+	out = append(out, renewal)
+	if amount(row) != "" {
+		out = append(out, ui.Definition{Term: payment, Text: amount(row), Note: "Before taxes and discounts."})
 	}
-	return s
+	return out
+}
+
+// terms are what comes next of a subscription that has just begun, in a
+// sentence.
+func terms(row db.Subscription) string {
+	if amount(row) == "" {
+		return ""
+	}
+	switch billing.Status(row.Status) {
+	case billing.StatusTrialing:
+		return "The trial lasts until " + date(trialEnd(row)) + "; after that the plan costs " + amount(row) + "."
+	case billing.StatusActive:
+		return "It costs " + amount(row) + " and renews on " + date(row.CurrentPeriodEnd) + "."
+	}
+	return ""
+}
+
+func trialEnd(row db.Subscription) time.Time {
+	if row.TrialEnd != nil {
+		return *row.TrialEnd
+	}
+	return row.CurrentPeriodEnd
 }
 
 // scheduledEnd is when a subscription ends by itself, however that was said.

@@ -141,7 +141,7 @@ var (
 var errorTexts = map[int]errorWords{
 	400: {"We could not read that request", "Something in it is malformed. Go back, reload the page and try again.", toStart},
 	401: {"Please log in", "This page is for people who are logged in.", ui.Action{Label: "Log in", Href: "/login"}},
-	403: {"You may not do that", "Your role in this organization does not allow it, or the request came from another site. An owner of the organization can help.", toBilling},
+	403: {"You may not do that", "Your role in this organization does not allow it. An owner of the organization can help.", toBilling},
 	404: {"There is nothing here", "The address may be mistyped, or the page is not yours to see.", toStart},
 	405: {"That does not work here", "This address exists but takes no such request. Go back and use the button on the page.", toStart},
 	409: {"Something has changed meanwhile", "Go back, look at the page as it is now and decide again.", toBilling},

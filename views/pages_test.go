@@ -44,11 +44,39 @@ func TestAFourthPlanIsACardAndAColumnMore(t *testing.T) {
 	if got := doc.Find(".plan").Length(); got != 4 {
 		t.Errorf("%d cards, want 4", got)
 	}
-	doc.Find(".compare tr").Each(func(_ int, s *goquery.Selection) {
+	doc.Find(".compare tr:not(.compare-group)").Each(func(_ int, s *goquery.Selection) {
 		if got := s.Children().Length(); got != 5 {
 			t.Errorf("row %q has %d cells, want 5", text(s), got)
 		}
 	})
+}
+
+func TestAGroupOfTheComparisonSpansAllPlans(t *testing.T) {
+	doc := parse(t, views.PricingPage(fourPlans()))
+	if got := attr(t, doc, ".compare-group:contains(Limits) th", "colspan"); got != "5" {
+		t.Errorf("the group spans %s columns, want 5", got)
+	}
+}
+
+// TestWhoMayNotBuyIsToldOnceAndLedOn instead of finding dead words on each card.
+func TestWhoMayNotBuyIsToldOnceAndLedOn(t *testing.T) {
+	for name, doc := range map[string]*goquery.Document{
+		"a member":          parse(t, views.PricingPage(memberPricing())),
+		"who has something": parse(t, views.PricingPage(signedInPricing())),
+	} {
+		if doc.Find(`.plan a[href^="/checkout"]`).Length() > 0 {
+			t.Errorf("%s finds a way to buy", name)
+		}
+		doc.Find(".plan").Each(func(_ int, card *goquery.Selection) {
+			if doc.Find(".plans-notice a").Length() == 0 && card.Find(`a[href="/billing"]`).Length() != 1 {
+				t.Errorf("%s finds no way on in %q", name, text(card))
+			}
+		})
+	}
+	doc := parse(t, views.PricingPage(signedInPricing()))
+	if got := text(doc.Find(".plan .badge-good")); got != "Your plan" || doc.Find(`[aria-labelledby="plan-pro"] .badge-good`).Length() != 1 {
+		t.Errorf("the plan that is had is marked %q", got)
+	}
 }
 
 func TestAWrongFormKeepsWhatWasTypedAndSaysWhatIsWrong(t *testing.T) {
@@ -127,6 +155,16 @@ func TestBillingShowsAMemberNoAmounts(t *testing.T) {
 	}
 }
 
+func TestBillingOfAPlanThatEndedLeadsToTheNext(t *testing.T) {
+	doc := parse(t, views.BillingPage(views.Billing{PlanName: "Pro", Ended: "It ended on 3 Mar 2026.", CanManage: true}))
+	if got := text(doc.Find("main h2")); got != "Pro has ended" {
+		t.Errorf("the heading is %q", got)
+	}
+	if got := attr(t, doc, "main a.button", "href"); got != "/pricing" {
+		t.Errorf("the way on is %q", got)
+	}
+}
+
 func TestEveryErrorSaysWhatHappenedAndWhatToDo(t *testing.T) {
 	for _, status := range []int{400, 401, 403, 404, 405, 409, 413, 415, 422, 429, 500, 502, 503, 418, 507, 0} {
 		doc := parse(t, views.ErrorPage(views.Error{Status: status, RequestID: "req-1"}))
@@ -159,7 +197,7 @@ func TestTheHeaderLeadsNobodyAstray(t *testing.T) {
 	}{
 		"a visitor":                    {views.Account{}, []string{"/pricing", "/login", "/signup"}},
 		"a member of an organization":  {customer.Account, []string{"/pricing", "/billing"}},
-		"an administrator without one": {views.Account{Name: "Ada", Email: "ada@example.com", IsAdmin: true}, []string{"/pricing"}},
+		"an administrator without one": {views.Account{Name: "Ada", Email: "ada@example.com", IsAdmin: true}, []string{"/pricing", "/admin/billing"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			doc := parse(t, views.ErrorPage(views.Error{Frame: views.Frame{Account: test.account}}))

@@ -29,8 +29,8 @@ func billing() views.Billing {
 		Status: ui.Badge{Text: "Active", Tone: ui.Good}, StatusText: "Everything in the plan is yours to use.",
 		Next: []ui.Definition{
 			{Term: "Billed", Text: "Monthly"},
-			{Term: "Renews", Text: "24 Dec 2026"},
-			{Term: "Next payment", Text: "$99.00", Note: "Visa ending in 4242"},
+			{Term: "Renews on", Text: "24 Dec 2026"},
+			{Term: "Next payment", Text: "$99.00 a month", Note: "Before taxes and discounts."},
 		},
 		Limits: []ui.Meter{
 			{Name: "Members", Used: "3", Allowed: "10", Percent: 30},
@@ -52,6 +52,21 @@ func billingProblem() views.Billing {
 	m.StatusText = "Everything works until 14 Mar 2026."
 	m.Limits[0] = ui.Meter{Name: "Members", Used: "9", Allowed: "10", Percent: 90}
 	m.Limits[1] = ui.Meter{Name: "Prompts a month", Used: "20,400", Allowed: "20,000", Percent: 102}
+	return m
+}
+
+func billingTrialEnding() views.Billing {
+	m := billing()
+	m.PlanName, m.Status = "Pilot", ui.Badge{Text: "Trial", Tone: ui.Good}
+	m.StatusText = "Everything in the plan is yours to try until the trial ends."
+	m.Problem = ui.Banner{
+		Title: "Your trial ends on 8 Dec 2026", Text: "The plan goes on by itself after it and costs $29.00 a month, charged to your card.", Tone: ui.Warn,
+	}
+	m.Next = []ui.Definition{
+		{Term: "Billed", Text: "Monthly"},
+		{Term: "Trial ends on", Text: "8 Dec 2026"},
+		{Term: "First payment", Text: "$29.00 a month", Note: "Before taxes and discounts."},
+	}
 	return m
 }
 

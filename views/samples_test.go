@@ -29,10 +29,11 @@ func fullPages() []sample {
 		{"pricing", views.PricingPage(pricing(visitor, "year"))},
 		{"pricing-monthly", views.PricingPage(pricing(visitor, "month"))},
 		{"pricing-signed-in", views.PricingPage(signedInPricing())},
+		{"pricing-member", views.PricingPage(memberPricing())},
 		{"pricing-four-plans", views.PricingPage(fourPlans())},
 		{"signup", views.SignUpPage(views.SignUp{
 			Frame: at(visitor, "/signup"), PasswordHelp: "At least 12 characters.",
-			Values: views.SignUpValues{Next: "/checkout?plan=pro&interval=month"},
+			Values: views.SignUpValues{Next: "/checkout?plan=pro&interval=month"}, Next: "Next you review your order: Pro, $99.00 a month.",
 		})},
 		{"signup-wrong", views.SignUpPage(views.SignUp{
 			Frame: at(visitor, "/signup"), PasswordHelp: "At least 12 characters.",
@@ -56,6 +57,10 @@ func fullPages() []sample {
 		{"billing-problem", views.BillingPage(billingProblem())},
 		{"billing-member", views.BillingPage(billingMember())},
 		{"billing-empty", views.BillingPage(views.Billing{Frame: customer, Organization: "Acme Compilers", CanManage: true})},
+		{"billing-ended", views.BillingPage(views.Billing{
+			Frame: customer, Organization: "Acme Compilers", CanManage: true, PlanName: "Pro", Ended: "It ended on 3 Mar 2026. Nothing more is charged.",
+		})},
+		{"billing-trial-ending", views.BillingPage(billingTrialEnding())},
 		{"refusal", views.RefusalPage(views.Refusal{
 			Frame: at(customer, "/checkout"), Title: "Acme Compilers has a plan already",
 			Message: "Its Pro plan is active. A second one would charge you twice.",
@@ -101,34 +106,41 @@ func pricing(f views.Frame, interval string) views.Pricing {
 		Plans: []views.PricingPlan{
 			{
 				Code: "pilot", Name: "Pilot", Summary: "For a small team that tries prompts in earnest.",
-				Features: []string{"3 members", "1,000 prompts a month", "Version history of every prompt"},
-				Action:   ui.Action{Label: "Start 14-day trial", Href: "/checkout?plan=pilot&interval=" + interval, Quiet: true},
-				Note:     "First charged after the trial",
+				Beyond: "What you get", Features: []string{"3 members", "1,000 prompts a month", "Version history of every prompt"},
+				Action: ui.Action{Label: "Start 14-day trial", Href: "/checkout?plan=pilot&interval=" + interval, Quiet: true},
+				Note:   "First charged after the trial",
 			},
 			{
 				Code: "pro", Name: "Pro", Summary: "For teams whose product runs on prompts.", IsRecommended: true,
-				Features: []string{"10 members", "20,000 prompts a month", "Shared prompt library", "Automatic evaluations", "API access"},
-				Action:   ui.Action{Label: "Subscribe to Pro", Href: "/checkout?plan=pro&interval=" + interval},
+				Beyond: "Everything in Pilot, and", Features: []string{"10 members", "20,000 prompts a month", "Shared prompt library", "Automatic evaluations", "API access"},
+				Action: ui.Action{Label: "Choose Pro", Href: "/checkout?plan=pro&interval=" + interval},
 			},
 			{
 				Code: "enterprise", Name: "Enterprise", Summary: "For companies that answer to auditors.",
-				Features: []string{"100 members", "250,000 prompts a month", "Audit log export", "Support within four working hours"},
-				Action:   ui.Action{Label: "Subscribe to Enterprise", Href: "/checkout?plan=enterprise&interval=" + interval, Quiet: true},
+				Beyond: "Everything in Pro, and", Features: []string{"100 members", "250,000 prompts a month", "Audit log export", "Support within four working hours"},
+				Action: ui.Action{Label: "Choose Enterprise", Href: "/checkout?plan=enterprise&interval=" + interval, Quiet: true},
 			},
 		},
-		Comparison: []views.ComparisonRow{
-			{Name: "Members", Cells: []views.ComparisonCell{{Text: "3"}, {Text: "10"}, {Text: "100"}}},
-			{Name: "Prompts a month", Cells: []views.ComparisonCell{{Text: "1,000"}, {Text: "20,000"}, {Text: "250,000"}}},
-			{Name: "Version history of every prompt", Cells: []views.ComparisonCell{{IsIncluded: true}, {IsIncluded: true}, {IsIncluded: true}}},
-			{Name: "Shared prompt library", Cells: []views.ComparisonCell{{}, {IsIncluded: true}, {IsIncluded: true}}},
-			{Name: "Automatic evaluations", Cells: []views.ComparisonCell{{}, {IsIncluded: true}, {IsIncluded: true}}},
-			{Name: "Audit log export", Cells: []views.ComparisonCell{{}, {}, {IsIncluded: true}}},
-			{Name: "Support within four working hours", Cells: []views.ComparisonCell{{}, {}, {IsIncluded: true}}},
+		Comparison: []views.ComparisonGroup{
+			{Name: "Price", Rows: []views.ComparisonRow{
+				{Name: "A month, billed monthly", Cells: []views.ComparisonCell{{Text: "$29"}, {Text: "$99"}, {Text: "$399"}}},
+				{Name: "A year, billed yearly", Cells: []views.ComparisonCell{{Text: "$290"}, {Text: "$990"}, {Text: "$3,990"}}},
+				{Name: "Free trial", Cells: []views.ComparisonCell{{Text: "14 days"}, {}, {}}},
+			}},
+			{Name: "Limits", Rows: []views.ComparisonRow{
+				{Name: "Members", Cells: []views.ComparisonCell{{Text: "up to 3"}, {Text: "up to 10"}, {Text: "up to 100"}}},
+				{Name: "Prompts a month", Cells: []views.ComparisonCell{{Text: "up to 1,000"}, {Text: "up to 20,000"}, {Text: "up to 250,000"}}},
+			}},
+			{Name: "Features", Rows: []views.ComparisonRow{
+				{Name: "Version history of every prompt", Cells: []views.ComparisonCell{{IsIncluded: true}, {IsIncluded: true}, {IsIncluded: true}}},
+				{Name: "Shared prompt library", Cells: []views.ComparisonCell{{}, {IsIncluded: true}, {IsIncluded: true}}},
+				{Name: "Audit log export", Cells: []views.ComparisonCell{{}, {}, {IsIncluded: true}}},
+			}},
 		},
 	}
 	prices := map[string][3][2]string{
 		"month": {{"$29", "billed monthly"}, {"$99", "billed monthly"}, {"$399", "billed monthly"}},
-		"year":  {{"$24.17", "$290 billed yearly"}, {"$82.50", "$990 billed yearly"}, {"$332.50", "$3,990 billed yearly"}},
+		"year":  {{"$24.17", "$290 billed yearly, you save $58"}, {"$82.50", "$990 billed yearly, you save $198"}, {"$332.50", "$3,990 billed yearly, you save $798"}},
 	}
 	for i := range m.Plans {
 		m.Plans[i].Price, m.Plans[i].Per, m.Plans[i].Billed = prices[interval][i][0], "a month", prices[interval][i][1]
@@ -138,10 +150,23 @@ func pricing(f views.Frame, interval string) views.Pricing {
 
 func signedInPricing() views.Pricing {
 	m := pricing(at(customer, "/pricing"), "month")
-	m.Plans[1].IsCurrent = true
-	m.Plans[1].Action = ui.Action{Label: "Go to billing", Href: "/billing", Quiet: true}
+	m.Plans[1].Current, m.Plans[1].Note = "Your plan", "You have Pro, billed monthly."
+	m.Plans[1].Action = ui.Action{Label: "See your plan", Href: "/billing", Quiet: true}
 	for _, i := range []int{0, 2} {
-		m.Plans[i].Action, m.Plans[i].Note = ui.Action{}, "Acme Compilers has Pro"
+		m.Plans[i].Action, m.Plans[i].Note = ui.Action{}, "You have Pro, billed monthly, and an organization has one plan at a time."
+		m.Plans[i].NoteLink = ui.Action{Label: "See your plan", Href: "/billing"}
+	}
+	return m
+}
+
+func memberPricing() views.Pricing {
+	m := pricing(at(customer, "/pricing"), "month")
+	m.Notice = views.PricingNotice{
+		Text:   "Choosing a plan for Acme Compilers takes a billing role. Ask Grace Hopper (owner).",
+		Action: ui.Action{Label: "See what you have", Href: "/billing"},
+	}
+	for i := range m.Plans {
+		m.Plans[i].Action, m.Plans[i].Note = ui.Action{}, ""
 	}
 	return m
 }
@@ -151,8 +176,10 @@ func fourPlans() views.Pricing {
 	team := m.Plans[1]
 	team.Code, team.Name, team.Price, team.IsRecommended, team.Action.Quiet = "team", "Team", "$199", false, true
 	m.Plans = append(m.Plans[:2:2], team, m.Plans[2])
-	for i, row := range m.Comparison {
-		m.Comparison[i].Cells = append(row.Cells[:2:2], row.Cells[1], row.Cells[2])
+	for _, group := range m.Comparison {
+		for i, row := range group.Rows {
+			group.Rows[i].Cells = append(row.Cells[:2:2], row.Cells[1], row.Cells[2])
+		}
 	}
 	return m
 }

@@ -21,6 +21,8 @@ type Frame struct {
 	// Title is the document's, without the product's name; empty: the page's
 	// own default.
 	Title string
+	// Description is what search engines show beneath the title; empty: none.
+	Description string
 	// Path is the path of the request; the link to it is marked in lists of
 	// links.
 	Path    string
