@@ -214,25 +214,21 @@ func accessInWords(o reports.Organization, now time.Time) (bool, ui.Badge, strin
 func (s *server) allSubscriptions(rows []reports.Subscription, now time.Time) ui.Table {
 	table := ui.Table{
 		Caption: "All its subscriptions",
-		Columns: []ui.Column{{Label: "Plan"}, {Label: "Status"}, {Label: "MRR", Numeric: true}},
-		Empty:   "It never had one.",
+		Columns: []ui.Column{
+			{Label: "Plan"}, {Label: "Status"}, {Label: "Started", Short: true, Wide: true}, {Label: "Ended", Short: true, Wide: true}, {Label: "MRR", Numeric: true},
+		},
+		Empty: "It never had one.",
 	}
 	for _, row := range rows {
 		status := statusCell(row, now)
-		status.Note = "since " + date(row.CreatedAt)
-		if row.Status.IsTerminal() {
-			status.Text, status.Note = "", nearDates(row.CreatedAt, row.EndedAt)
+		if row.Status.IsTerminal() { // a column says when
+			status.Text = ""
 		}
-		table.Rows = append(table.Rows, ui.Row{{Text: s.planInWords(row), Copy: row.ID}, status, mrrCell(row)})
+		table.Rows = append(table.Rows, ui.Row{
+			{Text: s.planInWords(row), Copy: row.ID}, status, dateCell(row.CreatedAt), dateCell(row.EndedAt), mrrCell(row),
+		})
 	}
 	return table
-}
-
-func nearDates(from, to time.Time) string {
-	if to.IsZero() {
-		return "from " + date(from)
-	}
-	return date(from) + " to " + date(to)
 }
 
 // timeLine puts the entries of a page under their days. Days and times are those

@@ -332,7 +332,7 @@ func (s *server) subscriptionResults(list reports.SubscriptionPage, ask subscrip
 	}
 	for _, column := range subscriptionSorts {
 		isNow := column.sort == ask.sort
-		head := ui.ListColumn{Column: ui.Column{Label: column.label, Numeric: column.sort == reports.SortMRR, Short: true}}
+		head := ui.ListColumn{Column: ui.Column{Label: column.label, Numeric: column.sort == reports.SortMRR, Short: column.sort == reports.SortStarted || column.sort == reports.SortRenews}}
 		head.Href = ask.href(func(q *subscriptionQuery) {
 			q.isDescending = column.isDescending != (isNow && q.isDescending == column.isDescending)
 			q.sort, q.page = column.sort, 1
@@ -375,7 +375,7 @@ func (s *server) subscriptionRow(row reports.Subscription, now time.Time) ui.Lis
 		href = organizationPath(row.OrgID.String())
 	}
 	return ui.ListRow{Href: href, Cells: []ui.Cell{
-		who, {Text: s.planInWords(row)}, mrrCell(row), statusCell(row, now), dateCell(row.CreatedAt, now), dateCell(row.RenewsAt, now),
+		who, {Text: s.planInWords(row)}, mrrCell(row), statusCell(row, now), dateCell(row.CreatedAt), dateCell(row.RenewsAt),
 	}}
 }
 
@@ -412,7 +412,7 @@ func statusCell(row reports.Subscription, now time.Time) ui.Cell {
 	return ui.Cell{Badge: badge, Text: text, Term: string(row.Status)}
 }
 
-func dateCell(t, now time.Time) ui.Cell {
+func dateCell(t time.Time) ui.Cell {
 	if t.IsZero() {
 		return ui.Cell{Text: "–"}
 	}

@@ -74,7 +74,7 @@ func AdminSubscriptionsPage(m AdminSubscriptions) templ.Component {
 				}()
 			}
 			ctx = templ.InitializeContext(ctx)
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "<div class=\"page-head\"><h1>Subscriptions</h1></div><form class=\"filters\" id=\"filters\" method=\"get\" action=\"/admin/billing/subscriptions\" role=\"search\" aria-label=\"Subscriptions\" hx-get=\"/admin/billing/subscriptions\" hx-target=\"#results\" hx-swap=\"outerMorph\" hx-push-url=\"true\" hx-sync=\"this:replace\" hx-trigger=\"submit, change target:<#filters select, #filters [type=checkbox]/>, input delay:300ms target:<#filters [type=search]/>\">")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "<div class=\"page-head\"><h1>Subscriptions</h1></div><form class=\"list-filters\" id=\"filters\" method=\"get\" action=\"/admin/billing/subscriptions\" role=\"search\" aria-label=\"Subscriptions\" hx-get=\"/admin/billing/subscriptions\" hx-target=\"#results\" hx-swap=\"outerMorph\" hx-push-url=\"true\" hx-sync=\"this:replace\" hx-trigger=\"submit, change target:<#filters select, #filters [type=checkbox]/>, input delay:300ms target:<#filters [type=search]/>\">")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -94,7 +94,7 @@ func AdminSubscriptionsPage(m AdminSubscriptions) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 2, "<div class=\"filter-checks\" role=\"group\" aria-label=\"Only\">")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 2, "<div class=\"list-filter-checks\" role=\"group\" aria-label=\"Only\">")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

@@ -2,6 +2,8 @@
 // keyboard where the reader is.
 import "htmx.org";
 import "./chart.js";
+import "./copy.js";
 import "./menu.js";
 import "./rail.js";
+import "./rows.js";
 import "./submit.js";
