@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"bytes"
+	"compress/gzip"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -9,6 +10,7 @@ import (
 	"github.com/a-h/templ"
 	"github.com/labstack/echo/v4"
 
+	"github.com/promptforge/payments/static"
 	"github.com/promptforge/payments/views"
 )
 
@@ -56,8 +58,28 @@ func (s *server) page(c echo.Context, status int, page templ.Component) error {
 	if err := page.Render(c.Request().Context(), &body); err != nil {
 		return fmt.Errorf("render: %w", err)
 	}
-	return c.Blob(status, "text/html; charset=utf-8", body.Bytes())
+	const html = "text/html; charset=utf-8"
+	c.Response().Header().Add("Vary", "Accept-Encoding")
+	if body.Len() < packAbove || !static.Accepts(c.Request().Header.Get("Accept-Encoding"), "gzip") {
+		return c.Blob(status, html, body.Bytes())
+	}
+	var packed bytes.Buffer
+	pack := gzip.NewWriter(&packed)
+	if _, err := pack.Write(body.Bytes()); err != nil {
+		return fmt.Errorf("compress: %w", err)
+	}
+	if err := pack.Close(); err != nil {
+		return fmt.Errorf("compress: %w", err)
+	}
+	c.Response().Header().Set("Content-Encoding", "gzip")
+	return c.Blob(status, html, packed.Bytes())
 }
+
+// packAbove is from how many bytes on a page is compressed: below, it fits the
+// first packets anyway. The length of a compressed page tells about its content
+// to whoever can put words of his own beside a secret; our pages hold no secret,
+// and another site's requests bring no cookie of ours.
+const packAbove = 2 << 10
 
 // wholeInstead makes an answer that is a whole page replace the page, where
 // htmx asked for a part of it.

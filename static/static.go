@@ -108,7 +108,7 @@ var contentTypes = map[string]string{
 // read gives the best twin of a file that the browser takes, and its coding.
 func read(file, acceptEncoding string) (body []byte, coding string) {
 	for _, twin := range []struct{ coding, suffix string }{{"br", ".br"}, {"gzip", ".gz"}} {
-		if !accepts(acceptEncoding, twin.coding) {
+		if !Accepts(acceptEncoding, twin.coding) {
 			continue
 		}
 		if body, err := dist.ReadFile("dist/" + file + twin.suffix); err == nil {
@@ -119,9 +119,9 @@ func read(file, acceptEncoding string) (body []byte, coding string) {
 	return body, ""
 }
 
-// accepts reports whether an Accept-Encoding header names a coding and does not
+// Accepts reports whether an Accept-Encoding header names a coding and does not
 // rule it out with a weight of nought.
-func accepts(header, coding string) bool {
+func Accepts(header, coding string) bool {
 	for offer := range strings.SplitSeq(header, ",") {
 		name, weight, _ := strings.Cut(strings.TrimSpace(offer), ";")
 		if !strings.EqualFold(strings.TrimSpace(name), coding) {

@@ -93,7 +93,7 @@ func TestCodingsAreChosenByWhatTheBrowserTakes(t *testing.T) {
 	for header, want := range map[string]bool{
 		"gzip": true, "br, gzip": true, "GZIP;q=0.5": true, "gzip;q=0": false, "gzip;q=0.000": false, "br": false, "": false, "gzipped": false,
 	} {
-		if got := accepts(header, "gzip"); got != want {
+		if got := Accepts(header, "gzip"); got != want {
 			t.Errorf("%q takes gzip: %t, want %t", header, got, want)
 		}
 	}
