@@ -24,8 +24,9 @@ const watch = `
 window.watched = { shifts: [], refused: [], swaps: 0 };
 new PerformanceObserver((list) => {
   for (const entry of list.getEntries()) {
-    const what = entry.sources.map((s) => s.node?.outerHTML?.slice(0, 90) ?? s.node?.textContent?.slice(0, 90));
-    watched.shifts.push("shifts by " + entry.value.toFixed(4) + ": " + what.join(" | "));
+    const nodes = entry.sources.map((s) => s.node).filter(Boolean);
+    const what = nodes.map((n) => n.outerHTML?.slice(0, 90) ?? n.textContent.slice(0, 90));
+    watched.shifts.push({ nodes, toString: () => "shifts by " + entry.value.toFixed(4) + ": " + what.join(" | ") });
   }
 }).observe({ type: "layout-shift", buffered: true });
 addEventListener("securitypolicyviolation", (e) =>
@@ -33,9 +34,13 @@ addEventListener("securitypolicyviolation", (e) =>
 addEventListener("htmx:after:swap", () => watched.swaps++);
 `
 
-// outline are the faults of the page's frame.
-const outline = `() => {
-	const faults = [...watched.shifts, ...watched.refused];
+// outline are the faults of the page's frame. Within a part that was exchanged,
+// and below it, things may come to stand elsewhere: there are fewer rows than
+// before. What stands above it must not.
+const outline = `(part) => {
+	const changed = part && document.querySelector(part);
+	const stands = (node) => !changed || !(changed.contains(node) || changed.compareDocumentPosition(node) & Node.DOCUMENT_POSITION_FOLLOWING);
+	const faults = [...watched.shifts.filter((s) => s.nodes.some(stands)).map(String), ...watched.refused];
 	const root = document.documentElement;
 	const shown = (what) => [...document.querySelectorAll(what)].filter((e) => e.checkVisibility()).length;
 	const over = root.scrollWidth - root.clientWidth;
@@ -78,11 +83,11 @@ const axeRun = `async (onlyColours) => {
 		"\n  " + n.html.slice(0, 160) + "\n    " + [...n.any, ...n.all, ...n.none].map((c) => c.message).join("; ")).join(""));
 }`
 
-// inspect returns what is wrong with a page that has been opened. It leaves the
-// page in the dark scheme.
-func inspect(t *testing.T, page playwright.Page, wire *wire, axe string) []string {
+// inspect returns what is wrong with a page that has been opened. part is what
+// was exchanged since, or empty. It leaves the page in the dark scheme.
+func inspect(t *testing.T, page playwright.Page, wire *wire, axe, part string) []string {
 	t.Helper()
-	faults := slices.Concat(wire.faults(), ask(t, page, outline))
+	faults := slices.Concat(wire.faults(), ask(t, page, outline, part))
 	must(t, page.Keyboard().Press("Tab"), "press Tab") // from here on the focus shows
 	faults = append(faults, ask(t, page, focus)...)
 	// As a debugger would bring it: the page's policy stays in force.
@@ -121,13 +126,21 @@ func (wr *wire) note(format string, args ...any) {
 	wr.noted = append(wr.noted, fmt.Sprintf(format, args...))
 }
 
+// faults are those so far.
 func (wr *wire) faults() []string {
 	wr.mu.Lock()
 	defer wr.mu.Unlock()
-	if wr.bytes == 0 || wr.bytes > firstView {
-		return append(wr.noted, fmt.Sprintf("takes %d bytes at first view, %d are allowed", wr.bytes, firstView))
+	return slices.Clone(wr.noted)
+}
+
+// weigh notes a first view that is too heavy, once the page is there.
+func (wr *wire) weigh() {
+	wr.mu.Lock()
+	bytes := wr.bytes
+	wr.mu.Unlock()
+	if bytes == 0 || bytes > firstView {
+		wr.note("takes %d bytes at first view, %d are allowed", bytes, firstView)
 	}
-	return wr.noted
 }
 
 // listen begins before the page is opened. A page that is an error says so in
@@ -191,8 +204,9 @@ func TestAnInspectionFindsWhatIsWrong(t *testing.T) {
 	wire := listen(t, page, http.StatusOK, server.URL)
 	_, err := page.Goto(server.URL)
 	must(t, err, "open the bad page")
+	wire.weigh()
 	must(t, page.Locator("body[data-done]").WaitFor(), "wait until it has jumped")
-	found := strings.Join(inspect(t, page, wire, axeCore(t)), "\n")
+	found := strings.Join(inspect(t, page, wire, axeCore(t), ""), "\n")
 	for _, want := range []string{
 		"shifts by 0.", "the policy refuses style-src", "px too wide: <p class=\"wide\"", "has 2 of h1", "has 0 of main", "has no language", "has no title",
 		"does not show its focus: <a href=\"/\"", "bytes at first view", "oh dear", "console error: ", "asks another host: http://localhost:1/x.png",

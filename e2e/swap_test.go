@@ -11,18 +11,44 @@ import (
 var swaps = []struct {
 	name, path string
 	as         who
-	// press is what is pressed, from the keyboard.
-	press func(page playwright.Page) playwright.Locator
+	// part is what is exchanged.
+	part string
+	// press is what is done, from the keyboard.
+	press func(page playwright.Page) error
 	// leadsTo is what the address has afterwards.
 	leadsTo string
 }{
-	{"the interval of the prices", "/pricing", stranger, linkNamed("Yearly"), `interval=year`},
-	{"and back", "/pricing?interval=year", subscriber, linkNamed("Monthly"), `interval=month`},
+	{"the interval of the prices", "/pricing", stranger, "#plans", follow("Yearly"), `interval=year`},
+	{"the interval of the prices back", "/pricing?interval=year", subscriber, "#plans", follow("Monthly"), `interval=month`},
+	{"the months of the overview", "/admin/billing", staff, "#overview", choose("#range", "ArrowDown"), `range=`},
+	{"the status of the list", "/admin/billing/subscriptions", staff, "#results", choose("#status", "ArrowDown"), `status=trialing`},
+	{"the words of the list", "/admin/billing/subscriptions", staff, "#results", choose("#q", "f", "r", "e", "q"), `q=freq`},
+	{"the order of the list", "/admin/billing/subscriptions", staff, "#results", follow("^MRR"), `sort=mrr`},
 }
 
-func linkNamed(name string) func(playwright.Page) playwright.Locator {
-	return func(page playwright.Page) playwright.Locator {
-		return page.GetByRole("link", playwright.PageGetByRoleOptions{Name: regexp.MustCompile(name)})
+// follow presses a link.
+func follow(name string) func(playwright.Page) error {
+	return func(page playwright.Page) error {
+		link := page.GetByRole("link", playwright.PageGetByRoleOptions{Name: regexp.MustCompile(name)}).First()
+		if err := link.Focus(); err != nil {
+			return err
+		}
+		return page.Keyboard().Press("Enter")
+	}
+}
+
+// choose presses keys in a field of a form.
+func choose(field string, keys ...string) func(playwright.Page) error {
+	return func(page playwright.Page) error {
+		if err := page.Locator(field).Focus(); err != nil {
+			return err
+		}
+		for _, key := range keys {
+			if err := page.Keyboard().Press(key); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
 }
 
@@ -39,25 +65,23 @@ func trySwaps(t *testing.T, browser playwright.Browser, w *world) {
 			_, err := page.Goto(w.demo.App + s.path)
 			must(t, err, "open %s", s.path)
 			must(t, page.Keyboard().Press("Tab"), "press Tab") // from here on the focus shows
-			must(t, s.press(page).Focus(), "reach it")
-			must(t, page.Keyboard().Press("Enter"), "press it")
+			must(t, s.press(page), "press it")
 			must(t, expect.Page(page).ToHaveURL(regexp.MustCompile(s.leadsTo)), "the address says what is shown")
 			_, err = page.WaitForFunction("() => watched.swaps > 0", nil)
 			must(t, err, "wait for the part: the whole page must not be loaded instead")
-			for _, fault := range append(ask(t, page, afterSwap), inspect(t, page, wire, axe)...) {
+			for _, fault := range append(ask(t, page, afterSwap), inspect(t, page, wire, axe, s.part)...) {
 				t.Error(fault)
 			}
 		})
 	}
 }
 
-// afterSwap waits for two frames, so that a shift has been noted.
+// afterSwap waits until a shift would have been noted, and looks for the focus.
 const afterSwap = `async () => {
-	for (let i = 0; i < 2; i++) await new Promise((done) => requestAnimationFrame(done));
-	await new Promise((done) => setTimeout(done, 50));
+	await new Promise((done) => setTimeout(done, 100));
 	const faults = [];
 	const e = document.activeElement;
-	if (e === document.body) return [...faults, "the focus is lost"];
+	if (e === document.body) return ["the focus is lost"];
 	const style = getComputedStyle(e), box = e.getBoundingClientRect();
 	if (!e.matches(":focus-visible") || style.outlineStyle === "none") faults.push("the focus is on " + e.outerHTML.slice(0, 90) + ", and does not show");
 	if (box.bottom < 0 || box.top > innerHeight) faults.push("the focus is out of sight, on " + e.outerHTML.slice(0, 90));

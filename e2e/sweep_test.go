@@ -28,7 +28,8 @@ func tryViews(t *testing.T, browser playwright.Browser, w *world) {
 				wire := listen(t, page, v.wanted(), w.demo.App, w.demo.Stripe)
 				v.visit(t, w, page)
 				must(t, page.WaitForLoadState(), "load")
-				for _, fault := range inspect(t, page, wire, axe) {
+				wire.weigh()
+				for _, fault := range inspect(t, page, wire, axe, "") {
 					t.Error(fault)
 				}
 			})

@@ -38,6 +38,9 @@ type world struct {
 	open string
 	// org is the organization of a buyer.
 	org map[who]string
+	// stray is a customer with a plan that was made in Stripe's dashboard, and
+	// that no organization of ours is.
+	stray string
 }
 
 // client is one person's browser as far as cookies go: people are made through
@@ -62,9 +65,22 @@ func cast(t *testing.T, args ...string) *world {
 	w.buy(t, trialist, "pilot", "4242424242424242")
 	w.signUp(t, leaver, "Emmy Ring", "Invariant Labs")
 	w.buy(t, leaver, "enterprise", "4242424242424242")
-	w.stripe(t, http.MethodPost, "/v1/subscriptions/"+w.subscription(t, leaver), url.Values{"cancel_at_period_end": {"true"}})
+	w.object(t, http.MethodPost, "/v1/subscriptions/"+w.subscription(t, leaver), url.Values{"cancel_at_period_end": {"true"}})
+	w.stray = w.dashboardCustomer(t)
 	settle(t, w.demo)
 	return w
+}
+
+// dashboardCustomer sells a plan past the product.
+func (w *world) dashboardCustomer(t *testing.T) string {
+	t.Helper()
+	customer := w.object(t, http.MethodPost, "/v1/customers", url.Values{"email": {"buyer@elsewhere.example"}})
+	card := w.object(t, http.MethodPost, "/v1/payment_methods/pm_card_visa/attach", url.Values{"customer": {customer.ID}})
+	price := w.object(t, http.MethodGet, "/v1/subscriptions/"+w.subscription(t, subscriber), nil).Items.Data[0].Price.ID
+	w.object(t, http.MethodPost, "/v1/subscriptions", url.Values{
+		"customer": {customer.ID}, "default_payment_method": {card.ID}, "items[0][price]": {price},
+	})
+	return customer.ID
 }
 
 // logIn brings a session to a person who has an account.
@@ -115,17 +131,29 @@ func (w *world) buy(t *testing.T, as who, plan, card string) {
 // subscription is the one that a buyer has.
 func (w *world) subscription(t *testing.T, as who) string {
 	t.Helper()
-	var session struct {
-		Subscription string `json:"subscription"`
-	}
-	must(t, json.Unmarshal(w.stripe(t, http.MethodGet, "/v1/checkout/sessions/"+w.bought[as], nil), &session), "read the session of %s", as)
-	return session.Subscription
+	return w.object(t, http.MethodGet, "/v1/checkout/sessions/"+w.bought[as], nil).Subscription
 }
 
-// stripe calls the API of the stand-in, as Stripe's dashboard would.
-func (w *world) stripe(t *testing.T, method, path string, form url.Values) []byte {
+// object is what we need of whatever Stripe answers.
+type object struct {
+	ID           string `json:"id"`
+	Subscription string `json:"subscription"`
+	Items        struct {
+		Data []struct {
+			Price struct {
+				ID string `json:"id"`
+			} `json:"price"`
+		} `json:"data"`
+	} `json:"items"`
+}
+
+// object calls the API of the stand-in, as Stripe's dashboard would.
+func (w *world) object(t *testing.T, method, path string, form url.Values) object {
 	t.Helper()
-	return w.call(t, method, path, "application/x-www-form-urlencoded", form.Encode())
+	var o object
+	answer := w.call(t, method, path, "application/x-www-form-urlencoded", form.Encode())
+	must(t, json.Unmarshal(answer, &o), "read the answer of %s", path)
+	return o
 }
 
 // control calls a route of the stand-in's own.
