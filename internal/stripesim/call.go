@@ -155,7 +155,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) *answer {
 	h := w.Header()
 	h.Set("Request-Id", a.requestID)
 	h.Set("Stripe-Version", APIVersion)
-	h.Set("Date", s.cfg.Now().UTC().Format(http.TimeFormat))
+	h.Set("Date", s.Now().Format(http.TimeFormat))
 	h.Set("Cache-Control", "no-cache, no-store")
 	if key := r.Header.Get("Idempotency-Key"); key != "" && len(key) <= maxKeyLength {
 		h.Set("Idempotency-Key", key)

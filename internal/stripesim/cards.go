@@ -16,13 +16,60 @@ type testCard struct {
 	fingerprint string
 	// decline is Stripe's decline code, empty for a card that pays.
 	decline string
-	// does says in a few words what the card is for.
+	// declineLater is the decline code of every charge that is made when the
+	// buyer is not there.
+	declineLater string
+	// confirm is when the bank wants to be asked.
+	confirm confirmation
+	// does says in a few words what the card is for. One that the hosted page
+	// does not offer has none.
 	does string
 }
 
+// confirmation is when a card wants its holder to confirm, with 3-D Secure.
+type confirmation int
+
+const (
+	confirmNever confirmation = iota
+	// confirmOnce is once, when it is set up or first used; from then on it pays
+	// by itself.
+	confirmOnce
+	// confirmAlways is at each payment, also when nobody is there to do it.
+	confirmAlways
+)
+
+// testCards are in the order in which the hosted page offers them.
+//
+// Stripe declines the card ending in 0341 at its first charge too, wherever it
+// was typed. Here a buyer who is there pays with it once, so that what follows a
+// failed renewal can be tried with any plan and not only after a trial.
 var testCards = []testCard{
 	{number: "4242424242424242", brand: "visa", fingerprint: "r40d4vOgg3VecDJF", does: "pays"},
 	{number: "4000000000000002", brand: "visa", fingerprint: "Kp7s2fXo9QdTz4Lm", decline: "generic_decline", does: "is declined"},
+	{number: "4000000000009995", brand: "visa", fingerprint: "Zt4hWq81LmCkYb2E", decline: "insufficient_funds", does: "has insufficient funds"},
+	{number: "4000000000000341", brand: "visa", fingerprint: "Gd6vRn03XsPjUa7T", declineLater: "generic_decline", does: "pays now, fails later"},
+	{number: "4000002500003155", brand: "visa", fingerprint: "Nf9cMe52BoKxHy1R", confirm: confirmOnce, does: "asks you to confirm"},
+	{number: "4000002760003184", brand: "visa", fingerprint: "Vb3kTu76DwQaSg5J", confirm: confirmAlways},
+	{number: "4000003800000446", brand: "visa", fingerprint: "Yp8zLi29FrEcOn4X"},
+}
+
+// findCardOf answers the test card that a payment method was made of.
+func findCardOf(method object) checkedCard {
+	card := method.obj("card")
+	for _, known := range testCards {
+		if known.fingerprint == card.str("fingerprint") {
+			return checkedCard{testCard: known, expMonth: card.int("exp_month"), expYear: card.int("exp_year")}
+		}
+	}
+	return checkedCard{}
+}
+
+// sellerMessage is what Stripe tells the seller of a decline.
+func (c testCard) sellerMessage() string {
+	if c.decline == "insufficient_funds" {
+		return "The bank returned the decline code `insufficient_funds`."
+	}
+	return "The bank did not return any further details with this decline."
 }
 
 func findTestCard(number string) (testCard, bool) {
@@ -143,9 +190,13 @@ func passesLuhn(number string) bool {
 
 // declined is Stripe's 402.
 func declined(card checkedCard, extra object) *apiError {
+	message := "Your card was declined."
+	if card.decline == "insufficient_funds" {
+		message = "Your card has insufficient funds."
+	}
 	return &apiError{
 		status: http.StatusPaymentRequired, kind: typeCard, code: "card_declined",
-		message: "Your card was declined.",
+		message: message,
 		extra:   object{"decline_code": card.decline}.set(extra),
 	}
 }

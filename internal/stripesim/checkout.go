@@ -15,7 +15,6 @@ type completion struct {
 // needed. The subscription is made only when the payment succeeds, and all
 // events of it have the same second, as at Stripe.
 func (t *tx) complete(session object, p payer, card *checkedCard) (completion, error) {
-	session = t.expireIfDue(session)
 	if status := session.str("status"); status != "open" {
 		return completion{}, invalidRequest("", "", "You cannot pay for this Checkout Session: it has a status of %s.", status)
 	}

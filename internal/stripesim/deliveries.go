@@ -210,7 +210,7 @@ func (d *deliverer) compose(id string) (m message, ok bool) {
 			t.put(delivery.clone().set(object{"state": "failed", "last_error": "endpoint disabled"}))
 			return nil
 		}
-		body, err := encodeBody(withPendingWebhooks(event, t.undelivered()))
+		body, err := encodeBody(t.shown(event))
 		m = message{
 			eventID: event.id(),
 			url:     endpoint.str("url"),

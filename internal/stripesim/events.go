@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"slices"
 	"strings"
+	"time"
 )
 
 //go:embed event_types.txt
@@ -51,6 +52,7 @@ func (t *tx) emitWith(eventType string, data object) string {
 		"type":             eventType,
 	}
 	t.put(event)
+	t.events++
 	for _, endpoint := range endpoints {
 		t.schedule(event, endpoint)
 	}
@@ -71,11 +73,10 @@ func (c *call) retrieveEvent() (object, error) {
 	if err != nil {
 		return nil, err
 	}
-	return withPendingWebhooks(event, c.undelivered()), nil
+	return c.shown(event), nil
 }
 
 func (c *call) listEvents() (object, error) {
-	undelivered := c.undelivered()
 	types := c.params.list("types")
 	if one := c.params.str("type"); one != "" {
 		types = list{one}
@@ -85,7 +86,7 @@ func (c *call) listEvents() (object, error) {
 			return false
 		}
 		if success, asked := c.params["delivery_success"].(bool); asked {
-			return success == (undelivered[event.id()] == 0)
+			return success == (c.unacknowledged(event) == 0)
 		}
 		return true
 	})
@@ -93,7 +94,7 @@ func (c *call) listEvents() (object, error) {
 		return nil, err
 	}
 	for i, event := range page.list("data") {
-		page.list("data")[i] = withPendingWebhooks(event.(object), undelivered)
+		page.list("data")[i] = c.shown(event.(object))
 	}
 	return page, nil
 }
@@ -105,16 +106,39 @@ func eventTypeMatches(want any, eventType string) bool {
 	return pattern == eventType || wild && strings.HasPrefix(eventType, group)
 }
 
-// undelivered counts by event the deliveries that no endpoint has acknowledged.
-func (t *tx) undelivered() map[string]int64 {
-	counts := map[string]int64{}
-	for _, delivery := range t.server.store.table(kindDelivery).order {
-		counts[delivery.Object.str("event")]++
+// eventLifetime is how long an event can be asked for.
+// https://stripe.com/docs/api/events
+const eventLifetime = 30 * 24 * time.Hour
+
+func eventDue(event, hidden object) int64 {
+	if kept := hidden.int("kept_until"); kept != 0 {
+		return kept
 	}
-	return counts
+	return event.int("created") + int64(eventLifetime/time.Second)
 }
 
-func withPendingWebhooks(event object, undelivered map[string]int64) object {
+// forgetEvent drops an old event, but one that is still being delivered is kept
+// for another day.
+func (t *tx) forgetEvent(event object) {
+	deliveries := t.server.store.undelivered[event.id()]
+	for _, id := range deliveries {
+		if t.get(kindDelivery, id).str("state") == "pending" {
+			t.putHidden(event, object{"kept_until": t.now.Add(24 * time.Hour).Unix()})
+			return
+		}
+	}
+	for _, id := range deliveries {
+		t.remove(kindDelivery, id)
+	}
+	t.remove(kindEvent, event.id())
+}
+
+// shown is the event with the number of endpoints that have not acknowledged it.
+func (t *tx) shown(event object) object {
 	shown := make(object, len(event))
-	return shown.set(event).set(object{"pending_webhooks": undelivered[event.id()]})
+	return shown.set(event).set(object{"pending_webhooks": t.unacknowledged(event)})
+}
+
+func (t *tx) unacknowledged(event object) int64 {
+	return int64(len(t.server.store.undelivered[event.id()]))
 }

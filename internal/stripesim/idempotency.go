@@ -32,6 +32,9 @@ func (s *Server) idempotently(a *answer, tree *node, execute func(t *tx) (object
 	digest := fingerprint(a.r, tree)
 	status, body := http.StatusOK, []byte(nil)
 	err := s.update(a.cause(), func(t *tx) error {
+		// What is read is dated by the moment at which it is read, not by the one
+		// at which the request came.
+		a.w.Header().Set("Date", t.now.Format(http.TimeFormat))
 		if stored := t.storedAnswer(key); stored != nil {
 			return a.replay(stored, digest, &status, &body)
 		}

@@ -2,7 +2,13 @@ package stripesim
 
 import (
 	"fmt"
+	"slices"
+	"time"
 )
+
+// draftLifetime is how long a renewal's invoice stays a draft, for whoever wants
+// to add to it. https://stripe.com/docs/billing/subscriptions/webhooks
+const draftLifetime = time.Hour
 
 var invoiceList = listParams(fields{
 	"created":      createdRange,
@@ -35,29 +41,45 @@ func (c *call) listInvoiceLines() (object, error) {
 
 // newFirstInvoice makes the draft of a subscription's first invoice. It is for
 // the period that begins now; its own period is the moment, as at Stripe.
-func (t *tx) newFirstInvoice(subscription object, order purchase) object {
+func (t *tx) newFirstInvoice(subscription object) object {
 	id := newID("in_1", longID-1)
+	return t.newInvoice(id, subscription, invoiceTerms{
+		reason: "subscription_create", lines: t.subscriptionLines(id, subscription), period: span{t.unix(), t.unix()}, atOnce: true,
+	})
+}
+
+// newCycleInvoice makes the draft for the period that begins now, and for
+// whatever waited for it. Its own period is the one that has ended.
+func (t *tx) newCycleInvoice(subscription object, ended span) object {
+	id := newID("in_1", longID-1)
+	lines := append(t.takePendingItems(subscription, id), t.subscriptionLines(id, subscription)...)
+	return t.newInvoice(id, subscription, invoiceTerms{reason: "subscription_cycle", lines: lines, period: ended})
+}
+
+// invoiceTerms are what makes one invoice of a subscription different from another.
+type invoiceTerms struct {
+	reason string // Stripe's billing_reason
+	lines  list
+	period span
+	// atOnce is set where the caller finalizes the draft in the same change.
+	atOnce bool
+}
+
+// newInvoice makes a draft, which is not put yet. What the customer has on their
+// balance is taken into account, and taken when the draft is finalized.
+func (t *tx) newInvoice(id string, subscription object, terms invoiceTerms) object {
+	customer := t.get(kindCustomer, subscription.str("customer"))
 	var total int64
-	lines := make(list, len(order.lines))
-	for i, line := range order.lines {
-		amount := amountTimes(line.price, line.quantity)
-		if subscription.str("status") == "trialing" {
-			amount = 0
-		}
-		total += amount
-		item := asObject(subscription.obj("items").list("data")[i])
-		lines[i] = t.newInvoiceLine(id, subscription, item, amount)
+	for _, line := range terms.lines {
+		total += asObject(line).int("amount")
 	}
-	customer := order.customer
-	return object{
+	invoice := object{
 		"id":                               id,
 		"object":                           kindInvoice,
 		"account_country":                  t.account()["country"],
 		"account_name":                     t.account().obj("business_profile")["name"],
 		"account_tax_ids":                  nil,
-		"amount_due":                       total,
 		"amount_paid":                      int64(0),
-		"amount_remaining":                 total,
 		"amount_shipping":                  int64(0),
 		"application":                      nil,
 		"application_fee_amount":           nil,
@@ -65,7 +87,7 @@ func (t *tx) newFirstInvoice(subscription object, order purchase) object {
 		"attempted":                        false,
 		"auto_advance":                     true,
 		"automatic_tax":                    object{"enabled": false, "liability": nil, "status": nil},
-		"billing_reason":                   "subscription_create",
+		"billing_reason":                   terms.reason,
 		"charge":                           nil,
 		"collection_method":                "charge_automatically",
 		"created":                          t.unix(),
@@ -95,18 +117,18 @@ func (t *tx) newFirstInvoice(subscription object, order purchase) object {
 		"issuer":                           object{"type": "self"},
 		"last_finalization_error":          nil,
 		"latest_revision":                  nil,
-		"lines":                            listOf("/v1/invoices/"+id+"/lines", lines),
+		"lines":                            listOf("/v1/invoices/"+id+"/lines", terms.lines),
 		"livemode":                         false,
 		"metadata":                         object{},
-		"next_payment_attempt":             nil,
+		"next_payment_attempt":             t.unix() + int64(draftLifetime/time.Second),
 		"number":                           nil,
 		"on_behalf_of":                     nil,
 		"paid":                             false,
 		"paid_out_of_band":                 false,
 		"payment_intent":                   nil,
 		"payment_settings":                 object{"default_mandate": nil, "payment_method_options": nil, "payment_method_types": nil},
-		"period_end":                       t.unix(),
-		"period_start":                     t.unix(),
+		"period_end":                       terms.period.end,
+		"period_start":                     terms.period.start,
 		"post_payment_credit_notes_amount": int64(0),
 		"pre_payment_credit_notes_amount":  int64(0),
 		"quote":                            nil,
@@ -114,7 +136,6 @@ func (t *tx) newFirstInvoice(subscription object, order purchase) object {
 		"rendering":                        nil,
 		"shipping_cost":                    nil,
 		"shipping_details":                 nil,
-		"starting_balance":                 int64(0),
 		"statement_descriptor":             nil,
 		"status":                           "draft",
 		"status_transitions":               object{"finalized_at": nil, "marked_uncollectible_at": nil, "paid_at": nil, "voided_at": nil},
@@ -131,6 +152,48 @@ func (t *tx) newFirstInvoice(subscription object, order purchase) object {
 		"transfer_data":                    nil,
 		"webhooks_delivered_at":            nil,
 	}
+	if terms.atOnce {
+		invoice["next_payment_attempt"] = nil
+	}
+	applyBalance(invoice, customer.int("balance"))
+	return invoice
+}
+
+// applyBalance lets what the customer has (below zero) or owes (above) on their
+// balance change what is due, and answers the balance that is left. What is too
+// little to be charged is owed from then on.
+// https://stripe.com/docs/billing/customer/balance
+func applyBalance(invoice object, balance int64) (left int64) {
+	due := invoice.int("total") + balance
+	if due < minimumCharge(invoice.str("currency")) {
+		due, left = 0, due
+	}
+	invoice.set(object{"amount_due": due, "amount_remaining": due, "starting_balance": balance})
+	return left
+}
+
+// minimumCharge is the least that a card is charged.
+// https://stripe.com/docs/currencies#minimum-and-maximum-charge-amounts
+func minimumCharge(currency string) int64 {
+	if currency == "gbp" {
+		return 30
+	}
+	return 50
+}
+
+// subscriptionLines are the lines for a period of the subscription's items, from
+// the newest item to the oldest.
+func (t *tx) subscriptionLines(invoice string, subscription object) list {
+	var lines list
+	for _, item := range itemsOf(subscription) {
+		amount := amountTimes(item.obj("price"), item.int("quantity"))
+		if subscription.str("status") == "trialing" {
+			amount = 0
+		}
+		lines = append(lines, t.newInvoiceLine(invoice, subscription, item, amount))
+	}
+	slices.Reverse(lines)
+	return lines
 }
 
 func (t *tx) newInvoiceLine(invoice string, subscription, item object, amount int64) object {
@@ -169,22 +232,133 @@ func (t *tx) newInvoiceLine(invoice string, subscription, item object, amount in
 	}
 }
 
-// finalize makes a draft the invoice that the customer owes, with the next
-// number of the customer's sequence.
-func (t *tx) finalize(draft object, intent any) object {
-	customer := t.get(kindCustomer, draft.str("customer"))
-	number := customer.int("next_invoice_sequence")
-	t.put(customer.clone().set(object{"next_invoice_sequence": number + 1}))
-	open := draft.clone().set(object{
-		"effective_at":       t.unix(),
-		"number":             fmt.Sprintf("%s-%04d", customer.str("invoice_prefix"), number),
-		"payment_intent":     intent,
-		"status":             "open",
-		"status_transitions": draft.obj("status_transitions").clone().set(object{"finalized_at": t.unix()}),
+// invoiceDue is when a draft is finalized or an open invoice is tried again.
+func invoiceDue(invoice object) int64 {
+	if !invoice.bool("auto_advance") {
+		return 0
+	}
+	switch invoice.str("status") {
+	case "draft":
+		return invoice.int("created") + int64(draftLifetime/time.Second)
+	case "open":
+		return invoice.int("next_payment_attempt")
+	}
+	return 0
+}
+
+// liveInvoice does what is due of an invoice.
+func (t *tx) liveInvoice(invoice object) {
+	if invoice.str("status") == "draft" {
+		_ = t.advanceDraft(invoice) // the invoice says how it went
+		return
+	}
+	_ = t.collect(invoice, attempt{scheduled: true}) // the invoice says how it went
+}
+
+// advanceDraft finalizes a draft whose time has come, and collects it unless
+// collection is paused. It answers Stripe's error when the payment fails.
+func (t *tx) advanceDraft(draft object) *apiError {
+	open := t.finalize(draft)
+	if open.str("status") != "open" {
+		return nil
+	}
+	switch t.get(kindSubscription, open.str("subscription")).obj("pause_collection").str("behavior") {
+	case "void":
+		t.closeInvoice(open, "void")
+	case "mark_uncollectible":
+		t.closeInvoice(open, "uncollectible")
+	default:
+		return t.collect(open, attempt{scheduled: true})
+	}
+	return nil
+}
+
+// closeInvoice ends an open invoice without payment, as void or uncollectible.
+func (t *tx) closeInvoice(open object, status string) object {
+	moment, event := "voided_at", "invoice.voided"
+	if status == "uncollectible" {
+		moment, event = "marked_uncollectible_at", "invoice.marked_uncollectible"
+	}
+	closed := open.clone().set(object{"auto_advance": false, "next_payment_attempt": nil, "status": status})
+	closed.obj("status_transitions")[moment] = t.unix()
+	t.put(closed)
+	if intent := t.get(kindPaymentIntent, open.str("payment_intent")); intent != nil && status == "void" {
+		t.cancelIntent(intent, "void_invoice")
+	}
+	t.emitUpdate("invoice.updated", open, closed)
+	t.emit(event, closed)
+	return closed
+}
+
+// cancelIntent gives up a payment that is not needed any more.
+func (t *tx) cancelIntent(intent object, reason any) {
+	canceled := intent.clone().set(object{
+		"canceled_at": t.unix(), "cancellation_reason": reason, "next_action": nil, "status": "canceled",
 	})
-	t.put(open)
-	t.emit("invoice.finalized", open)
-	return open
+	t.put(canceled)
+	t.emit("payment_intent.canceled", canceled)
+}
+
+// finalize makes a draft the invoice that the customer owes, with an intent to
+// pay it, or a paid one where nothing is due.
+func (t *tx) finalize(draft object) object {
+	issued := t.issue(draft)
+	var intent object
+	if issued.int("amount_due") > 0 {
+		intent = newPaymentIntent(t, issued.int("amount_due"), issued.str("currency"), issued["customer"]).set(object{
+			"description": intentDescription(issued), "invoice": issued.id(),
+		})
+		t.put(intent)
+		t.emit("payment_intent.created", intent)
+		issued["payment_intent"] = intent.id()
+	}
+	t.put(issued)
+	t.emit("invoice.finalized", issued)
+	t.emitUpdate("invoice.updated", draft, issued)
+	if intent == nil {
+		return t.settle(issued, nil)
+	}
+	return issued
+}
+
+func intentDescription(invoice object) string {
+	switch invoice.str("billing_reason") {
+	case "subscription_create":
+		return "Subscription creation"
+	case "subscription_update":
+		return "Subscription update"
+	}
+	return "Subscription renewal"
+}
+
+// finalizeWith is finalize where there is an intent already, as of a checkout.
+func (t *tx) finalizeWith(draft object, intent any) object {
+	issued := t.issue(draft)
+	issued["payment_intent"] = intent
+	t.put(issued)
+	t.emit("invoice.finalized", issued)
+	return issued
+}
+
+// issue answers the draft with the next number of the customer's sequence, open,
+// after what was on the customer's balance has been taken.
+func (t *tx) issue(draft object) object {
+	before := t.get(kindCustomer, draft.str("customer"))
+	open := draft.clone()
+	left := applyBalance(open, before.int("balance"))
+	number := before.int("next_invoice_sequence")
+	counted := before.clone().set(object{"next_invoice_sequence": number + 1}) // which Stripe sends no event about
+	settled := counted.clone().set(object{"balance": left})
+	t.put(settled)
+	t.emitUpdate("customer.updated", counted, settled)
+	open.obj("status_transitions")["finalized_at"] = t.unix()
+	return open.set(object{
+		"effective_at":         t.unix(),
+		"ending_balance":       left,
+		"next_payment_attempt": nil,
+		"number":               fmt.Sprintf("%s-%04d", before.str("invoice_prefix"), number),
+		"status":               "open",
+	})
 }
 
 // settle marks an open invoice paid.
@@ -192,12 +366,12 @@ func (t *tx) settle(open, payment object) object {
 	paid := open.clone().set(object{
 		"attempted":             true,
 		"auto_advance":          false,
-		"ending_balance":        int64(0),
+		"next_payment_attempt":  nil,
 		"paid":                  true,
 		"status":                "paid",
-		"status_transitions":    open.obj("status_transitions").clone().set(object{"paid_at": t.unix()}),
 		"webhooks_delivered_at": t.unix(),
 	}).set(payment)
+	paid.obj("status_transitions")["paid_at"] = t.unix()
 	t.put(paid)
 	t.emitUpdate("invoice.updated", open, paid)
 	t.emit("invoice.paid", paid)

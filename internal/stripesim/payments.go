@@ -214,27 +214,49 @@ func newCharge(t *tx, intent, method object) object {
 // declineIntent records a failed attempt to pay: the charge, and the intent
 // that waits for another card.
 func (t *tx) declineIntent(intent, method object, card checkedCard) *apiError {
+	failure := declined(card, nil)
 	charge := newCharge(t, intent, method).set(object{
 		"amount_captured":     int64(0),
 		"balance_transaction": nil,
 		"captured":            false,
 		"failure_code":        "card_declined",
-		"failure_message":     "Your card was declined.",
-		"outcome":             object{"network_status": "declined_by_network", "reason": card.decline, "risk_level": "normal", "risk_score": int64(12), "seller_message": "The bank did not return any further details with this decline.", "type": "issuer_declined"},
+		"failure_message":     failure.message,
+		"outcome":             object{"network_status": "declined_by_network", "reason": card.decline, "risk_level": "normal", "risk_score": int64(12), "seller_message": card.sellerMessage(), "type": "issuer_declined"},
 		"paid":                false,
 		"status":              "failed",
 	})
 	t.put(charge)
 	t.emit("charge.failed", charge)
-	failure := declined(card, object{"charge": charge.id()})
+	failure.extra["charge"] = charge.id()
 	failed := intent.clone().set(object{
 		"last_payment_error": failure.body("").obj("error").set(object{"payment_method": method}),
 		"latest_charge":      charge.id(),
+		"next_action":        nil,
+		"payment_method":     nil,
+		"status":             "requires_payment_method",
 	})
 	t.put(failed)
 	t.emit("payment_intent.payment_failed", failed)
 	failure.extra["payment_intent"] = failed
 	return failure
+}
+
+// succeedIntent lets the method pay, and answers the charge.
+func (t *tx) succeedIntent(intent, method object) object {
+	charge := newCharge(t, intent, method)
+	t.put(charge)
+	t.emit("charge.succeeded", charge)
+	succeeded := intent.clone().set(object{
+		"amount_received":    intent["amount"],
+		"last_payment_error": nil,
+		"latest_charge":      charge.id(),
+		"next_action":        nil,
+		"payment_method":     method.id(),
+		"status":             "succeeded",
+	})
+	t.put(succeeded)
+	t.emit("payment_intent.succeeded", succeeded)
+	return charge
 }
 
 // declineSetup is declineIntent where nothing is due today.

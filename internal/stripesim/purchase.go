@@ -4,10 +4,6 @@ import (
 	"time"
 )
 
-// trialWarning is how long before its end a trial is announced as ending; a
-// shorter one is announced at once.
-const trialWarning = 3 * 24 * time.Hour
-
 // purchase is what a subscription begins with.
 type purchase struct {
 	customer object
@@ -47,7 +43,7 @@ func (t *tx) subscribe(order purchase) bought {
 	if hasTrial(order.data) || order.dueToday() == 0 {
 		return t.beginFree(subscription, order)
 	}
-	invoice := t.newFirstInvoice(subscription, order)
+	invoice := t.newFirstInvoice(subscription)
 	subscription["latest_invoice"] = invoice.id()
 	t.put(subscription)
 	t.emit("customer.subscription.created", subscription)
@@ -60,11 +56,10 @@ func (t *tx) subscribe(order purchase) bought {
 	}
 	t.put(invoice)
 	t.emit("invoice.created", invoice)
-	open := t.finalize(invoice, intent.id())
-	charge := t.charge(intent, open, order)
-	paid := t.settle(open, object{
-		"amount_paid": open["amount_due"], "amount_remaining": int64(0), "attempt_count": int64(1), "charge": charge.id(),
-	})
+	open := t.finalizeWith(invoice, intent.id())
+	bound := intent.clone().set(object{"amount": open["amount_due"], "customer": order.customer.id(), "invoice": open.id()})
+	charge := t.succeedIntent(bound, order.method)
+	paid := t.settle(open, paymentOf(open, charge, attempt{}))
 	active := subscription.clone().set(object{"status": "active", "default_payment_method": order.method.id()})
 	t.put(active)
 	t.emitUpdate("customer.subscription.updated", subscription, active)
@@ -95,16 +90,22 @@ func (t *tx) beginFree(subscription object, order purchase) bought {
 		t.put(ready)
 		t.emit("setup_intent.succeeded", ready)
 	}
-	invoice := t.newFirstInvoice(subscription, order)
+	invoice := t.newFirstInvoice(subscription)
 	subscription["latest_invoice"] = invoice.id()
-	t.put(subscription)
+	end, trial := subscription["trial_end"].(int64)
+	endsSoon := trial && end-t.unix() <= int64(trialWarning/time.Second)
+	hidden := object(nil)
+	if endsSoon {
+		hidden = object{hiddenWarned: end}
+	}
+	t.putHidden(subscription, hidden)
 	t.emit("customer.subscription.created", subscription)
-	if end, trial := subscription["trial_end"].(int64); trial && end-t.unix() <= int64(trialWarning/time.Second) {
+	if endsSoon {
 		t.emit("customer.subscription.trial_will_end", subscription)
 	}
 	t.put(invoice)
 	t.emit("invoice.created", invoice)
-	paid := t.settle(t.finalize(invoice, nil), nil)
+	paid := t.settle(t.finalizeWith(invoice, nil), nil)
 	return bought{subscription: subscription, invoice: paid}
 }
 
@@ -232,22 +233,4 @@ func planOf(price object) object {
 		"trial_period_days": nil,
 		"usage_type":        "licensed",
 	}
-}
-
-// charge lets the intent succeed with the method.
-func (t *tx) charge(intent, invoice object, order purchase) object {
-	bound := intent.clone().set(object{"customer": order.customer.id(), "invoice": invoice.id()})
-	charge := newCharge(t, bound, order.method)
-	t.put(charge)
-	t.emit("charge.succeeded", charge)
-	succeeded := bound.set(object{
-		"amount_received":    bound["amount"],
-		"last_payment_error": nil,
-		"latest_charge":      charge.id(),
-		"payment_method":     order.method.id(),
-		"status":             "succeeded",
-	})
-	t.put(succeeded)
-	t.emit("payment_intent.succeeded", succeeded)
-	return charge
 }

@@ -51,7 +51,12 @@ var apiRoutes = []route{
 
 	{"GET /v1/invoices", invoiceList, (*call).listInvoices},
 	{"GET /v1/invoices/{id}", objectParams(nil), (*call).retrieveInvoice},
+	{"GET /v1/invoices/upcoming", upcomingParams, (*call).upcoming},
 	{"GET /v1/invoices/{id}/lines", listParams(nil), (*call).listInvoiceLines},
+	{"POST /v1/invoices/{id}/finalize", invoiceFinalize, (*call).finalizeInvoice},
+	{"POST /v1/invoices/{id}/mark_uncollectible", objectParams(nil), (*call).markUncollectible},
+	{"POST /v1/invoices/{id}/pay", invoicePay, (*call).payInvoice},
+	{"POST /v1/invoices/{id}/void", objectParams(nil), (*call).voidInvoice},
 
 	{"GET /v1/invoiceitems", invoiceItemList, (*call).listInvoiceItems},
 	{"GET /v1/invoiceitems/{id}", objectParams(nil), (*call).retrieveInvoiceItem},
@@ -86,6 +91,7 @@ func (s *Server) routes() http.Handler {
 
 	mux.HandleFunc("GET /sim/state", s.control(s.showState))
 	mux.HandleFunc("GET /sim/clock", s.control(s.showClock))
+	mux.HandleFunc("POST /sim/clock/advance", s.control(s.advanceClock))
 	mux.HandleFunc("POST /sim/checkout/{id}/complete", s.control(s.completeFromControl))
 	mux.HandleFunc("/sim/", s.unknownRoute)
 

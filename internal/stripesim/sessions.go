@@ -1,7 +1,6 @@
 package stripesim
 
 import (
-	"context"
 	"strings"
 	"time"
 )
@@ -10,9 +9,6 @@ const (
 	// Stripe's bounds for expires_at. https://stripe.com/docs/api/checkout/sessions/create
 	sessionLifetime    = 24 * time.Hour
 	sessionMinLifetime = 30 * time.Minute
-
-	// expiryInterval is how often open sessions are looked through.
-	expiryInterval = time.Second
 )
 
 var trialSettings = hash(fields{
@@ -226,14 +222,13 @@ func (c *call) retrieveSession() (object, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.expireIfDue(session), nil
+	return session, nil
 }
 
 func (c *call) listSessions() (object, error) {
 	if err := c.customerKnown(); err != nil {
 		return nil, err
 	}
-	c.expireDue()
 	return c.page(kindCheckoutSession, "/v1/checkout/sessions", func(o object) bool {
 		return c.fits(o, "customer") && c.fits(o, "status") && c.fits(o, "subscription")
 	})
@@ -253,7 +248,6 @@ func (c *call) expireSession() (object, error) {
 	if err != nil {
 		return nil, err
 	}
-	session = c.expireIfDue(session)
 	if status := session.str("status"); status != "open" {
 		return nil, invalidRequest("", "", "Only Checkout Sessions with a status in [\"open\"] can be expired. This Checkout Session has a status of %s.", status)
 	}
@@ -265,34 +259,4 @@ func (t *tx) expire(session object) object {
 	t.put(expired)
 	t.emit("checkout.session.expired", expired)
 	return expired
-}
-
-// expireIfDue answers the session as it is by now.
-func (t *tx) expireIfDue(session object) object {
-	if session.str("status") != "open" || session.int("expires_at") > t.unix() {
-		return session
-	}
-	return t.expire(session)
-}
-
-func (t *tx) expireDue() {
-	for _, session := range t.where(kindCheckoutSession, func(o object) bool { return o.str("status") == "open" }) {
-		t.expireIfDue(session)
-	}
-}
-
-// expireSessions lets sessions expire that nobody looks at.
-func (s *Server) expireSessions(ctx context.Context) {
-	ticker := time.NewTicker(expiryInterval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-		if err := s.update(cause{}, func(t *tx) error { t.expireDue(); return nil }); err != nil && ctx.Err() == nil {
-			s.cfg.Logger.ErrorContext(ctx, "sessions not expired", "error", err)
-		}
-	}
 }

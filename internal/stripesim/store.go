@@ -60,10 +60,13 @@ func newTable() *table {
 type store struct {
 	tables map[string]*table
 	seq    int64
+	due    *agenda
+	// undelivered are by event the deliveries that no endpoint has acknowledged.
+	undelivered map[string][]string
 }
 
 func newStore() *store {
-	return &store{tables: map[string]*table{}}
+	return &store{tables: map[string]*table{}, due: newAgenda(), undelivered: map[string][]string{}}
 }
 
 func (s *store) table(kind string) *table {
@@ -79,7 +82,12 @@ func (s *store) table(kind string) *table {
 func (s *store) apply(r *record) {
 	t := s.table(r.Kind)
 	s.seq = max(s.seq, r.Seq)
-	if old := t.byID[r.ID]; old != nil && (r.Gone || old.customer() != r.customer()) {
+	s.due.note(r)
+	old := t.byID[r.ID]
+	if r.Kind == kindDelivery {
+		s.noteDelivery(old, r)
+	}
+	if old != nil && (r.Gone || old.customer() != r.customer()) {
 		t.leave(old)
 	}
 	if r.Gone {
@@ -92,6 +100,31 @@ func (s *store) apply(r *record) {
 	if customer := r.customer(); customer != "" {
 		t.byCustomer[customer] = withRecord(t.byCustomer[customer], r)
 	}
+}
+
+func (s *store) noteDelivery(old, r *record) {
+	switch {
+	case old == nil && !r.Gone:
+		event := r.Object.str("event")
+		s.undelivered[event] = append(s.undelivered[event], r.ID)
+	case old != nil && r.Gone:
+		event := old.Object.str("event")
+		left := slices.DeleteFunc(s.undelivered[event], func(id string) bool { return id == r.ID })
+		s.undelivered[event] = left
+		if len(left) == 0 {
+			delete(s.undelivered, event)
+		}
+	}
+}
+
+// pendingDeliveries counts those that are going to be tried again.
+func (s *store) pendingDeliveries() (n int) {
+	for _, r := range s.table(kindDelivery).order {
+		if r.Object.str("state") == "pending" {
+			n++
+		}
+	}
+	return n
 }
 
 // leave takes a record away from its customer.
@@ -146,6 +179,7 @@ type tx struct {
 	index  map[string]*record
 	// deliveries are the ids of those that begin when the change is committed.
 	deliveries []string
+	events     int
 }
 
 // cause is what an event says about the request that made it.

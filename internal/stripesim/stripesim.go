@@ -21,6 +21,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -37,9 +38,13 @@ type Config struct {
 	// PublicURL is the base of the hosted pages' addresses, such as
 	// http://127.0.0.1:8081.
 	PublicURL string
-	// Now is the business clock: what objects and events are dated by. The
-	// default is the machine's clock.
+	// Now is what the business clock runs by: what objects and events are dated
+	// by is this and what the clock was moved by, see Server.Now. The default is
+	// the machine's clock.
 	Now func() time.Time
+	// Start is the business time at which an empty state begins. The default is
+	// Now.
+	Start time.Time
 	// MachineNow is the clock of signatures, retries and idempotency keys. The
 	// default is the machine's clock, and only tests have a reason to say
 	// otherwise.
@@ -50,6 +55,12 @@ type Config struct {
 	// RetrySchedule is how long a delivery waits after its first, second, …
 	// failure before it is tried again. The default stretches over three days.
 	RetrySchedule []time.Duration
+	// DunningRetries is how long an invoice waits after its first, second, …
+	// failed payment before it is tried again. The default is 3, 5 and 7 days.
+	DunningRetries []time.Duration
+	// AfterRetries is what becomes of the subscription when the last of them
+	// has failed. The default is that it is canceled.
+	AfterRetries AfterRetries
 }
 
 // Server is the stand-in. Its Handler may be served by any number of listeners.
@@ -57,11 +68,16 @@ type Server struct {
 	cfg       Config
 	publicURL string
 
+	offset    atomic.Int64  // of the business clock in nanoseconds, written under mu
+	advancing chan struct{} // holds one element while the clock is moved
+
 	mu       sync.Mutex // guards everything below
 	store    *store
 	journal  *journal
 	inflight map[string]bool // idempotency keys of requests under way
 	closed   bool
+	lived    time.Time // the business time of the latest change
+	passage  *passage  // what happens while the clock is moved, else nil
 
 	deliveries *deliverer
 	background sync.WaitGroup
@@ -83,11 +99,12 @@ func Open(cfg Config) (*Server, error) {
 		publicURL: strings.TrimRight(cfg.PublicURL, "/"),
 		store:     newStore(),
 		inflight:  map[string]bool{},
+		advancing: make(chan struct{}, 1),
 	}
 	var err error
 	s.journal, err = openJournal(cfg.Dir, func(line journalLine) {
 		for _, r := range line.Writes {
-			s.store.apply(r)
+			s.apply(r)
 		}
 	})
 	if err != nil {
@@ -100,7 +117,7 @@ func Open(cfg Config) (*Server, error) {
 	s.stop = cancel
 	s.deliveries = newDeliverer(ctx, s)
 	s.deliveries.resume()
-	s.background.Go(func() { s.expireSessions(ctx) })
+	s.background.Go(func() { s.tickTock(ctx) })
 	return s, nil
 }
 
@@ -118,6 +135,12 @@ func withDefaults(cfg Config) Config {
 	if cfg.RetrySchedule == nil {
 		cfg.RetrySchedule = defaultRetries
 	}
+	if cfg.DunningRetries == nil {
+		cfg.DunningRetries = defaultDunning
+	}
+	if cfg.AfterRetries == "" {
+		cfg.AfterRetries = CancelAfterRetries
+	}
 	return cfg
 }
 
@@ -127,6 +150,11 @@ func checkConfig(cfg Config) error {
 	}
 	if !strings.HasPrefix(cfg.SecretKey, "sk_test_") || len(cfg.SecretKey) <= len("sk_test_") {
 		return errors.New("stripe stand-in: the secret key must begin with sk_test_ and go on")
+	}
+	switch cfg.AfterRetries {
+	case CancelAfterRetries, UnpaidAfterRetries, PastDueAfterRetries:
+	default:
+		return fmt.Errorf("stripe stand-in: after the retries a subscription may become cancel, unpaid or past_due, not %q", cfg.AfterRetries)
 	}
 	u, err := url.Parse(cfg.PublicURL)
 	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
@@ -142,10 +170,10 @@ func (s *Server) prepare() error {
 	if err := s.journal.compact(s.store.records()); err != nil {
 		return err
 	}
-	return s.update(cause{}, func(t *tx) error {
-		t.ensureAccount()
-		return nil
-	})
+	t := s.begin(s.Now(), cause{})
+	s.startClock(t)
+	t.ensureAccount()
+	return s.commit(t)
 }
 
 // Close stops the deliveries, waits for those under way to be cut off, and
@@ -165,19 +193,28 @@ func (s *Server) Close() error {
 	return s.journal.Close()
 }
 
-// update runs a change under the lock: fn's writes are stored together or, when
-// it answers an error, not at all.
+// update runs a change under the lock, after what is due by now: fn's writes are
+// stored together or, when it answers an error, not at all.
 func (s *Server) update(c cause, fn func(t *tx) error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return errClosed
 	}
-	t := &tx{server: s, now: s.cfg.Now().UTC(), cause: c, index: map[string]*record{}}
+	now := s.Now()
+	if err := s.catchUp(now); err != nil {
+		return err
+	}
+	t := s.begin(now, c)
 	if err := fn(t); err != nil {
 		return err
 	}
 	return s.commit(t)
+}
+
+// begin makes an empty change. The caller holds the lock.
+func (s *Server) begin(now time.Time, c cause) *tx {
+	return &tx{server: s, now: now, cause: c, index: map[string]*record{}}
 }
 
 func (s *Server) commit(t *tx) error {
@@ -188,12 +225,25 @@ func (s *Server) commit(t *tx) error {
 		return err
 	}
 	for _, r := range t.writes {
-		s.store.apply(r)
+		s.apply(r)
 	}
+	s.lived = t.now
 	for _, id := range t.deliveries {
 		s.deliveries.start(id)
 	}
+	if s.passage != nil {
+		s.passage.events += t.events
+		s.passage.deliveries = append(s.passage.deliveries, t.deliveries...)
+	}
 	return nil
+}
+
+// apply makes a written record the current one.
+func (s *Server) apply(r *record) {
+	s.store.apply(r)
+	if r.Kind == kindClock {
+		s.offset.Store(r.Object.int("offset"))
+	}
 }
 
 // Handler answers the API under /v1, the hosted pages under /c, and the

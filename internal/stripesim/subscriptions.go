@@ -2,7 +2,6 @@ package stripesim
 
 import (
 	"fmt"
-	"time"
 )
 
 var subscriptionItemFields = fields{"price": nonEmpty.must(), "quantity": integer, "metadata": metadata}
@@ -147,18 +146,28 @@ func (c *call) cancelSubscription() (object, error) {
 	return c.endSubscription(subscription, details), nil
 }
 
-// endSubscription cancels at once.
+// endSubscription cancels at once. Its invoices are no longer collected, as
+// far as they have not been.
 func (t *tx) endSubscription(subscription, details object) object {
-	ended := subscription.clone().set(object{
-		"status":               "canceled",
-		"cancel_at_period_end": false,
+	return t.end(subscription, object{
 		"cancel_at":            nil,
+		"cancel_at_period_end": false,
 		"canceled_at":          t.unix(),
 		"cancellation_details": details,
-		"ended_at":             t.unix(),
 	})
+}
+
+func (t *tx) end(subscription, changes object) object {
+	ended := subscription.clone().set(changes).set(object{"status": "canceled", "ended_at": t.unix()})
 	t.put(ended)
 	t.emit("customer.subscription.deleted", ended)
+	for _, invoice := range t.ofCustomer(kindInvoice, ended.str("customer")) {
+		if invoice["subscription"] == ended.id() && invoice.bool("auto_advance") {
+			left := invoice.clone().set(object{"auto_advance": false, "next_payment_attempt": nil})
+			t.put(left)
+			t.emitUpdate("invoice.updated", invoice, left)
+		}
+	}
 	return ended
 }
 
@@ -181,27 +190,4 @@ func (c *call) retrieveSubscriptionItem() (object, error) {
 		}
 	}
 	return nil, missingInPath(kindSubscriptionItem, id)
-}
-
-// periodEnd is the end of the period that begins at start: the same day so many
-// intervals later, or the month's last where there is no such day.
-func periodEnd(start time.Time, recurring object) time.Time {
-	count := int(recurring.int("interval_count"))
-	switch recurring.str("interval") {
-	case "day":
-		return start.AddDate(0, 0, count)
-	case "week":
-		return start.AddDate(0, 0, 7*count)
-	case "year":
-		return addMonths(start, 12*count)
-	}
-	return addMonths(start, count)
-}
-
-func addMonths(start time.Time, months int) time.Time {
-	end := start.AddDate(0, months, 0)
-	if end.Day() != start.Day() {
-		end = end.AddDate(0, 0, -end.Day()) // AddDate went on into the next month
-	}
-	return end
 }

@@ -1,0 +1,224 @@
+package stripesim
+
+import (
+	"context"
+	"log/slog"
+	"time"
+)
+
+// The clock is a record like any other, so that it is written in the same
+// change as what happened at its time and survives a kill.
+const (
+	kindClock = "sim.clock"
+	clockID   = "clock"
+)
+
+const (
+	// maxAdvance is how far the clock moves at once.
+	maxAdvance = 400 * 24 * time.Hour
+	// tick is how often it is looked whether time alone made something due.
+	tick = time.Second
+)
+
+// Advanced is what came of moving the clock.
+type Advanced struct {
+	// Now is the business time that was reached.
+	Now time.Time
+	// Events is how many were made on the way, and PendingDeliveries how many
+	// deliveries no endpoint has acknowledged yet, whatever they are of.
+	Events, PendingDeliveries int
+}
+
+// Now is the business clock: Config.Now and what the clock was moved by.
+func (s *Server) Now() time.Time {
+	return s.cfg.Now().Add(time.Duration(s.offset.Load())).UTC()
+}
+
+// Advance moves the business clock to a moment and lives through everything
+// that falls due on the way, in order and each at its own moment, so that it is
+// the same whether a year passes in one call or in many. It returns when every
+// event has been delivered once, well or badly.
+//
+// A moment that has passed, or is more than 400 days ahead, is refused and
+// nothing changes. When ctx ends on the way, the clock stands at the last moment
+// that was lived through.
+func (s *Server) Advance(ctx context.Context, to time.Time) (Advanced, error) {
+	return s.advance(ctx, func(time.Time) time.Time { return to })
+}
+
+// advance is Advance to a moment that is told by the present one. Calls at the
+// same time wait for each other, so that two of a day make two days.
+func (s *Server) advance(ctx context.Context, target func(now time.Time) time.Time) (Advanced, error) {
+	select {
+	case s.advancing <- struct{}{}:
+		defer func() { <-s.advancing }()
+	case <-ctx.Done():
+		return Advanced{}, ctx.Err()
+	}
+	to, err := s.checkTarget(target)
+	if err != nil {
+		return Advanced{}, err
+	}
+	passed := &passage{}
+	err = s.passTo(ctx, to, passed)
+	if err != nil {
+		return Advanced{}, err
+	}
+	s.deliveries.answered(ctx, passed.deliveries)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return Advanced{Now: to, Events: passed.events, PendingDeliveries: s.store.pendingDeliveries()}, ctx.Err()
+}
+
+func (s *Server) checkTarget(target func(now time.Time) time.Time) (time.Time, error) {
+	now := s.Now()
+	to := target(now).UTC()
+	switch {
+	case to.Before(now):
+		return to, clockRefusal("The clock stands at %s and does not go back to %s.", now.Format(time.RFC3339), to.Format(time.RFC3339))
+	case to.Sub(now) > maxAdvance:
+		return to, clockRefusal("The clock moves by 400 days at most; %s is further away.", to.Format(time.RFC3339))
+	}
+	return to, nil
+}
+
+// passage is what happened while the clock was moved.
+type passage struct {
+	events     int
+	deliveries []string
+}
+
+// passTo lives moment by moment and gives the lock away in between, so that
+// requests and deliveries go on meanwhile.
+func (s *Server) passTo(ctx context.Context, to time.Time, passed *passage) error {
+	s.setPassage(passed)
+	defer s.setPassage(nil)
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		arrived, err := s.passOne(to)
+		if err != nil || arrived {
+			return err
+		}
+	}
+}
+
+func (s *Server) setPassage(p *passage) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.passage = p
+}
+
+// passOne lives through the next moment that something is due at, or moves the
+// clock to its goal when nothing is due before.
+func (s *Server) passOne(to time.Time) (arrived bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false, errClosed
+	}
+	lived, err := s.liveNext(to)
+	if err != nil || lived {
+		return false, err
+	}
+	t := s.begin(to, cause{})
+	t.moveClock()
+	return true, s.commit(t)
+}
+
+// catchUp lives through what is due by now. Every change of the state begins
+// with it: nobody sees or changes what should have passed already.
+func (s *Server) catchUp(now time.Time) error {
+	for {
+		lived, err := s.liveNext(now)
+		if err != nil || !lived {
+			return err
+		}
+	}
+}
+
+// liveNext lives through the earliest moment that something is due at, if that
+// is not after until. All of it is one change, dated by that moment however late
+// it is looked at.
+func (s *Server) liveNext(until time.Time) (lived bool, err error) {
+	next, any := s.store.due.next()
+	if !any || next.at > until.Unix() {
+		return false, nil
+	}
+	moment := time.Unix(next.at, 0).UTC()
+	if moment.Before(s.lived) {
+		// It was due before anybody could know of it, as the warning of a trial
+		// whose end was just moved near.
+		moment = s.lived
+	}
+	t := s.begin(moment, cause{})
+	due := s.store.due.takeAt(next.at)
+	for _, d := range due {
+		t.befall(d)
+	}
+	t.moveClock()
+	if err := s.commit(t); err != nil {
+		for _, d := range due {
+			s.store.due.note(s.store.table(d.kind).byID[d.id])
+		}
+		return false, err
+	}
+	for _, d := range due {
+		if t.index[d.key()] == nil { // and would be due at this moment for ever
+			s.cfg.Logger.Error("what was due is left as it was", slog.String("kind", d.kind), slog.String("id", d.id))
+		}
+	}
+	return true, nil
+}
+
+// befall does what is due of one record.
+func (t *tx) befall(d due) {
+	switch d.kind {
+	case kindCheckoutSession:
+		t.expire(t.get(d.kind, d.id))
+	case kindSubscription:
+		t.liveSubscription(t.get(d.kind, d.id))
+	case kindInvoice:
+		t.liveInvoice(t.get(d.kind, d.id))
+	case kindEvent:
+		t.forgetEvent(t.get(d.kind, d.id))
+	}
+}
+
+// moveClock sets the clock to the change's own moment, unless it is there.
+func (t *tx) moveClock() {
+	if ahead := t.now.Sub(t.server.Now()); ahead > 0 {
+		offset := t.server.offset.Load() + int64(ahead)
+		t.put(object{"id": clockID, "object": kindClock, "offset": offset})
+	}
+}
+
+// startClock lets an empty state begin at Config.Start.
+func (s *Server) startClock(t *tx) {
+	if t.get(kindClock, clockID) != nil {
+		return
+	}
+	var offset time.Duration
+	if !s.cfg.Start.IsZero() {
+		offset = s.cfg.Start.Sub(s.cfg.Now())
+	}
+	t.now = s.cfg.Now().Add(offset).UTC()
+	t.put(object{"id": clockID, "object": kindClock, "offset": int64(offset)})
+}
+
+// tickTock lets time pass by itself.
+func (s *Server) tickTock(ctx context.Context) {
+	ticker := time.NewTicker(tick)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		if err := s.update(cause{}, func(*tx) error { return nil }); err != nil && ctx.Err() == nil {
+			s.cfg.Logger.ErrorContext(ctx, "time did not pass", slog.Any("error", err))
+		}
+	}
+}
