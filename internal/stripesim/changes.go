@@ -56,7 +56,7 @@ func (c *call) updateSubscription() (object, error) {
 		return nil, err
 	}
 	asked := terms{
-		items: c.params.list("items"), itemsParam: "items",
+		items:  c.params.list("items"),
 		anchor: c.params.str("billing_cycle_anchor"), trialEnd: c.params["trial_end"],
 		proration: c.params.str("proration_behavior"), prorationDate: c.params["proration_date"],
 	}
@@ -158,14 +158,17 @@ func setCancellationDetails(subscription, params object) {
 // terms are what is asked of what a subscription bills and when. An update and
 // the preview of an invoice ask for the same under different names.
 type terms struct {
-	items      list
-	itemsParam string
-	anchor     string // now, unchanged or nothing
-	trialEnd   any    // "now", a moment or nil
-	proration  string // a behaviour, or nothing for the default
+	// prefix is what the parameters' names begin with, for refusals.
+	prefix    string
+	items     list
+	anchor    string // now, unchanged or nothing
+	trialEnd  any    // "now", a moment or nil
+	proration string // a behaviour, or nothing for the default
 	// prorationDate is the moment that is prorated from, nil for now.
 	prorationDate any
 }
+
+func (a terms) param(name string) string { return a.prefix + name }
 
 // rebill brings the subscription after, a copy of before, under new terms and
 // answers the draft of the invoice that is due at once, or nil. What the change
@@ -187,7 +190,7 @@ func (t *tx) rebill(before, after object, asked terms) (object, error) {
 	setItems(after, items)
 	trialing := before.str("status") == "trialing"
 	if moment, ok := asked.trialEnd.(int64); ok {
-		return nil, t.moveTrialEnd(after, moment)
+		return nil, t.moveTrialEnd(after, moment, asked.param("trial_end"))
 	}
 	endsTrial := trialing && asked.trialEnd == "now"
 	if trialing && !endsTrial || before.str("status") == "paused" {
@@ -196,7 +199,7 @@ func (t *tx) rebill(before, after object, asked terms) (object, error) {
 	}
 	sameRhythm := rhythmOf(before) == rhythmOf(after)
 	if !sameRhythm && asked.anchor == "unchanged" {
-		return nil, invalidRequest("billing_cycle_anchor", "", "You cannot set `billing_cycle_anchor` to 'unchanged' when the billing interval changes.")
+		return nil, invalidRequest(asked.param("billing_cycle_anchor"), "", "You cannot set `billing_cycle_anchor` to 'unchanged' when the billing interval changes.")
 	}
 	begins := endsTrial || !sameRhythm || asked.anchor == "now" ||
 		asked.anchor == "" && recurringAmount(before) == 0 && recurringAmount(after) > 0
@@ -206,16 +209,16 @@ func (t *tx) rebill(before, after object, asked terms) (object, error) {
 			t.creditAll(before, at)
 		}
 		t.beginCycle(after, endsTrial)
-		return t.draftAtOnce(after, true)
+		return t.draftAtOnce(after, true), nil
 	case asked.proration != "none" && t.prorateChanges(before, after, at) && asked.proration == "always_invoice":
-		return t.draftAtOnce(after, false)
+		return t.draftAtOnce(after, false), nil
 	}
 	return nil, nil //nolint:nilnil // nothing is due at once
 }
 
 func refuseNewCycle(asked terms) error {
 	if asked.anchor == "now" {
-		return invalidRequest("billing_cycle_anchor", "", "You cannot begin a new billing cycle while the subscription is not billed.")
+		return invalidRequest(asked.param("billing_cycle_anchor"), "", "You cannot begin a new billing cycle while the subscription is not billed.")
 	}
 	return nil
 }
@@ -226,18 +229,18 @@ func (t *tx) prorationMoment(subscription object, asked terms) (int64, error) {
 		return t.unix(), nil
 	}
 	if period := periodOf(subscription); moment < period.start || moment > period.end {
-		return 0, invalidRequest("subscription_proration_date", "", "Cannot specify `subscription_proration_date` outside of current billing period.")
+		return 0, invalidRequest(asked.param("proration_date"), "", "Cannot specify `%s` outside of current billing period.", asked.param("proration_date"))
 	}
 	return moment, nil
 }
 
 // moveTrialEnd makes a trial longer or shorter.
-func (t *tx) moveTrialEnd(subscription object, moment int64) error {
+func (t *tx) moveTrialEnd(subscription object, moment int64, param string) error {
 	switch {
 	case subscription.str("status") != "trialing":
-		return invalidRequest("trial_end", "", "This stand-in does not give a trial to a subscription that is not on trial.")
+		return invalidRequest(param, "", "This stand-in does not give a trial to a subscription that is not on trial.")
 	case moment <= t.unix():
-		return invalidRequest("trial_end", "", "Invalid timestamp: must be an integer Unix timestamp in the future.")
+		return invalidRequest(param, "", "Invalid timestamp: must be an integer Unix timestamp in the future.")
 	}
 	subscription.set(object{"billing_cycle_anchor": moment, "current_period_end": moment, "trial_end": moment})
 	moveFlaggedEnd(subscription)
@@ -349,10 +352,10 @@ func setItems(subscription object, items list) {
 func (t *tx) changedItems(subscription object, asked terms) (list, error) {
 	items := subscription.clone().obj("items").list("data")
 	if len(asked.items) > 0 && subscription.str("status") == "incomplete" {
-		return nil, invalidRequest(asked.itemsParam, "", "You cannot change the items of a subscription whose first invoice has not been paid.")
+		return nil, invalidRequest(asked.param("items"), "", "You cannot change the items of a subscription whose first invoice has not been paid.")
 	}
 	for i, g := range asked.items {
-		given, param := asObject(g), fmt.Sprintf("%s[%d]", asked.itemsParam, i)
+		given, param := asObject(g), fmt.Sprintf("%s[%d]", asked.param("items"), i)
 		at := slices.IndexFunc(items, func(item any) bool { return asObject(item).id() == given.str("id") })
 		switch {
 		case given.str("id") != "" && at < 0:
@@ -372,7 +375,7 @@ func (t *tx) changedItems(subscription object, asked terms) (list, error) {
 			return nil, err
 		}
 	}
-	return items, checkItems(items, asked.itemsParam)
+	return items, checkItems(items, asked.param("items"))
 }
 
 func (t *tx) changeItem(item, given, subscription object, param string) error {

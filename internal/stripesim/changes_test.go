@@ -212,13 +212,15 @@ func TestChangesThatStripeRefuses(t *testing.T) {
 		{"no item any more", "items[0][id]=" + item + "&items[0][deleted]=true", "items"},
 		{"one price twice", "items[0][price]=" + shop.price.ID, "items"},
 		{"two rhythms", "items[0][price]=" + shop.yearly.ID, "items"},
-		{"a proration before the period", "items[0][id]=" + item + "&items[0][quantity]=2&proration_date=1", "subscription_proration_date"},
+		{"a proration before the period", "items[0][id]=" + item + "&items[0][quantity]=2&proration_date=1", "proration_date"},
 		{"a rhythm that keeps its anchor", "items[0][id]=" + item + "&items[0][price]=" + shop.yearly.ID + "&billing_cycle_anchor=unchanged", "billing_cycle_anchor"},
 		{"a trial of who pays", "trial_end=99999999999", "trial_end"},
 		{"a pause that ended yesterday", "pause_collection[behavior]=void&pause_collection[resumes_at]=1", "pause_collection[resumes_at]"},
 	} {
 		status, answer := shop.Do(t, http.MethodPost, "/v1/subscriptions/"+shop.subscription.ID, c.params)
-		var refused struct{ Error struct{ Param, Message string } }
+		var refused struct {
+			Error struct{ Param, Message string }
+		}
 		must(t, json.Unmarshal(answer, &refused))
 		if status != http.StatusBadRequest || refused.Error.Param != c.param {
 			t.Errorf("%s: want 400 for %s, got %d %s", c.sentence, c.param, status, answer)
@@ -243,4 +245,11 @@ func TestCollectionIsPausedAndResumed(t *testing.T) {
 	equal(t, "events", typesOf(events), "customer.subscription.updated customer.subscription.updated")
 	equal(t, "before the pause", jsonOf(t, previousOf(events[0])), `{"pause_collection":null}`)
 	equal(t, "during the pause", jsonOf(t, previousOf(events[1])), fmt.Sprintf(`{"pause_collection":{"behavior":"void","resumes_at":%d}}`, resumes))
+}
+
+func itemOf(t *testing.T, shop *shop, subscription string) *stripe.SubscriptionItem {
+	t.Helper()
+	found, err := shop.api.Subscriptions.Get(subscription, nil)
+	must(t, err)
+	return found.Items.Data[0]
 }

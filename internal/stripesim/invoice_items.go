@@ -135,7 +135,9 @@ func (t *tx) takePendingItems(subscription object, invoice string) list {
 	return lines
 }
 
-func invoiceItemLine(item object, invoice string, credited any) object {
+// invoiceItemLine is an invoice item as it stands in an invoice, nil in one that
+// is only announced.
+func invoiceItemLine(item object, invoice, credited any) object {
 	return object{
 		"id":                        newID("il_1", longID-1),
 		"object":                    "line_item",

@@ -1,0 +1,385 @@
+package stripesim_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stripe/stripe-go/v76"
+
+	"github.com/promptforge/payments/internal/stripesim/simtest"
+)
+
+func replace(s string, pairs ...string) string { return strings.NewReplacer(pairs...).Replace(s) }
+
+// linesOf answers description and amount of an invoice's lines.
+func linesOf(invoice *stripe.Invoice) (texts []string) {
+	for _, line := range invoice.Lines.Data {
+		texts = append(texts, fmt.Sprint(line.Description, " ", line.Amount))
+	}
+	return texts
+}
+
+func (s *planShop) invoice(t *testing.T, id string) *stripe.Invoice {
+	t.Helper()
+	params := &stripe.InvoiceParams{}
+	params.AddExpand("payment_intent")
+	invoice, err := s.api.Invoices.Get(id, params)
+	must(t, err)
+	return invoice
+}
+
+func (s *planShop) current(t *testing.T) *stripe.Subscription {
+	t.Helper()
+	subscription, err := s.api.Subscriptions.Get(s.subscription.ID, nil)
+	must(t, err)
+	return subscription
+}
+
+// failing gives the subscription a card that is declined from now on.
+func (s *planShop) failing(t *testing.T) {
+	t.Helper()
+	method := s.attach(t, "pm_card_chargeCustomerFail")
+	s.update(t, &stripe.SubscriptionParams{DefaultPaymentMethod: stripe.String(method.ID)})
+}
+
+// pastDue lets an upgrade at once fail, and answers its open invoice.
+func (s *planShop) pastDue(t *testing.T) *stripe.Invoice {
+	t.Helper()
+	s.failing(t)
+	s.clock.set(time.Date(2026, 6, 11, 0, 0, 0, 0, time.UTC))
+	params := s.change(s.enterprise, 0)
+	params.ProrationBehavior = stripe.String("always_invoice")
+	subscription := s.update(t, params)
+	equal(t, "status", subscription.Status, stripe.SubscriptionStatusPastDue)
+	invoice := s.invoice(t, subscription.LatestInvoice.ID)
+	equal(t, "invoice", invoice.Status, stripe.InvoiceStatusOpen)
+	return invoice
+}
+
+func TestAnotherIntervalBeginsANewCycleAndIsPaidAtOnce(t *testing.T) {
+	t.Parallel()
+	shop := openPlanShop(t)
+	before := len(eventTypesOf(t, shop.shop))
+	at := time.Date(2026, 6, 11, 0, 0, 0, 0, time.UTC)
+	shop.clock.set(at)
+	subscription := shop.update(t, shop.change(shop.yearly, 0))
+	equal(t, "anchor", subscription.BillingCycleAnchor, at.Unix())
+	equal(t, "period start", subscription.CurrentPeriodStart, at.Unix())
+	equal(t, "period end", subscription.CurrentPeriodEnd, at.AddDate(1, 0, 0).Unix())
+	invoice := shop.invoice(t, subscription.LatestInvoice.ID)
+	equal(t, "lines", fmt.Sprint(linesOf(invoice)), "[Unused time on Pro after 11 Jun 2026 -6600 1 × Pro by the year (at $990.00 / year) 99000]")
+	equal(t, "reason", invoice.BillingReason, stripe.InvoiceBillingReasonSubscriptionUpdate)
+	equal(t, "paid", invoice.AmountPaid, 92400)
+	equal(t, "status", invoice.Status, stripe.InvoiceStatusPaid)
+	equal(t, "of an item", invoice.Lines.Data[0].Type, stripe.InvoiceLineItemTypeInvoiceItem)
+	equal(t, "credited", invoice.Lines.Data[0].ProrationDetails.CreditedItems.Invoice, shop.subscription.LatestInvoice.ID)
+	equal(t, "pending", fmt.Sprint(shop.pending(t)), "[]")
+
+	events := shop.eventsSince(t, before)
+	equal(t, "events", typesOf(events), "invoiceitem.created customer.subscription.updated invoice.created "+
+		"payment_intent.created invoice.finalized invoice.updated charge.succeeded payment_intent.succeeded "+
+		"invoice.updated invoice.paid invoice.payment_succeeded")
+	previous := previousOf(events[1])
+	want := map[string]any{
+		"billing_cycle_anchor": float64(firstOfJune.Unix()), "current_period_start": float64(firstOfJune.Unix()),
+		"current_period_end": float64(shop.subscription.CurrentPeriodEnd), "latest_invoice": shop.subscription.LatestInvoice.ID,
+	}
+	for field, value := range want {
+		equal(t, "previous "+field, previous[field], value)
+	}
+	equal(t, "what was different", len(previous), len(want)+2) // and items, plan
+	equal(t, "the plan's interval", previous["plan"].(map[string]any)["interval"], any("month"))
+}
+
+func TestAnUpgradeIsPaidAtOnceWhenAsked(t *testing.T) {
+	t.Parallel()
+	shop := openPlanShop(t)
+	shop.clock.set(time.Date(2026, 6, 11, 0, 0, 0, 0, time.UTC))
+	shop.update(t, shop.change(nil, 2)) // waits
+	params := shop.change(shop.enterprise, 1)
+	params.ProrationBehavior = stripe.String("always_invoice")
+	subscription := shop.update(t, params)
+	equal(t, "period end", subscription.CurrentPeriodEnd, shop.subscription.CurrentPeriodEnd)
+	invoice := shop.invoice(t, subscription.LatestInvoice.ID)
+	equal(t, "lines, the newest first", fmt.Sprint(linesOf(invoice)), "[Remaining time on Enterprise after 11 Jun 2026 26600 "+
+		"Unused time on 2 × Pro after 11 Jun 2026 -13200 Remaining time on 2 × Pro after 11 Jun 2026 13200 Unused time on Pro after 11 Jun 2026 -6600]")
+	equal(t, "paid", invoice.AmountPaid, 20000)
+}
+
+func TestADowngradeAtOnceIsCreditedAndUsedByTheNextInvoice(t *testing.T) {
+	t.Parallel()
+	shop := openPlanShop(t)
+	params := shop.change(shop.enterprise, 0)
+	params.ProrationBehavior = stripe.String("none")
+	shop.update(t, params)
+	shop.clock.set(time.Date(2026, 6, 11, 0, 0, 0, 0, time.UTC))
+	params = shop.change(shop.price, 0)
+	params.ProrationBehavior = stripe.String("always_invoice")
+	invoice := shop.invoice(t, shop.update(t, params).LatestInvoice.ID)
+	equal(t, "total", invoice.Total, -20000)
+	equal(t, "due", invoice.AmountDue, 0)
+	equal(t, "status", invoice.Status, stripe.InvoiceStatusPaid)
+	equal(t, "balance afterwards", invoice.EndingBalance, -20000)
+	customer, err := shop.api.Customers.Get(shop.customer.ID, nil)
+	must(t, err)
+	equal(t, "the customer's balance", customer.Balance, -20000)
+
+	invoice = shop.invoice(t, shop.update(t, shop.change(shop.yearly, 0)).LatestInvoice.ID)
+	equal(t, "total", invoice.Total, 92400)
+	equal(t, "due", invoice.AmountDue, 72400)
+	equal(t, "balance before and after", fmt.Sprint(invoice.StartingBalance, invoice.EndingBalance), "-20000 0")
+}
+
+func TestTheCycleBeginsAnewWhenAsked(t *testing.T) {
+	t.Parallel()
+	shop := openPlanShop(t)
+	at := time.Date(2026, 6, 16, 0, 0, 0, 0, time.UTC)
+	shop.clock.set(at)
+	subscription := shop.update(t, &stripe.SubscriptionParams{BillingCycleAnchorNow: stripe.Bool(true), ProrationBehavior: stripe.String("none")})
+	equal(t, "period end", subscription.CurrentPeriodEnd, at.AddDate(0, 1, 0).Unix())
+	equal(t, "paid again, whole", fmt.Sprint(linesOf(shop.invoice(t, subscription.LatestInvoice.ID))), "[1 × Pro (at $99.00 / month) 9900]")
+}
+
+func TestATrialEndsNow(t *testing.T) {
+	t.Parallel()
+	shop := openPlanShop(t)
+	shop.subscription = shop.subscribe(t, &stripe.SubscriptionParams{TrialPeriodDays: stripe.Int64(14)})
+	before := len(eventTypesOf(t, shop.shop))
+	shop.clock.set(firstOfJune.AddDate(0, 0, 3))
+	subscription := shop.update(t, shop.change(shop.enterprise, 0))
+	equal(t, "on trial still", subscription.Status, stripe.SubscriptionStatusTrialing)
+	equal(t, "events", typesOf(shop.eventsSince(t, before)), "customer.subscription.updated")
+
+	now := shop.clock.now()
+	subscription = shop.update(t, &stripe.SubscriptionParams{TrialEndNow: stripe.Bool(true)})
+	equal(t, "status", subscription.Status, stripe.SubscriptionStatusActive)
+	equal(t, "trial end", subscription.TrialEnd, now.Unix())
+	equal(t, "period end", subscription.CurrentPeriodEnd, now.AddDate(0, 1, 0).Unix())
+	equal(t, "paid", shop.invoice(t, subscription.LatestInvoice.ID).AmountPaid, 39900)
+}
+
+func TestATrialsEndIsMoved(t *testing.T) {
+	t.Parallel()
+	shop := openPlanShop(t)
+	shop.subscription = shop.subscribe(t, &stripe.SubscriptionParams{TrialPeriodDays: stripe.Int64(14)})
+	end := firstOfJune.AddDate(0, 0, 30).Unix()
+	subscription := shop.update(t, &stripe.SubscriptionParams{TrialEnd: stripe.Int64(end), CancelAtPeriodEnd: stripe.Bool(true)})
+	equal(t, "end, anchor and scheduled end", fmt.Sprint(subscription.CurrentPeriodEnd, subscription.BillingCycleAnchor, subscription.CancelAt), fmt.Sprint(end, end, end))
+}
+
+func TestAFailedUpgradeIsPastDueUntilItIsPaid(t *testing.T) {
+	t.Parallel()
+	shop := openPlanShop(t)
+	invoice := shop.pastDue(t)
+	equal(t, "due", invoice.AmountRemaining, 20000)
+	equal(t, "attempts", invoice.AttemptCount, 1)
+	equal(t, "intent", invoice.PaymentIntent.Status, stripe.PaymentIntentStatusRequiresPaymentMethod)
+	equal(t, "the new plan all the same", shop.current(t).Items.Data[0].Price.ID, shop.enterprise.ID)
+
+	charges := len(shop.State(t)["charge"])
+	_, err := shop.api.Invoices.Pay(invoice.ID, nil)
+	wantError(t, err, http.StatusPaymentRequired, stripe.ErrorTypeCard, stripe.ErrorCodeCardDeclined, "")
+	equal(t, "the charge that was declined is kept", len(shop.State(t)["charge"]), charges+1)
+	equal(t, "still", shop.current(t).Status, stripe.SubscriptionStatusPastDue)
+
+	before := len(eventTypesOf(t, shop.shop))
+	paid, err := shop.api.Invoices.Pay(invoice.ID, &stripe.InvoicePayParams{PaymentMethod: stripe.String(shop.visa.ID)})
+	must(t, err)
+	equal(t, "status", paid.Status, stripe.InvoiceStatusPaid)
+	equal(t, "paid", paid.AmountPaid, 20000)
+	equal(t, "status", shop.current(t).Status, stripe.SubscriptionStatusActive)
+	events := shop.eventsSince(t, before)
+	equal(t, "last event", events[len(events)-1]["type"], any("customer.subscription.updated"))
+	equal(t, "what it was before", jsonOf(t, previousOf(events[len(events)-1])), `{"status":"past_due"}`)
+	_, err = shop.api.Invoices.Pay(invoice.ID, nil)
+	wantError(t, err, http.StatusBadRequest, stripe.ErrorTypeInvalidRequest, "", "")
+}
+
+func TestADeclinedPaymentIsAnsweredTheSameAgain(t *testing.T) {
+	t.Parallel()
+	shop := openPlanShop(t)
+	invoice := shop.pastDue(t)
+	params := &stripe.InvoicePayParams{}
+	params.SetIdempotencyKey("pay-once")
+	for range 2 {
+		_, err := shop.api.Invoices.Pay(invoice.ID, params)
+		wantError(t, err, http.StatusPaymentRequired, stripe.ErrorTypeCard, stripe.ErrorCodeCardDeclined, "")
+	}
+	failed := 0
+	for _, charge := range shop.State(t)["charge"] {
+		if charge["status"] == "failed" {
+			failed++
+		}
+	}
+	equal(t, "declined charges: the upgrade's and one", failed, 2)
+}
+
+func TestAFailedUpgradeCanBeRefusedWhole(t *testing.T) {
+	t.Parallel()
+	shop := openPlanShop(t)
+	shop.failing(t)
+	was, before := jsonOf(t, shop.current(t)), len(eventTypesOf(t, shop.shop))
+	params := shop.change(shop.yearly, 0)
+	params.PaymentBehavior = stripe.String("error_if_incomplete")
+	_, err := shop.api.Subscriptions.Update(shop.subscription.ID, params)
+	wantError(t, err, http.StatusPaymentRequired, stripe.ErrorTypeCard, stripe.ErrorCodeCardDeclined, "")
+	equal(t, "the subscription", jsonOf(t, shop.current(t)), was)
+	equal(t, "events", typesOf(shop.eventsSince(t, before)), "")
+}
+
+func TestAnInvoiceIsGivenUp(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		sentence, act string
+		status        stripe.InvoiceStatus
+		event, intent string
+	}{
+		{"as a mistake", "void", stripe.InvoiceStatusVoid, "invoice.voided", "canceled"},
+		{"as lost", "mark_uncollectible", stripe.InvoiceStatusUncollectible, "invoice.marked_uncollectible", "requires_payment_method"},
+	} {
+		t.Run(c.sentence, func(t *testing.T) {
+			t.Parallel()
+			shop := openPlanShop(t)
+			open := shop.pastDue(t)
+			before := len(eventTypesOf(t, shop.shop))
+			status, answer := shop.Do(t, http.MethodPost, "/v1/invoices/"+open.ID+"/"+c.act, "")
+			equal(t, "answer: "+string(answer), status, http.StatusOK)
+			invoice := shop.invoice(t, open.ID)
+			equal(t, "status", invoice.Status, c.status)
+			equal(t, "intent", string(invoice.PaymentIntent.Status), c.intent)
+			if invoice.StatusTransitions.VoidedAt+invoice.StatusTransitions.MarkedUncollectibleAt != shop.clock.now().Unix() {
+				t.Errorf("transitions %+v", invoice.StatusTransitions)
+			}
+			equal(t, "subscription", shop.current(t).Status, stripe.SubscriptionStatusActive)
+			found := false
+			for _, event := range shop.eventsSince(t, before) {
+				found = found || event["type"] == c.event
+			}
+			equal(t, c.event, found, true)
+			status, _ = shop.Do(t, http.MethodPost, "/v1/invoices/"+open.ID+"/mark_uncollectible", "")
+			equal(t, "again", status, http.StatusBadRequest)
+			status, _ = shop.Do(t, http.MethodPost, "/v1/invoices/"+open.ID+"/finalize", "")
+			equal(t, "finalizing it", status, http.StatusBadRequest)
+		})
+	}
+}
+
+func TestAnInvoiceIsPaidInAnotherWay(t *testing.T) {
+	t.Parallel()
+	shop := openPlanShop(t)
+	open := shop.pastDue(t)
+	paid, err := shop.api.Invoices.Pay(open.ID, &stripe.InvoicePayParams{PaidOutOfBand: stripe.Bool(true)})
+	must(t, err)
+	equal(t, "status", paid.Status, stripe.InvoiceStatusPaid)
+	equal(t, "out of band", paid.PaidOutOfBand, true)
+	equal(t, "intent", shop.invoice(t, open.ID).PaymentIntent.Status, stripe.PaymentIntentStatusCanceled)
+	equal(t, "subscription", shop.current(t).Status, stripe.SubscriptionStatusActive)
+}
+
+// bill is what a preview must tell the truth about.
+type bill struct {
+	Subtotal        int64 `json:"subtotal"`
+	Total           int64 `json:"total"`
+	AmountDue       int64 `json:"amount_due"`
+	StartingBalance int64 `json:"starting_balance"`
+	PeriodStart     int64 `json:"period_start"`
+	PeriodEnd       int64 `json:"period_end"`
+	Lines           struct {
+		Data []struct {
+			Description string           `json:"description"`
+			Amount      int64            `json:"amount"`
+			Proration   bool             `json:"proration"`
+			Quantity    int64            `json:"quantity"`
+			Period      map[string]int64 `json:"period"`
+		} `json:"data"`
+	} `json:"lines"`
+}
+
+func billOf(t *testing.T, answer []byte) string {
+	t.Helper()
+	var b bill
+	must(t, json.Unmarshal(answer, &b))
+	if len(b.Lines.Data) == 0 {
+		t.Fatalf("no lines in %s", answer)
+	}
+	return jsonOf(t, b)
+}
+
+// TestAPreviewIsWhatTheInvoiceIs asks what a change would cost, makes it a day
+// later with the same proration date, and compares with the invoice that comes:
+// at once, or with the renewal.
+func TestAPreviewIsWhatTheInvoiceIs(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		sentence string
+		// The same change in the words of an update, with $ for what the preview
+		// puts before each name.
+		params string
+		atOnce bool
+	}{
+		{"nothing changes", "", false},
+		{"an upgrade waits for the renewal", "$items[0][id]=ITEM&$items[0][price]=ENTERPRISE", false},
+		{"a quantity waits for the renewal", "$items[0][id]=ITEM&$items[0][quantity]=7", false},
+		{"a change without prorations", "$items[0][id]=ITEM&$items[0][quantity]=7&$proration_behavior=none", false},
+		{"another item", "$items[0][price]=ENTERPRISE", false},
+		{"an upgrade at once", "$items[0][id]=ITEM&$items[0][price]=ENTERPRISE&$proration_behavior=always_invoice", true},
+		{"fewer at once", "$items[0][id]=ITEM&$items[0][quantity]=0&$proration_behavior=always_invoice", true},
+		{"another interval", "$items[0][id]=ITEM&$items[0][price]=YEARLY", true},
+		{"a new cycle", "$billing_cycle_anchor=now", true},
+	} {
+		t.Run(c.sentence, func(t *testing.T) {
+			t.Parallel()
+			shop := openPlanShop(t)
+			now := firstOfJune.AddDate(0, 0, 9).Add(12345 * time.Second)
+			shop.clock.set(now)
+			params := replace(c.params, "ITEM", shop.subscription.Items.Data[0].ID, "ENTERPRISE", shop.enterprise.ID, "YEARLY", shop.yearly.ID)
+			if params != "" {
+				params += fmt.Sprintf("&$proration_date=%d", now.Unix())
+			}
+			before := len(shop.State(t)["event"])
+			status, preview := shop.Do(t, http.MethodGet, "/v1/invoices/upcoming?subscription="+shop.subscription.ID+"&"+replace(params, "$", "subscription_"), "")
+			equal(t, "preview: "+string(preview), status, http.StatusOK)
+			equal(t, "a preview makes nothing", len(shop.State(t)["event"]), before)
+			equal(t, "pending", fmt.Sprint(shop.pending(t)), "[]")
+
+			if !c.atOnce {
+				shop.clock.set(now.Add(24 * time.Hour))
+			}
+			if params != "" {
+				status, answer := shop.Do(t, http.MethodPost, "/v1/subscriptions/"+shop.subscription.ID, replace(params, "$", ""))
+				equal(t, "change: "+string(answer), status, http.StatusOK)
+			}
+			if !c.atOnce {
+				_, again := shop.Do(t, http.MethodGet, "/v1/invoices/upcoming?subscription="+shop.subscription.ID, "")
+				equal(t, "the preview after the change", billOf(t, again), billOf(t, preview))
+				shop.clock.set(time.Unix(shop.subscription.CurrentPeriodEnd, 0).Add(90 * time.Minute))
+			}
+			_, invoice := shop.Do(t, http.MethodGet, "/v1/invoices/"+shop.current(t).LatestInvoice.ID, "")
+			equal(t, "the invoice", billOf(t, invoice), billOf(t, preview))
+		})
+	}
+}
+
+func TestThereIsNoNextInvoiceOfWhatEnds(t *testing.T) {
+	t.Parallel()
+	shop := openPlanShop(t, simtest.WithoutMirror())
+	none := func(query string, status int) {
+		t.Helper()
+		got, answer := shop.Do(t, http.MethodGet, "/v1/invoices/upcoming?"+query, "")
+		equal(t, query+": "+string(answer), got, status)
+	}
+	none("", http.StatusBadRequest)
+	none("customer="+shop.customer.ID, http.StatusOK)
+	shop.update(t, &stripe.SubscriptionParams{CancelAtPeriodEnd: stripe.Bool(true)})
+	none("customer="+shop.customer.ID, http.StatusNotFound)
+	shop.update(t, shop.change(shop.enterprise, 0))
+	none("subscription="+shop.subscription.ID, http.StatusOK) // what is pending is billed all the same
+	_, err := shop.api.Subscriptions.Cancel(shop.subscription.ID, nil)
+	must(t, err)
+	none("subscription="+shop.subscription.ID, http.StatusNotFound)
+	none("customer="+shop.customer.ID, http.StatusNotFound)
+}
