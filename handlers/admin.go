@@ -127,7 +127,7 @@ func (s *server) overviewModel(o reports.Overview, ask overviewQuery) views.Admi
 		m.Blank = blankOverview(o.Trialing)
 		return m
 	}
-	b := overviewBuilder{CurrencyFigures: figures, plans: s.Plans, isPast: o.Last.Before(o.Running)}
+	b := overviewBuilder{CurrencyFigures: figures, plans: s.Plans, AsOf: o.AsOf, isPast: o.Last.Before(o.Running)}
 	m.Figures = b.figures()
 	m.Revenue, m.Movements, m.Customers = b.revenue(), b.movements(), b.customers()
 	m.Plans, m.Failed = b.shares(), b.failed()

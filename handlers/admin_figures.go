@@ -1,7 +1,9 @@
 package handlers
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/promptforge/payments/internal/analytics"
@@ -18,7 +20,8 @@ const subscriptionsPath = "/admin/billing/subscriptions"
 type overviewBuilder struct {
 	reports.CurrencyFigures
 	plans billing.Plans
-	// isPast: the last month that is shown is over.
+	// AsOf is now; isPast: the last month that is shown is over.
+	AsOf   time.Time
 	isPast bool
 }
 
@@ -68,7 +71,7 @@ func (b overviewBuilder) figures() []ui.KeyFigure {
 			Link:  ui.Link{Text: "By month", Href: "#customers"},
 		},
 		{
-			Label: "In recovery", Value: b.minor(open.AmountMinor), Note: plural(open.Count, "failed invoice.", "failed invoices."),
+			Label: "In recovery", Value: b.minor(open.AmountMinor), Note: plural(open.Count, "invoice.", "invoices."),
 			Delta: compare(open.AmountMinor-openBefore.AmountMinor, b.minor, before, ui.Bad, ui.Good),
 			Spark: ui.Spark{IsRunning: last.IsRunning},
 			Link:  ui.Link{Text: "Failed payments", Href: "#failed"},
@@ -78,9 +81,10 @@ func (b overviewBuilder) figures() []ui.KeyFigure {
 		figures[3].Spark.Values = append(figures[3].Spark.Values, m.Open.AmountMinor)
 	}
 	if b.isPast {
-		month := "At the end of " + last.Month.Format("January 2006")
-		figures[1].Note = "In " + last.Month.Format("January 2006") + "."
-		figures[2].Note = month + "."
+		for i := range figures {
+			figures[i].Label += " · " + last.Month.Format("Jan 2006")
+		}
+		figures[1].Note, figures[2].Note = "All of the month.", "At its end."
 	}
 	return figures
 }
@@ -116,14 +120,14 @@ func monthName(month, beside time.Time) string {
 // revenue is the line of MRR.
 func (b overviewBuilder) revenue() ui.MonthChart {
 	chart := b.chart("mrr", "Monthly recurring revenue")
-	line := ui.Series{Name: "MRR at the end of the month", Look: ui.Plain}
+	line := ui.Series{Name: "MRR", Look: ui.Plain}
 	for _, p := range b.Months {
 		line.Values = append(line.Values, money.RoundMicro(p.Closing.MRRMicro))
 		line.Texts = append(line.Texts, b.micro(p.Closing.MRRMicro))
 	}
 	chart.Lines = []ui.Series{line}
 	chart.Finding = b.revenueFinding()
-	chart.Definition = "What active and past-due subscriptions cost a month: yearly prices by twelve, recurring discounts taken off, without tax, trials and what is metered."
+	chart.Definition = "At the end of each month: what active and past-due subscriptions cost a month: yearly prices by twelve, recurring discounts taken off, without tax, trials and what is metered."
 	return b.amounts(chart)
 }
 
@@ -208,7 +212,7 @@ func (b overviewBuilder) movementsFinding() string {
 // customers is the line of active customers.
 func (b overviewBuilder) customers() ui.MonthChart {
 	chart := b.chart("active", "Active customers")
-	line := ui.Series{Name: "Customers at the end of the month", Look: ui.Plain}
+	line := ui.Series{Name: "Customers", Look: ui.Plain}
 	for _, p := range b.Months {
 		line.Values = append(line.Values, p.Closing.Customers)
 		line.Texts = append(line.Texts, count(p.Closing.Customers))
@@ -224,45 +228,70 @@ func (b overviewBuilder) customers() ui.MonthChart {
 		chart.Finding = fmt.Sprintf("%s at the end of %s; %s came and %s left in these months.",
 			plural(b.ActiveCustomers, "customer", "customers"), b.last().Month.Format("January 2006"), count(came), count(left))
 	}
-	chart.Definition = "Customers with MRR; an organization counts once, however many subscriptions it has. Trials do not count."
+	chart.Definition = "At the end of each month, customers with MRR; an organization counts once, however many subscriptions it has. Trials do not count."
 	for _, v := range ui.TickValues(chart.Extent()) {
 		chart.Ticks = append(chart.Ticks, ui.Tick{Value: v, Text: count(v)})
 	}
 	return chart
 }
 
-// shares are the plans by their part of MRR.
+// shares are the plans by their part of MRR, in the order in which they are
+// sold. Customers are only known as of now.
 func (b overviewBuilder) shares() ui.ShareTable {
 	table := ui.ShareTable{
 		ID: "plan-shares", Title: "Plans by MRR", Heading: "Plan", TotalName: "All plans",
-		Columns:    []ui.Column{{Label: "MRR"}, {Label: "Share"}, {Label: "Customers"}},
-		Definition: "Customers and trials are those of now, as Stripe has them; who has two plans counts for both.",
+		Columns: []ui.Column{{Label: "MRR"}, {Label: "Share"}},
+		Total:   []ui.Cell{{Text: b.micro(b.MRRMicro)}, {Text: percentage(b.MRRMicro, b.MRRMicro)}},
+		Finding: "No plan carries MRR.",
 	}
+	if !b.isPast {
+		table.Columns = append(table.Columns, ui.Column{Label: "Customers"})
+		table.Total = append(table.Total, ui.Cell{Text: count(b.ActiveCustomers)})
+		table.Definition = "A customer with two plans counts for both. Trials carry no MRR."
+	}
+	sold := slices.Clone(b.Plans)
+	slices.SortStableFunc(sold, func(x, y reports.PlanFigures) int { return cmp.Compare(b.rank(x.Plan), b.rank(y.Plan)) })
 	var top reports.PlanFigures
-	var trialing int64
-	for i, p := range b.Plans {
-		share := ratio(p.MRRMicro, b.MRRMicro)
-		customers := ui.Cell{Text: count(p.Customers)}
-		if p.Trialing > 0 {
-			customers.Note = plural(p.Trialing, "trial", "trials")
+	for i, p := range sold {
+		cells := []ui.Cell{
+			{Text: b.micro(p.MRRMicro), Note: signed(p.MRRMicro-p.OpeningMicro, b.micro)}, {Text: percentage(p.MRRMicro, b.MRRMicro)},
 		}
-		table.Shares = append(table.Shares, ui.Share{
-			Name: b.planName(p.Plan), Percent: share, Step: i + 1,
-			Cells: []ui.Cell{{Text: b.micro(p.MRRMicro)}, {Text: percentage(p.MRRMicro, b.MRRMicro)}, customers},
-		})
-		if i == 0 || p.MRRMicro > top.MRRMicro {
+		if !b.isPast {
+			customers := ui.Cell{Text: count(p.Customers)}
+			if p.Trialing > 0 {
+				customers.Note = plural(p.Trialing, "trial", "trials")
+			}
+			cells = append(cells, customers)
+		}
+		table.Shares = append(table.Shares, ui.Share{Name: b.planName(p.Plan), Percent: ratio(p.MRRMicro, b.MRRMicro), Step: i + 1, Cells: cells})
+		if p.MRRMicro > top.MRRMicro {
 			top = p
 		}
-		trialing += p.Trialing
 	}
-	table.Total = []ui.Cell{{Text: b.micro(b.MRRMicro)}, {Text: percentage(b.MRRMicro, b.MRRMicro)}, {Text: count(b.ActiveCustomers)}}
-	switch {
-	case b.MRRMicro <= 0:
-		table.Finding = "No plan carries MRR."
-	default:
-		table.Finding = fmt.Sprintf("%s carries %s of MRR.", b.planName(top.Plan), percentage(top.MRRMicro, b.MRRMicro))
+	if b.MRRMicro > 0 {
+		month := b.last().Month
+		table.Finding = fmt.Sprintf("%s carries %s of MRR. Beneath each: what %s changed.",
+			b.planName(top.Plan), percentage(top.MRRMicro, b.MRRMicro), monthName(month, b.AsOf))
 	}
 	return table
+}
+
+// rank is the place of a plan among those that are sold; others come after them.
+func (b overviewBuilder) rank(code string) int {
+	for i, plan := range b.plans.Plans {
+		if plan.Code == code {
+			return i
+		}
+	}
+	return len(b.plans.Plans)
+}
+
+// signed is a difference with its sign.
+func signed(by int64, format func(int64) string) string {
+	if by > 0 {
+		return "+" + format(by)
+	}
+	return format(by)
 }
 
 // planName is a plan as people know it.
@@ -310,8 +339,8 @@ func (b overviewBuilder) failed() ui.MonthChart {
 		back.Count, back.AmountMinor = back.Count+m.Recovered.Count, back.AmountMinor+m.Recovered.AmountMinor
 	}
 	chart.Columns = []ui.Series{recovered, retry, lost}
-	chart.Finding = fmt.Sprintf("%s of %s failed at first; %s of the volume was recovered.",
-		b.minor(all.AmountMinor), plural(all.Count, "invoice", "invoices"), percentage(back.AmountMinor, all.AmountMinor))
+	chart.Finding = fmt.Sprintf("%s over %s failed at the first try; %s of that was recovered.",
+		plural(all.Count, "invoice", "invoices"), b.minor(all.AmountMinor), percentage(back.AmountMinor, all.AmountMinor))
 	if all.Count == 0 {
 		chart.Finding, chart.Empty = "No payment failed in these months.", "Nothing to recover: every renewal was paid at the first try."
 	}
@@ -324,12 +353,19 @@ func (b overviewBuilder) chart(id, title string) ui.MonthChart {
 	chart := ui.MonthChart{ID: id, Title: title}
 	for i, p := range b.Months {
 		month := ui.Month{Short: p.Month.Format("Jan"), Long: p.Month.Format("January 2006"), IsRunning: p.IsRunning}
-		if i == 0 || p.Month.Month() == time.January {
+		if p.Month.Month() == time.January || (i == 0 && b.hasRoomForTheFirstYear()) {
 			month.Year = p.Month.Format("2006")
 		}
 		chart.Months = append(chart.Months, month)
 	}
 	return chart
+}
+
+// hasRoomForTheFirstYear: the name of the first year would otherwise run into
+// that of the second.
+func (b overviewBuilder) hasRoomForTheFirstYear() bool {
+	untilJanuary := 13 - int(b.Months[0].Month.Month())
+	return untilJanuary >= len(b.Months) || untilJanuary >= max(3, len(b.Months)/6)
 }
 
 // amounts gives a chart of amounts its lines across.

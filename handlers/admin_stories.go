@@ -1,6 +1,8 @@
 package handlers
 
 import (
+	"slices"
+
 	"github.com/promptforge/payments/internal/billing"
 	"github.com/promptforge/payments/internal/money"
 	"github.com/promptforge/payments/internal/reports"
@@ -35,7 +37,7 @@ func organizationPath(id string) string { return "/admin/billing/organizations/"
 // some was asked for, once.
 func (s *server) inOneLine(story reports.Story) views.Story {
 	has := func(kind string) bool { _, ok := story.Find(kind); return ok }
-	plan := s.planOf(story)
+	plan, sold := s.planOf(story)
 	told := views.Story{}
 	paid, isPaid := story.Find("payment_succeeded")
 	failed, isFailed := story.Find("payment_failed")
@@ -55,9 +57,9 @@ func (s *server) inOneLine(story reports.Story) views.Story {
 	case isEnd:
 		told.What, told.Tone = plan+" ended", ui.Warn
 	case has("trial_started"):
-		told.What = "Started a trial of " + plan
+		told.What = "Started a trial of " + sold
 	case has("subscription_created") && (isPaid || has("subscription_activated")):
-		told.What, told.Tone = "Bought "+plan, ui.Good
+		told.What, told.Tone = "Bought "+sold, ui.Good
 	case has("subscription_unpaid"):
 		told.What, told.Tone = plan+" is unpaid, retries are over", ui.Bad
 	case isFailed:
@@ -71,7 +73,7 @@ func (s *server) inOneLine(story reports.Story) views.Story {
 	case has("cancellation_scheduled"):
 		told.What, told.Tone = plan+" will end with the period", ui.Warn
 	case isPaid && paid.BillingReason == "subscription_cycle":
-		told.What = "Renewed " + plan
+		told.What = "Renewed " + sold
 	case isPaid:
 		told.What = "Paid for " + plan
 	default:
@@ -81,23 +83,24 @@ func (s *server) inOneLine(story reports.Story) views.Story {
 			told.What += ": " + plan
 		}
 	}
+	told.What = upperFirst(told.What)
 	return told
 }
 
-// planOf names the plan that a story is about.
-func (s *server) planOf(story reports.Story) string {
-	for i := len(story.Events) - 1; i >= 0; i-- {
-		e := story.Events[i]
-		plan, ok := s.Plans.ByCode(e.Plan)
+// planOf names the plan that a story is about, and how it is sold: "Pro" and
+// "Pro, monthly".
+func (s *server) planOf(story reports.Story) (plan, sold string) {
+	for _, e := range slices.Backward(story.Events) {
+		p, ok := s.Plans.ByCode(e.Plan)
 		if !ok {
 			continue
 		}
-		if name := intervalNames[e.Interval]; name != "" {
-			return plan.Name + ", " + lowerFirst(name)
+		if interval := intervalNames[e.Interval]; interval != "" {
+			return p.Name, p.Name + ", " + lowerFirst(interval)
 		}
-		return plan.Name
+		return p.Name, p.Name
 	}
-	return "a subscription"
+	return "a subscription", "a subscription"
 }
 
 func (s *server) changeInWords(e reports.Event) string {
