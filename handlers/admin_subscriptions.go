@@ -465,10 +465,10 @@ func statusInWords(row reports.Subscription, now time.Time) (ui.Badge, string) {
 	}
 }
 
-// nearDate leaves out the year where it is this one.
+// nearDate leaves out the year where it is this one, and does not break.
 func nearDate(t, now time.Time) string {
 	if t.UTC().Year() == now.UTC().Year() {
-		return t.UTC().Format("2 Jan")
+		return t.UTC().Format("2\u00a0Jan")
 	}
 	return date(t)
 }
