@@ -1,0 +1,394 @@
+package handlers_test
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/PuerkitoBio/goquery"
+	"github.com/google/uuid"
+	"pgregory.net/rapid"
+
+	"github.com/promptforge/payments/handlers"
+	"github.com/promptforge/payments/internal/money"
+	"github.com/promptforge/payments/internal/reports"
+)
+
+// shop is the overview of 20 May 2026, of a life that is worked out by hand.
+type shop struct {
+	*bundle
+	admin *visitor
+}
+
+func openShop(t *testing.T) *shop {
+	t.Helper()
+	now := func() time.Time { return time.Date(2026, time.May, 20, 9, 30, 0, 0, time.UTC) }
+	b := setup(t, func(d *handlers.Deps) {
+		d.Now, d.Reports = now, &reports.Reports{Pool: d.Pool, Now: now}
+		d.SimulatorURL = "http://127.0.0.1:8081/"
+	})
+	return &shop{b, b.admin()}
+}
+
+func (s *shop) flow(month, currency, plan, kind string, dollars, customers int64) {
+	s.t.Helper()
+	s.exec(`INSERT INTO flow_monthly VALUES (1, $1::text::date, $2, $3, $4, $5, $6)`, month, currency, plan, kind, dollars*100*money.Micro, customers)
+}
+
+// live is a shop that has been open since February: MRR is 99, 528, 430, 558 at
+// the ends of its months.
+func (s *shop) live() *shop {
+	s.t.Helper()
+	s.flow("2026-02-01", "usd", "pro", "new", 99, 1)
+	s.flow("2026-03-01", "usd", "enterprise", "new", 399, 1)
+	s.flow("2026-03-01", "usd", "pilot", "new", 30, 1)
+	s.flow("2026-04-01", "usd", "pro", "churn", -99, -1)
+	s.flow("2026-04-01", "usd", "pilot", "expansion", 1, 0)
+	s.flow("2026-05-01", "usd", "pro", "reactivation", 198, 1)
+	s.flow("2026-05-01", "usd", "pilot", "contraction", -1, 0)
+	s.flow("2026-05-01", "usd", "pilot", "transfer_out", -30, 0)
+	s.flow("2026-05-01", "usd", "pro", "transfer_in", 30, 0)
+	s.flow("2026-05-01", "usd", "pro", "expansion", 69, 0)
+	s.flow("2026-05-01", "usd", "enterprise", "churn", -138, 0)
+	return s
+}
+
+// words are the texts within, whether or not white space is between them.
+func words(s *goquery.Selection) string {
+	var out []string
+	s.Contents().Each(func(_ int, part *goquery.Selection) {
+		if goquery.NodeName(part) == "#text" {
+			out = append(out, strings.Fields(part.Text())...)
+		} else {
+			out = append(out, words(part))
+		}
+	})
+	return strings.Join(strings.Fields(strings.Join(out, " ")), " ")
+}
+
+// figure is what the card of a figure says.
+func (a *answer) figure(label string) string {
+	a.t.Helper()
+	card := a.doc().Find(".key-figures > li").FilterFunction(func(_ int, card *goquery.Selection) bool {
+		return strings.HasPrefix(strings.TrimSpace(card.Find("h2").Text()), label)
+	})
+	return words(card)
+}
+
+// table is the table beneath a chart, a line a row.
+func (a *answer) table(section string) []string {
+	a.t.Helper()
+	var out []string
+	a.doc().Find(section + " tbody tr").Each(func(_ int, row *goquery.Selection) {
+		var cells []string
+		row.Children().Each(func(_ int, cell *goquery.Selection) {
+			cells = append(cells, words(cell))
+		})
+		out = append(out, strings.Join(cells, " | "))
+	})
+	return out
+}
+
+func (a *answer) wantFigure(label, want string) *answer {
+	a.t.Helper()
+	if got := a.figure(label); !strings.Contains(got, want) {
+		a.t.Errorf("%s says %q, want %q", label, got, want)
+	}
+	return a
+}
+
+func (a *answer) wantRows(section string, want ...string) *answer {
+	a.t.Helper()
+	got := a.table(section)
+	if len(got) > len(want) {
+		got = got[len(got)-len(want):]
+	}
+	if strings.Join(got, "\n") != strings.Join(want, "\n") {
+		a.t.Errorf("the last rows of %s are\n%s\nwant\n%s", section, strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	return a
+}
+
+func TestTheOverviewSaysHowTheMonthCompares(t *testing.T) {
+	s := openShop(t).live()
+	page := s.admin.get("/admin/billing").want(200)
+	page.wantFigure("MRR", "$558.00 $128.00 more than at the end of April ARR $6,696.00")
+	page.wantFigure("Net new MRR", "$128.00 $226.00 more than in the whole of April This month so far.")
+	page.wantFigure("Active customers", "3 1 more than at the end of April")
+	page.wantFigure("In recovery", "$0.00 The same as at the end of April 0 invoices.")
+	page.wantRows("#revenue", "February 2026 | $99.00", "March 2026 | $528.00", "April 2026 | $430.00", "May 2026 so far | $558.00")
+	// Month, new, reactivation, expansion, churn, contraction, net.
+	page.wantRows("#movements",
+		"March 2026 | $429.00 | $0.00 | $0.00 | $0.00 | $0.00 | $429.00",
+		"April 2026 | $0.00 | $0.00 | $1.00 | -$99.00 | $0.00 | -$98.00",
+		"May 2026 so far | $0.00 | $198.00 | $69.00 | -$138.00 | -$1.00 | $128.00")
+	page.wantRows("#customers", "March 2026 | 3", "April 2026 | 2", "May 2026 so far | 3")
+	page.wantText("#revenue figcaption", "MRR rose by $128.00 in May so far, to $558.00; rose by $558.00 in 12 months.")
+	page.wantText("#movements figcaption", "May 2026 so far: $267.00 gained, $139.00 lost, $128.00 net.")
+	page.wantText("#customers figcaption", "3 customers now; 4 came and 1 left in these months.")
+	// In the order in which they are sold; what each gained or lost in May.
+	page.wantRows("#plans", "Pilot | $0.00 -$31.00 | 0.0 % | 0", "Pro | $297.00 +$297.00 | 53.2 % | 0", "Enterprise | $261.00 -$138.00 | 46.8 % | 0")
+	page.wantText("#plans figcaption", "Pro carries 53.2 % of MRR.")
+	if got := words(page.doc().Find("#plans tfoot")); got != "All plans $558.00 100.0 % 3" {
+		t.Errorf("the plans add up to %q", got)
+	}
+	if n := len(page.table("#revenue")); n != 12 {
+		t.Errorf("the chart has %d months, want 12", n)
+	}
+	if n := page.doc().Find(`figure svg[role=img][aria-labelledby]`).Length(); n != 3 {
+		t.Errorf("%d drawings have a name, want those of the three charts that have something to show", n)
+	}
+	page.wantText(".bar", "As of 20 May 2026, 09:30").wantText(".bar", "Months in UTC · definition 1")
+	page.wantText(".mode-strip", "It is 20 May 2026 here.")
+	if href, _ := page.doc().Find(".mode-strip a").Attr("href"); href != "http://127.0.0.1:8081/" {
+		t.Errorf("the clock is at %q", href)
+	}
+}
+
+func TestTheMonthsAreThoseOfTheAddress(t *testing.T) {
+	s := openShop(t).live()
+	for query, want := range map[string]struct {
+		months   int
+		selected string
+		mrr      string
+	}{
+		"range=6":                              {6, "6", "$558.00"},
+		"range=24":                             {24, "24", "$558.00"},
+		"range=year":                           {5, "year", "$558.00"},
+		"range=custom":                         {12, "custom", "$558.00"},
+		"from=2026-03":                         {3, "custom", "$558.00"},
+		"to=2026-03":                           {10, "custom", "$528.00"},
+		"range=12&from=x":                      {12, "12", "$558.00"},
+		"from=2026-04&to=2026-04&range=custom": {1, "custom", "$430.00"},
+	} {
+		page := s.admin.get("/admin/billing?" + query).want(200)
+		if n := len(page.table("#revenue")); n != want.months {
+			t.Errorf("%s shows %d months, want %d", query, n, want.months)
+		}
+		if got := page.doc().Find("#range option[selected]").AttrOr("value", ""); got != want.selected {
+			t.Errorf("%s selects %q, want %q", query, got, want.selected)
+		}
+		if _, off := page.doc().Find(".filters fieldset").Attr("disabled"); off == (want.selected == "custom") {
+			t.Errorf("%s: the custom months are off: %v", query, off)
+		}
+		page.wantFigure("MRR", want.mrr)
+	}
+	past := s.admin.get("/admin/billing?range=custom&from=2026-03&to=2026-04").want(200)
+	past.wantFigure("MRR · Apr 2026", "$98.00 less than at the end of March").wantFigure("Net new MRR · Apr 2026", "$527.00 less than in the whole of March")
+	past.wantText("#revenue figcaption", "MRR rose by $331.00 in 2 months, to $430.00 at the end of April 2026.")
+	past.wantText("#customers figcaption", "2 customers at the end of April 2026; 2 came and 1 left in these months.")
+	// What Stripe has now says nothing of April.
+	past.wantRows("#plans", "Pilot | $31.00 +$1.00 | 7.2 %", "Pro | $0.00 -$99.00 | 0.0 %", "Enterprise | $399.00 $0.00 | 92.8 %")
+	if from := past.doc().Find("#from option[selected]").AttrOr("value", ""); from != "2026-03" {
+		t.Errorf("the form keeps %q", from)
+	}
+}
+
+func TestWhatCannotBeMadeOutIsSaidBesideTheField(t *testing.T) {
+	s := openShop(t).live()
+	for query, want := range map[string]struct{ field, message string }{
+		"range=13":                             {"range", "Choose one of the ranges in the list."},
+		"range=custom&from=March":              {"from", "Write the month as year and month, such as 2026-03."},
+		"range=custom&to=2026-13":              {"to", "Write the month as year and month, such as 2026-03."},
+		"range=custom&from=2026-04&to=2026-03": {"from", "The first month is after the last one."},
+		"from=2026-01&to=2026-06":              {"to", "The last month has not begun yet."},
+		"from=1999-01":                         {"from", "Choose at most three years."},
+		"currency=chf":                         {"currency", "There are no figures in this currency."},
+		"currency=%3Cscript%3E":                {"currency", "There are no figures in this currency."},
+	} {
+		for name, v := range map[string]*visitor{"plain": s.admin, "htmx": s.admin.with("HX-Request", "true")} {
+			a := v.get("/admin/billing?" + query).want(422)
+			a.wantText("#"+want.field+"-error", want.message)
+			// The figures of the last twelve months stand beneath.
+			if n := len(a.table("#revenue")); n != 12 {
+				t.Errorf("%s, %s: %d months", query, name, n)
+			}
+			if whole := strings.Contains(a.body, "<html"); whole != (name == "plain") {
+				t.Errorf("%s, %s: whole = %v", query, name, whole)
+			}
+			if strings.Contains(a.body, "<script>") {
+				t.Errorf("%s, %s: what was asked for comes back as it is", query, name)
+			}
+		}
+	}
+	// The field that is wrong keeps what was chosen, and names its message.
+	a := s.admin.get("/admin/billing?range=custom&from=2026-04&to=2026-03").want(422)
+	from := a.doc().Find("#from")
+	if from.AttrOr("aria-invalid", "") != "true" || from.AttrOr("aria-describedby", "") != "from-error" || from.Find("option[selected]").AttrOr("value", "") != "2026-04" {
+		html, _ := goquery.OuterHtml(from)
+		t.Errorf("the field is %s", html)
+	}
+}
+
+func TestCurrenciesStandApart(t *testing.T) {
+	s := openShop(t).live()
+	s.flow("2026-05-01", "eur", "pro", "new", 90, 1)
+	s.flow("2026-05-01", "jpy", "pro", "new", 45, 1)
+	// The one that plans are sold in comes first, though not in the alphabet.
+	page := s.admin.get("/admin/billing").want(200).wantFigure("MRR", "$558.00")
+	if got := page.doc().Find("#currency option").Text(); got != "EURJPYUSD" {
+		t.Errorf("currencies are %q", got)
+	}
+	s.admin.get("/admin/billing?currency=EUR").want(200).wantFigure("MRR", "€90.00").wantRows("#customers", "May 2026 so far | 1")
+	s.admin.get("/admin/billing?currency=jpy").want(200).wantFigure("MRR", "¥4,500")
+}
+
+func TestOnlyThePartIsSwapped(t *testing.T) {
+	s := openShop(t).live()
+	for name, tt := range map[string]struct {
+		ask  *visitor
+		part bool
+	}{
+		"plain":           {s.admin, false},
+		"htmx":            {s.admin.with("HX-Request", "true"), true},
+		"boosted":         {s.admin.with("HX-Request", "true").with("HX-Boosted", "true"), false},
+		"history restore": {s.admin.with("HX-Request", "true").with("HX-History-Restore-Request", "true"), false},
+	} {
+		a := tt.ask.get("/admin/billing?range=6").want(200)
+		if part := !strings.Contains(a.body, "<html"); part != tt.part {
+			t.Errorf("%s: part = %v", name, part)
+		}
+		if a.doc().Find("#overview").Length() != 1 || a.doc().Find(".rail").Length() == 1 == tt.part {
+			t.Errorf("%s: the part is not what the form replaces", name)
+		}
+		if !strings.Contains(strings.Join(a.header.Values("Vary"), " "), "HX-Request") {
+			t.Errorf("%s: Vary is %q", name, a.header.Values("Vary"))
+		}
+	}
+	form := s.admin.get("/admin/billing").doc().Find("form.filters")
+	for attribute, want := range map[string]string{
+		"action": "/admin/billing", "method": "get", "hx-get": "/admin/billing", "hx-target": "#overview", "hx-push-url": "true",
+	} {
+		if got := form.AttrOr(attribute, ""); got != want {
+			t.Errorf("%s of the form is %q, want %q", attribute, got, want)
+		}
+	}
+}
+
+func TestAnOverviewWithoutMRRSaysWhy(t *testing.T) {
+	s := openShop(t)
+	page := s.admin.get("/admin/billing").want(200).wantFigure("MRR", "$0.00").wantText("#overview", "No subscription yet").wantText("#events", "Nothing has happened yet")
+	if n := page.doc().Find("figure").Length(); n != 0 {
+		t.Errorf("%d charts of nothing", n)
+	}
+	s.admin.get("/admin/billing?currency=usd").want(200)
+	s.exec(`INSERT INTO customers (stripe_customer_id, livemode, created_at) VALUES ('cus_1', false, now())`)
+	s.exec(`INSERT INTO subscriptions (stripe_subscription_id, stripe_customer_id, status, plan, quantity, currency, current_period_start, current_period_end,
+		cancel_at_period_end, has_paid, livemode, facts, created_at, read_at)
+		VALUES ('sub_1', 'cus_1', 'trialing', 'pilot', 1, 'usd', now(), now(), false, false, false, '{}', now(), now())`)
+	s.admin.get("/admin/billing").want(200).wantText("#overview", "Nobody pays yet").wantText("#overview", "1 trial is under way.")
+	s.exec(`UPDATE subscriptions SET status = 'active'`)
+	s.admin.get("/admin/billing").want(200).wantText(".flash-warn", "1 active subscription has a price whose amount is not known yet.")
+}
+
+func TestFailedPaymentsAreToldByWhatBecameOfThem(t *testing.T) {
+	s := openShop(t).live()
+	event := func(kind, key, at, invoice string, minor int64) {
+		s.exec(`INSERT INTO payment_events (kind, natural_key, at, stripe_customer_id, subscription_id, invoice_id, currency, amount_minor, livemode)
+			VALUES ($1, $2, $3::text::timestamptz, 'cus_' || $4, 'sub_' || $4, nullif($4, ''), 'usd', $5, false)`, kind, key, at, invoice, minor)
+	}
+	event("payment_failed", "a:1", "2026-04-28T00:00:00Z", "a", 9900)
+	event("payment_failed", "a:2", "2026-05-01T00:00:00Z", "a", 9900)
+	event("payment_succeeded", "a", "2026-05-06T00:00:00Z", "a", 9900)
+	event("payment_failed", "b:1", "2026-04-02T00:00:00Z", "b", 2900)
+	event("subscription_canceled", "b", "2026-04-17T00:00:00Z", "b", 2900)
+	event("payment_failed", "c:1", "2026-05-18T00:00:00Z", "c", 39900)
+	page := s.admin.get("/admin/billing").want(200)
+	page.wantFigure("In recovery", "$399.00 $300.00 more than at the end of April 1 invoice.")
+	page.wantRows("#failed", "March 2026 | $0.00 | $0.00 | $0.00", "April 2026 | $99.00 | $0.00 | $29.00", "May 2026 so far | $0.00 | $399.00 | $0.00")
+	page.wantText("#failed figcaption", "3 invoices over $527.00 failed at the first try; 18.8 % of that was recovered.")
+	s.admin.get("/admin/billing?from=2026-01&to=2026-02").want(200).wantText("#failed figcaption", "No payment failed in these months.")
+}
+
+func TestEventsReadAsStories(t *testing.T) {
+	s := openShop(t)
+	var acme uuid.UUID
+	if err := s.pool.QueryRow(t.Context(), `INSERT INTO organizations (name, created_at) VALUES ('Acme', now()) RETURNING id`).Scan(&acme); err != nil {
+		t.Fatal(err)
+	}
+	s.exec(`INSERT INTO customers (stripe_customer_id, org_id, livemode, created_at) VALUES ('cus_acme', $1, false, now())`, acme)
+	type event struct{ kind, plan, interval, details string }
+	none := "{}"
+	for name, tt := range map[string]struct {
+		events []event
+		want   string
+	}{
+		"a purchase is not four payments": {[]event{
+			{"subscription_created", "pro", "month", none},
+			{"subscription_activated", "pro", "month", none},
+			{"checkout_completed", "pro", "month", none},
+			{"payment_succeeded", "pro", "month", `{"billing_reason": "subscription_create"}`},
+		}, "Bought Pro, monthly $99.00"},
+		"a trial asks for no money": {[]event{{"subscription_created", "pilot", "year", none}, {"trial_started", "pilot", "year", none}}, "Started a trial of Pilot, yearly"},
+		"a trial that goes on":      {[]event{{"subscription_activated", "pilot", "month", none}}, "Trial of Pilot became a subscription"},
+		"a renewal":                 {[]event{{"payment_succeeded", "pro", "month", `{"billing_reason": "subscription_cycle"}`}}, "Renewed Pro, monthly $99.00"},
+		"a payment of another kind": {[]event{{"payment_succeeded", "pro", "month", `{"billing_reason": "manual"}`}}, "Paid for Pro $99.00"},
+		"a failed renewal":          {[]event{{"payment_failed", "pro", "month", none}, {"subscription_past_due", "pro", "month", none}}, "Payment failed for Pro $99.00"},
+		"a recovery":                {[]event{{"payment_succeeded", "pro", "month", none}, {"subscription_recovered", "pro", "month", none}}, "Paid for Pro after a failure $99.00"},
+		"retries are over":          {[]event{{"payment_failed", "pro", "month", none}, {"subscription_unpaid", "pro", "month", none}}, "Pro is unpaid, retries are over $99.00"},
+		"an end after failures":     {[]event{{"payment_failed", "pro", "month", none}, {"subscription_canceled", "pro", "month", `{"from_status": "past_due"}`}}, "Pro ended after failed payments $99.00"},
+		"an end of one's own will":  {[]event{{"subscription_canceled", "pro", "month", `{"from_status": "active"}`}}, "Pro ended"},
+		"a trial that does not":     {[]event{{"subscription_canceled", "pilot", "month", `{"from_status": "trialing"}`}}, "Trial of Pilot ended without a purchase"},
+		"an upgrade that is paid for at once": {[]event{
+			{"plan_changed", "enterprise", "month", `{"from_plan": "pro"}`}, {"payment_succeeded", "enterprise", "month", `{"billing_reason": "subscription_update"}`},
+		}, "Changed from Pro to Enterprise $99.00"},
+		"a change of the period":        {[]event{{"plan_changed", "pro", "year", `{"from_plan": "pro"}`}}, "Pro is now billed yearly"},
+		"a change of a lost price":      {[]event{{"plan_changed", "", "", none}}, "Changed the plan"},
+		"a scheduled end":               {[]event{{"cancellation_scheduled", "pro", "month", none}}, "Pro will end with the period"},
+		"what has no words here":        {[]event{{"trial_will_end", "pilot", "month", none}}, "Trial will end: Pilot"},
+		"a kind nobody knows":           {[]event{{"moon_landed", "", "", none}}, "Moon landed"},
+		"an end of what we do not know": {[]event{{"subscription_canceled", "", "", none}}, "A subscription ended"},
+	} {
+		s.exec(`DELETE FROM payment_events`)
+		for i, e := range tt.events {
+			s.exec(`INSERT INTO payment_events (kind, natural_key, at, stripe_customer_id, plan, "interval", currency, amount_minor, details, livemode)
+				VALUES ($1, $2, '2026-05-19T08:15:00Z', 'cus_acme', nullif($3, ''), nullif($4, ''), 'usd', 9900, $5::text::jsonb, false)`, e.kind, fmt.Sprint(i), e.plan, e.interval, e.details)
+		}
+		page := s.admin.get("/admin/billing").want(200)
+		var got []string
+		page.doc().Find("#events li").Each(func(_ int, li *goquery.Selection) { got = append(got, words(li)) })
+		if want := tt.want + " Acme 19 May, 08:15"; len(got) != 1 || got[0] != want {
+			t.Errorf("%s is told as %q, want %q", name, got, want)
+		}
+		if href := page.doc().Find("#events li a").AttrOr("href", ""); href != "/admin/billing/organizations/"+acme.String() {
+			t.Errorf("%s leads to %q", name, href)
+		}
+	}
+	s.exec(`UPDATE payment_events SET stripe_customer_id = 'cus_stranger'`)
+	if href := s.admin.get("/admin/billing").want(200).doc().Find("#events li a").AttrOr("href", ""); href != "/admin/billing/organizations/cus_stranger" {
+		t.Errorf("a customer that no organization owns leads to %q", href)
+	}
+}
+
+func TestTheRailIsFoldedWhereItWas(t *testing.T) {
+	s := openShop(t)
+	folded := func(cookie string) bool {
+		_, ok := s.admin.with("Cookie", cookie).get("/admin/billing").want(200).doc().Find("#rail-fold").Attr("checked")
+		return ok
+	}
+	if folded("rail=") || folded("rail=other") || !folded("rail=folded") {
+		t.Error("the rail is not as the cookie says")
+	}
+}
+
+// TestNoAddressBreaksTheOverview asks for what nobody would.
+func TestNoAddressBreaksTheOverview(t *testing.T) {
+	s := openShop(t).live()
+	value := rapid.OneOf(
+		rapid.SampledFrom([]string{"", "6", "12", "year", "custom", "usd", "2026-05", "2026-04", "0000-01", "9999-12", "-1", "\x00", "2026-5", "2026-05-01"}),
+		rapid.StringN(0, 12, 40),
+	)
+	rapid.Check(t, func(r *rapid.T) {
+		query := url.Values{}
+		for _, name := range []string{"range", "from", "to", "currency", "plan"} {
+			for _, v := range rapid.SliceOfN(value, 0, 2).Draw(r, name) {
+				query.Add(name, v)
+			}
+		}
+		if a := s.admin.get("/admin/billing?" + query.Encode()); a.status != 200 && a.status != 422 {
+			r.Fatalf("%s answers %d", query.Encode(), a.status)
+		}
+	})
+}
