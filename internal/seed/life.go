@@ -66,7 +66,10 @@ type life struct {
 	anchor   time.Time // renewals count from here
 	isGone   bool
 	wasHere  bool // has had a subscription, so no trial any more
-	acts     []Act
+	// hasCredit: Stripe owes the rest of a dearer plan, which pays renewals, so
+	// that no card can fail. It stays with the customer.
+	hasCredit bool
+	acts      []Act
 }
 
 func (l *life) tell(r role, i, of int) {
@@ -235,11 +238,13 @@ func (l *life) month() {
 		l.change(moment, l.plan+1, l.interval)
 	case happens(downgrades) && l.plan > 0:
 		l.change(moment, l.plan-1, l.interval)
+		l.hasCredit = true
 	case happens(turnsYearly) && !isYearly:
 		l.change(moment, l.plan, billing.Year)
 	case happens(turnsMonthly) && isYearly:
 		l.change(moment, l.plan, billing.Month)
-	case happens(cardFails) && !isYearly:
+		l.hasCredit = true
+	case happens(cardFails) && !isYearly && !l.hasCredit:
 		l.act(moment, Act{Kind: ReplaceCard, Card: failingCard})
 		l.dun(l.renewal(), mendsRenewal, true)
 		return

@@ -1,0 +1,235 @@
+package seed_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/promptforge/payments/db"
+	"github.com/promptforge/payments/db/dbtest"
+	"github.com/promptforge/payments/internal/analytics"
+	"github.com/promptforge/payments/internal/auth"
+	"github.com/promptforge/payments/internal/billing"
+	"github.com/promptforge/payments/internal/ledger"
+	"github.com/promptforge/payments/internal/payments"
+	"github.com/promptforge/payments/internal/reports"
+	"github.com/promptforge/payments/internal/seed"
+	"github.com/promptforge/payments/internal/stripeapi"
+	"github.com/promptforge/payments/internal/stripesim"
+	"github.com/promptforge/payments/internal/stripesim/simtest"
+)
+
+// place is a product that runs before a stand-in whose clock stands still until
+// it is advanced.
+type place struct {
+	seed.World
+	t       *testing.T
+	pool    *pgxpool.Pool
+	sim     *simtest.Sim
+	reports *reports.Reports
+}
+
+func newPlace(t *testing.T, start time.Time) *place {
+	t.Helper()
+	p := &place{t: t, pool: dbtest.New(t)}
+	p.sim = simtest.Start(t, simtest.WithoutMirror(), simtest.WithConfig(func(c *stripesim.Config) {
+		c.Now = func() time.Time { return start }
+	}))
+	p.Now = p.sim.Server.Now
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := stripeapi.New(stripeapi.Config{Key: p.sim.SecretKey, Base: p.sim.URL, MaxRPS: 100_000})
+	setup, err := payments.SetUp(t.Context(), client, billing.DefaultPlans(), payments.SetupOptions{WebhookURL: "http://" + listener.Addr().String()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	quiet := slog.New(slog.DiscardHandler)
+	p.Auth = auth.New(p.pool, p.Now)
+	p.Payments = payments.New(payments.Payments{
+		Pool: p.pool, Stripe: client, Plans: billing.DefaultPlans(), Sold: setup.Sold, Secrets: []string{setup.Endpoint.Secret},
+		BaseURL: "http://127.0.0.1:8080", Now: p.Now, Clock: time.Now, Log: quiet,
+	})
+	books := &ledger.Ledger{Pool: p.pool, Now: p.Now, Logger: quiet}
+	p.reports = &reports.Reports{Pool: p.pool, Now: p.Now}
+	p.Stripe = seed.Stripe{Base: p.sim.URL, Key: p.sim.SecretKey, HTTP: http.DefaultClient}
+	p.Password = "nobody logs in here"
+	p.Advance = func(ctx context.Context, to time.Time) error {
+		_, err := p.sim.Server.Advance(ctx, to)
+		return err
+	}
+	p.Settle = func(ctx context.Context) error { return p.settle(ctx, books) }
+
+	server := &http.Server{Handler: http.HandlerFunc(p.receive), ReadHeaderTimeout: time.Minute}
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 3)
+	go func() { ended <- server.Serve(listener) }()
+	go func() { ended <- p.Payments.Run(ctx) }()
+	go func() { ended <- books.Run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		_ = server.Close()
+		for range 3 {
+			if err := <-ended; err != nil && !errors.Is(err, http.ErrServerClosed) {
+				t.Error(err)
+			}
+		}
+	})
+	return p
+}
+
+func (p *place) receive(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err == nil {
+		err = p.Payments.Receive(r.Context(), r.Header.Get("Stripe-Signature"), body)
+	}
+	if err != nil {
+		p.t.Errorf("receive: %v", err)
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
+}
+
+func (p *place) settle(ctx context.Context, books *ledger.Ledger) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	for {
+		backlog, err := db.New(p.pool).QueueBacklog(ctx)
+		if err != nil {
+			return err
+		}
+		settled, err := books.Settled(ctx)
+		if err != nil || settled && backlog == 0 {
+			return err
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// live lives the plan and returns MRR at the end of each calendar month, summed
+// from the stand-in's own state while it was that month.
+func (p *place) live(plan seed.Plan) map[time.Time]int64 {
+	p.t.Helper()
+	sums := map[time.Time]int64{}
+	err := p.Live(p.t.Context(), plan, func(progress seed.Progress) error {
+		if progress.Act.Kind == seed.MonthEnds {
+			sums[analytics.MonthOf(progress.Act.At, time.UTC)] = naiveMRR(p.t, p.sim)
+		}
+		return nil
+	})
+	if err != nil {
+		p.t.Fatalf("live: %v", err)
+	}
+	return sums
+}
+
+// naiveMRR adds up what is in force, knowing nothing of versions, movements or
+// rollups: in millionths of a cent, each subscription rounded by itself.
+func naiveMRR(t *testing.T, sim *simtest.Sim) int64 {
+	t.Helper()
+	var sum int64
+	for _, s := range sim.State(t)["subscription"] {
+		if s["status"] != "active" && s["status"] != "past_due" {
+			continue
+		}
+		for _, item := range s["items"].(map[string]any)["data"].([]any) {
+			item := item.(map[string]any)
+			price := item["price"].(map[string]any)
+			amount := int64(price["unit_amount"].(float64)) * int64(item["quantity"].(float64)) * 1_000_000
+			switch interval := price["recurring"].(map[string]any)["interval"]; interval {
+			case "month":
+				sum += amount
+			case "year":
+				sum += (amount + 6) / 12
+			default:
+				t.Fatalf("nobody sells by the %s", interval)
+			}
+		}
+	}
+	return sum
+}
+
+// figures are MRR at the end of each month as the dashboard has it.
+func (p *place) figures() []analytics.Point {
+	p.t.Helper()
+	overview, err := p.reports.Overview(p.t.Context(), reports.Span{})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if len(overview.Currencies) != 1 {
+		p.t.Fatalf("%d currencies, want one", len(overview.Currencies))
+	}
+	return overview.Currencies[0].Months
+}
+
+// TestTheDashboardHasTheMRRThatTheStandInHad recomputes each month end of five
+// lived years from the stand-in's own state. The last seed is another one each
+// time; its name says which.
+func TestTheDashboardHasTheMRRThatTheStandInHad(t *testing.T) {
+	t.Parallel()
+	for _, number := range []int64{1, 7, 42, 20231016, rand.Int64N(1_000_000)} {
+		t.Run(fmt.Sprintf("seed %d", number), func(t *testing.T) {
+			t.Parallel()
+			plan := seed.Make(config(14, 12, number))
+			p := newPlace(t, plan.Start)
+			naive := p.live(plan)
+			months, compared := p.figures(), 0
+			for _, month := range months {
+				want, known := naive[month.Month]
+				if month.IsRunning {
+					want, known = naiveMRR(t, p.sim), true
+				}
+				if !known {
+					t.Errorf("no sum was taken at the end of %s", month.Month.Format("January 2006"))
+				}
+				if month.Closing.MRRMicro != want {
+					t.Errorf("%s: the dashboard has %d, the stand-in had %d", month.Month.Format("January 2006"), month.Closing.MRRMicro, want)
+				}
+				if want > 0 {
+					compared++
+				}
+			}
+			if compared < 9 {
+				t.Errorf("only %d months had any MRR", compared)
+			}
+		})
+	}
+}
+
+// TestTheSamePlanLivedTwiceEndsInTheSameFigures, whatever overtakes what.
+func TestTheSamePlanLivedTwiceEndsInTheSameFigures(t *testing.T) {
+	t.Parallel()
+	plan := seed.Make(config(14, 7, 3))
+	var figures [2][]analytics.Point
+	var happened [2][]string
+	for i := range figures {
+		p := newPlace(t, plan.Start)
+		p.live(plan)
+		figures[i] = p.figures()
+		rows, err := p.pool.Query(t.Context(), `SELECT concat_ws(' ', o.name, e.kind, e.at, e.plan, e."interval", e.amount_minor)
+			FROM payment_events e JOIN organizations o ON o.id = e.org_id ORDER BY 1`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if happened[i], err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff(figures[0], figures[1]); diff != "" {
+		t.Errorf("the figures differ (-first +second):\n%s", diff)
+	}
+	if diff := cmp.Diff(happened[0], happened[1]); diff != "" || len(happened[0]) < 100 {
+		t.Errorf("of %d events some differ (-first +second):\n%s", len(happened[0]), diff)
+	}
+}
