@@ -276,8 +276,8 @@ func TestAFailedInvoiceCountsOnceInTheMonthOfItsFirstFailure(t *testing.T) {
 	// The end of another subscription of the same customer says nothing of it.
 	failed("in_open", "sub_3", 39900, at(time.December, 20))
 	b.event("subscription_canceled", "sub_4", at(time.December, 21), "sub_4", "", 2900)
-	// Nobody retries for so long: lost on 1 November, sixty days after the last try.
-	failed("in_old", "sub_5", 100, at(time.September, 2))
+	// Nobody retries for so long: lost on 24 December, sixty days after the last try.
+	failed("in_old", "sub_5", 100, at(time.October, 25))
 	// The end comes first, the money after all.
 	failed("in_late", "sub_6", 700, at(time.November, 1))
 	b.event("subscription_unpaid", "sub_6:1", at(time.November, 20), "sub_6", "", 700)
@@ -293,25 +293,25 @@ func TestAFailedInvoiceCountsOnceInTheMonthOfItsFirstFailure(t *testing.T) {
 	one := func(minor int64) reports.Invoices { return reports.Invoices{Count: 1, AmountMinor: minor} }
 	want := []reports.FailedMonth{
 		{Month: month(2026, time.August), Recovered: one(9900), Open: one(9900)},
-		{Month: month(2026, time.September), Lost: reports.Invoices{Count: 2, AmountMinor: 3000}, Open: reports.Invoices{Count: 2, AmountMinor: 3000}},
-		{Month: month(2026, time.October), Open: one(100)},
-		{Month: month(2026, time.November), Recovered: one(700), Open: one(700)},
+		{Month: month(2026, time.September), Lost: one(2900), Open: one(2900)},
+		{Month: month(2026, time.October), Lost: one(100), Open: one(100)},
+		{Month: month(2026, time.November), Recovered: one(700), Open: reports.Invoices{Count: 2, AmountMinor: 800}},
 		{Month: month(2026, time.December), InRetry: one(39900), Open: one(39900), IsRunning: true},
 	}
 	usd := b.overview(reports.Span{From: month(2026, time.August)}).Currencies[0]
 	if diff := cmp.Diff(want, usd.Failed); diff != "" {
 		t.Errorf("failed payments differ (-want +got):\n%s", diff)
 	}
-	if got := usd.Failed[1].Failed(); got != (reports.Invoices{Count: 2, AmountMinor: 3000}) {
+	if got := usd.Failed[1].Failed(); got != one(2900) {
 		t.Errorf("September failed %+v in all", got)
 	}
 	// What began to fail before the first month is open in it, and counts as
 	// failed in none.
-	usd = b.overview(reports.Span{From: month(2026, time.October), To: month(2026, time.October)}).Currencies[0]
-	if diff := cmp.Diff(want[2:3], usd.Failed); diff != "" {
-		t.Errorf("October alone differs (-want +got):\n%s", diff)
+	usd = b.overview(reports.Span{From: month(2026, time.November), To: month(2026, time.November)}).Currencies[0]
+	if diff := cmp.Diff(want[3:4], usd.Failed); diff != "" {
+		t.Errorf("November alone differs (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff(want[1], usd.BeforeFailed); diff != "" {
+	if diff := cmp.Diff(want[2], usd.BeforeFailed); diff != "" {
 		t.Errorf("the month before differs (-want +got):\n%s", diff)
 	}
 	// The first failure is of 31 August in Honolulu, and of September in Tokyo.
