@@ -153,7 +153,7 @@ func (s *server) offer(card *views.PricingPlan, plan billing.Plan, interval bill
 		card.Action = ui.Action{Label: "See your plan", Href: "/billing", Quiet: true}
 		card.Note = "You have " + b.has + "."
 	case b.isLive:
-		card.Note = "An organization has one plan at a time. Yours is " + b.has + "."
+		card.Note = "You have " + b.has + "."
 		card.NoteLink = ui.Action{Label: "See your plan", Href: "/billing"}
 	case b.hasOrganization() && b.org.Role.CanManageBilling():
 		card.Action, card.Note = choose, note

@@ -170,6 +170,9 @@ func whatFollows(row db.Subscription) []ui.Definition {
 	if end := scheduledEnd(row); !end.IsZero() {
 		return append(out, ui.Definition{Term: "Ends on", Text: date(end)})
 	}
+	if billing.Status(row.Status) == billing.StatusPastDue && row.NextPaymentAttempt != nil {
+		out = append(out, ui.Definition{Term: "Next attempt", Text: date(*row.NextPaymentAttempt)})
+	}
 	renewal, payment := ui.Definition{Term: "Renews on", Text: date(row.CurrentPeriodEnd)}, "Next payment"
 	if billing.Status(row.Status) == billing.StatusTrialing {
 		renewal, payment = ui.Definition{Term: "Trial ends on", Text: date(trialEnd(row))}, "First payment"
@@ -184,13 +187,13 @@ func whatFollows(row db.Subscription) []ui.Definition {
 // terms are what comes next of a subscription that has just begun, in a
 // sentence.
 func terms(row db.Subscription) string {
-	if amount(row) == "" {
+	status := billing.Status(row.Status)
+	switch {
+	case amount(row) == "":
 		return ""
-	}
-	switch billing.Status(row.Status) {
-	case billing.StatusTrialing:
+	case status == billing.StatusTrialing:
 		return "The trial lasts until " + date(trialEnd(row)) + "; after that the plan costs " + amount(row) + "."
-	case billing.StatusActive:
+	case status == billing.StatusActive:
 		return "It costs " + amount(row) + " and renews on " + date(row.CurrentPeriodEnd) + "."
 	}
 	return ""

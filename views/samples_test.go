@@ -153,7 +153,7 @@ func signedInPricing() views.Pricing {
 	m.Plans[1].Current, m.Plans[1].Note = "Your plan", "You have Pro, billed monthly."
 	m.Plans[1].Action = ui.Action{Label: "See your plan", Href: "/billing", Quiet: true}
 	for _, i := range []int{0, 2} {
-		m.Plans[i].Action, m.Plans[i].Note = ui.Action{}, "An organization has one plan at a time. Yours is Pro, billed monthly."
+		m.Plans[i].Action, m.Plans[i].Note = ui.Action{}, "You have Pro, billed monthly."
 		m.Plans[i].NoteLink = ui.Action{Label: "See your plan", Href: "/billing"}
 	}
 	return m

@@ -1,0 +1,97 @@
+package handlers_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestBillingHasOneBannerForTheGravestProblem: what is wrong, what happens next
+// and until when everything works.
+func TestBillingHasOneBannerForTheGravestProblem(t *testing.T) {
+	b := setup(t)
+	v := b.signUp("ada@example.com", "Engines")
+	v.get("/checkout/success?session_id=" + b.buy(v, "pro")).want(200)
+	const day = 24 * time.Hour
+	in := func(d time.Duration) time.Time { return time.Now().Add(d) }
+	says := func(t time.Time) string { return t.UTC().Format("2 Jan 2006") }
+	for name, tt := range map[string]struct {
+		set    string
+		at     time.Time
+		access string
+		title  string // empty: no banner
+		text   string
+		status string
+	}{
+		"all is well":              {`status = 'active'`, in(day), "full", "", "", "Everything in the plan is yours to use."},
+		"a trial that goes on":     {`status = 'trialing', trial_end = $1`, in(4 * day), "full", "", "", "Everything in the plan is yours to try"},
+		"a trial about to end":     {`status = 'trialing', trial_end = $1`, in(2 * day), "full", "Your trial ends on " + says(in(2*day)), "costs $99.00 a month", "yours to try"},
+		"a payment to be retried":  {`status = 'past_due', next_payment_attempt = $1`, in(3 * day), "grace", "Your last payment failed", "again on " + says(in(3*day)), "Everything goes on working until " + says(in(9*day))},
+		"a payment given up":       {`status = 'past_due', next_payment_attempt = NULL, trial_end = $1`, in(0), "read_only", "Your last payment failed", "Write to us", "You can read everything, and change nothing"},
+		"several payments":         {`status = 'unpaid', trial_end = $1`, in(0), "read_only", "Several payments failed", "not tried again", "until an open invoice is paid"},
+		"an end that is scheduled": {`status = 'active', cancel_at = $1`, in(20 * day), "full", "Your plan ends on " + says(in(20*day)), "does not renew", "yours to use"},
+		"an end, and no money":     {`status = 'unpaid', cancel_at = $1`, in(20 * day), "read_only", "Several payments failed", "not tried again", "until an open invoice is paid"},
+	} {
+		b.exec(`UPDATE subscriptions SET cancel_at = NULL, trial_end = NULL, next_payment_attempt = NULL`)
+		args := []any{tt.at}
+		if !strings.Contains(tt.set, "$1") {
+			args = nil
+		}
+		b.exec(`UPDATE subscriptions SET `+tt.set, args...)
+		if tt.access == "grace" {
+			b.exec(`UPDATE entitlements SET access = 'grace', "until" = $1, then_access = 'read_only', then_reason = 'grace_over'`, in(9*day))
+		} else {
+			b.exec(`UPDATE entitlements SET access = $1, "until" = NULL, then_access = NULL, then_reason = NULL`, tt.access)
+		}
+		page := v.get("/billing").want(200)
+		if got := page.doc().Find(".banner").Length(); got != min(1, len(tt.title)) {
+			t.Errorf("%s: %d banners", name, got)
+		}
+		if got := page.text(".banner h2"); got != tt.title || !strings.Contains(page.text(".banner"), tt.text) || !strings.Contains(page.text("main"), tt.status) {
+			t.Errorf("%s: the banner is %q: %q, in %s", name, got, page.text(".banner"), page.text("main"))
+		}
+	}
+	b.exec(`UPDATE subscriptions SET cancel_at = NULL, status = 'trialing', trial_end = $1`, in(day))
+	b.exec(`UPDATE memberships SET role = 'member'`)
+	if text := v.get("/billing").want(200).wantText(".banner h2", "Your trial ends on").text("main"); strings.Contains(text, "$") {
+		t.Errorf("a member without a billing role sees an amount: %s", text)
+	}
+}
+
+func TestTheIntervalIsNamedHoweverOddItIs(t *testing.T) {
+	b := setup(t)
+	v := b.signUp("ada@example.com", "Engines")
+	v.get("/checkout/success?session_id=" + b.buy(v, "pro")).want(200)
+	for _, tt := range []struct {
+		unit          string
+		count         int
+		billed, price string
+	}{
+		{"month", 1, "Monthly", "$99.00 a month"},
+		{"month", 3, "Every 3 months", "$99.00 every 3 months"},
+		{"week", 2, "Every 2 weeks", "$99.00 every 2 weeks"},
+		{"day", 1, "Daily", "$99.00 a day"},
+	} {
+		b.exec(`UPDATE subscriptions SET "interval" = $1, interval_count = $2`, tt.unit, tt.count)
+		v.get("/billing").want(200).wantText("main .definitions", tt.billed).wantText("main .definitions", tt.price)
+	}
+	b.exec(`UPDATE subscriptions SET "interval" = NULL, interval_count = NULL, amount_minor = NULL`)
+	if text := v.get("/billing").want(200).text("main .definitions"); strings.Contains(text, "Billed") || strings.Contains(text, "payment") {
+		t.Errorf("what is not known is told: %s", text)
+	}
+}
+
+// TestTheEndOfATrialIsToldWhenItBegins, with the price after it, to those who
+// may see amounts.
+func TestTheEndOfATrialIsToldWhenItBegins(t *testing.T) {
+	b := setup(t)
+	v := b.signUp("ada@example.com", "Engines")
+	success := "/checkout/success?session_id=" + b.buy(v, "pilot")
+	v.get(success).want(200)
+	ends := b.rows(`SELECT to_char(trial_end AT TIME ZONE 'UTC', 'FMDD Mon YYYY') FROM subscriptions`)[0]
+	v.get(success).want(200).wantText("#progress", "The trial lasts until "+ends+"; after that the plan costs $29.00 a month.")
+	b.exec(`UPDATE memberships SET role = 'member'`)
+	if text := v.get(success).want(200).wantText("h1", "Pilot is active").text("#progress"); strings.Contains(text, "$") {
+		t.Errorf("a member without a billing role sees an amount: %s", text)
+	}
+}
