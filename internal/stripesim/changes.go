@@ -193,7 +193,8 @@ func (t *tx) rebill(before, after object, asked terms) (object, error) {
 		return nil, t.moveTrialEnd(after, moment, asked.param("trial_end"))
 	}
 	endsTrial := trialing && asked.trialEnd == "now"
-	if trialing && !endsTrial || before.str("status") == "paused" {
+	switch status := before.str("status"); {
+	case trialing && !endsTrial, status == "paused", status == "incomplete":
 		// Nothing has been paid for the time that runs, so nothing is prorated.
 		return nil, refuseNewCycle(asked)
 	}

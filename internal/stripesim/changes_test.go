@@ -253,3 +253,81 @@ func itemOf(t *testing.T, shop *shop, subscription string) *stripe.SubscriptionI
 	must(t, err)
 	return found.Items.Data[0]
 }
+
+// TestAChangeAtOnceWhileCollectionIsPaused says what becomes of an invoice that
+// is made in the meantime.
+func TestAChangeAtOnceWhileCollectionIsPaused(t *testing.T) {
+	t.Parallel()
+	for behavior, want := range map[string]stripe.InvoiceStatus{
+		"keep_as_draft": stripe.InvoiceStatusDraft, "void": stripe.InvoiceStatusVoid, "mark_uncollectible": stripe.InvoiceStatusUncollectible,
+	} {
+		t.Run(behavior, func(t *testing.T) {
+			t.Parallel()
+			shop := openPlanShop(t)
+			params := shop.change(shop.yearly, 0)
+			params.PauseCollection = &stripe.SubscriptionPauseCollectionParams{Behavior: stripe.String(behavior)}
+			shop.clock.set(firstOfJune.AddDate(0, 0, 10))
+			subscription := shop.update(t, params)
+			equal(t, "subscription", subscription.Status, stripe.SubscriptionStatusActive)
+			equal(t, "invoice", shop.invoice(t, subscription.LatestInvoice.ID).Status, want)
+			if want != stripe.InvoiceStatusDraft {
+				return
+			}
+			shop.clock.set(firstOfJune.AddDate(0, 1, 0))
+			equal(t, "a month later", shop.invoice(t, subscription.LatestInvoice.ID).Status, want)
+			open, err := shop.api.Invoices.FinalizeInvoice(subscription.LatestInvoice.ID, nil)
+			must(t, err)
+			equal(t, "finalized", open.Status, stripe.InvoiceStatusOpen)
+			paid, err := shop.api.Invoices.Pay(open.ID, nil)
+			must(t, err)
+			equal(t, "paid", paid.AmountPaid, 92400)
+		})
+	}
+}
+
+// TestWhatChangesLeaveBehindIsWhatStripesDocumentDescribes holds the objects
+// that only changes make to their schemas, field by field.
+func TestWhatChangesLeaveBehindIsWhatStripesDocumentDescribes(t *testing.T) {
+	t.Parallel()
+	shop := openPlanShop(t)
+	shop.addEndpoint(t, "http://127.0.0.1:1/none", "customer.created")
+	shop.clock.set(firstOfJune.AddDate(0, 0, 10))
+	shop.update(t, shop.change(nil, 3))
+	shop.update(t, shop.change(shop.yearly, 2))
+	shop.failing(t)
+	more := shop.change(nil, 9)
+	more.ProrationBehavior = stripe.String("always_invoice")
+	equal(t, "status", shop.update(t, more).Status, stripe.SubscriptionStatusPastDue)
+	_, upcoming := shop.Do(t, http.MethodGet, "/v1/invoices/upcoming?subscription="+shop.subscription.ID, "")
+	preview := map[string]any{}
+	must(t, json.Unmarshal(upcoming, &preview))
+	if err := simtest.CheckObject(t, preview, append(absentFields["invoice"], "id")...); err != nil {
+		t.Errorf("preview: %v", err)
+	}
+	state := shop.State(t)
+	if len(state["invoiceitem"]) == 0 {
+		t.Fatal("no invoice items")
+	}
+	for _, kind := range []string{"invoiceitem", "invoice", "charge", "payment_intent", "customer", "subscription"} {
+		for _, object := range state[kind] {
+			if err := simtest.CheckObject(t, object, absentFields[kind]...); err != nil {
+				t.Errorf("%s %v: %v", kind, object["id"], err)
+			}
+			if kind != "invoice" {
+				continue
+			}
+			for _, line := range object["lines"].(map[string]any)["data"].([]any) {
+				if err := simtest.CheckObject(t, line.(map[string]any), absentFields["line_item"]...); err != nil {
+					t.Errorf("line of %v: %v", object["id"], err)
+				}
+			}
+		}
+	}
+	for _, event := range state["event"] {
+		object := event["data"].(map[string]any)["object"].(map[string]any)
+		kind := object["object"].(string)
+		if err := simtest.CheckObject(t, object, append([]string{"id"}, absentFields[kind]...)...); err != nil {
+			t.Errorf("%v: %v", event["type"], err)
+		}
+	}
+}

@@ -38,13 +38,25 @@ func (t *tx) draftAtOnce(subscription object, newCycle bool) object {
 	})
 }
 
-// collectAtOnce issues a draft that is due now and collects it, as far as the
-// subscription's invoices are collected. It answers Stripe's error when the
-// payment fails.
+// collectAtOnce issues a draft that is due now and collects it. Where the
+// subscription's invoices are kept as drafts this one is too. It answers Stripe's
+// error when the payment fails.
 func (t *tx) collectAtOnce(draft object) *apiError {
+	kept := t.keepsDrafts(draft)
+	if kept {
+		draft["auto_advance"] = false
+	}
 	t.put(draft)
 	t.emit("invoice.created", draft)
+	if kept {
+		return nil
+	}
 	return t.advanceDraft(draft)
+}
+
+func (t *tx) keepsDrafts(invoice object) bool {
+	subscription := t.get(kindSubscription, invoice.str("subscription"))
+	return subscription.str("status") == "unpaid" || subscription.obj("pause_collection").str("behavior") == "keep_as_draft"
 }
 
 // payInvoice tries to pay now. When that fails, what was tried is kept.

@@ -1,0 +1,167 @@
+package stripesim
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/big"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// TestWhatIsBilledIsWhatIsUsed plays subscriptions whose plan, interval and
+// quantity change at random moments, within periods and across renewals, waiting
+// for the next invoice or billed at once. At every moment all invoices and what
+// is pending make up what was used until then and the rest of the period, which
+// is paid in advance, but for the roundings of the prorations.
+func TestWhatIsBilledIsWhatIsUsed(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		p := newPlayer(t)
+		for range rapid.IntRange(1, 12).Draw(t, "steps") {
+			p.pass(rapid.Int64Range(0, 27*86400).Draw(t, "seconds"))
+			p.compare("after a while")
+			p.change()
+			p.compare("after a change")
+		}
+	})
+}
+
+// player keeps a subscription, and beside it what it should cost.
+type player struct {
+	t         *rapid.T
+	server    *Server
+	handler   http.Handler
+	now       time.Time
+	prices    []string
+	id        string
+	used      *big.Rat
+	roundings int64
+}
+
+func newPlayer(t *rapid.T) *player {
+	p := &player{t: t, now: time.Date(2026, 1, 31, 10, 0, 0, 0, time.UTC), used: new(big.Rat)}
+	server, err := Open(Config{SecretKey: "sk_test_x", PublicURL: "http://127.0.0.1:1", Now: func() time.Time { return p.now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Close() })
+	p.server, p.handler = server, server.Handler()
+	for _, price := range []string{"month 2900", "month 9900", "month 39901", "year 99000", "year 399000"} {
+		interval, amount, _ := strings.Cut(price, " ")
+		p.prices = append(p.prices, p.ask("POST", "/v1/prices", "currency=usd&product_data[name]=P&unit_amount="+amount+"&recurring[interval]="+interval).id())
+	}
+	customer := p.ask("POST", "/v1/customers", "").id()
+	method := p.ask("POST", "/v1/payment_methods/pm_card_visa/attach", "customer="+customer).id()
+	p.ask("POST", "/v1/customers/"+customer, "invoice_settings[default_payment_method]="+method)
+	p.id = p.ask("POST", "/v1/subscriptions", "customer="+customer+"&items[0][quantity]=2&items[0][price]="+p.prices[1]).id()
+	return p
+}
+
+func (p *player) ask(method, path, params string) object {
+	p.t.Helper()
+	body := params
+	if method == http.MethodGet {
+		path, body = path+"?"+params, ""
+	}
+	r := httptest.NewRequest(method, path, strings.NewReader(body))
+	r.Header.Set("Authorization", "Bearer sk_test_x")
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	w := httptest.NewRecorder()
+	p.handler.ServeHTTP(w, r)
+	var answer object
+	if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil || w.Code != http.StatusOK {
+		p.t.Fatalf("%s %s %s: %d %s", method, path, params, w.Code, w.Body)
+	}
+	return answer
+}
+
+// subscription reads past the API, which is asked often enough.
+func (p *player) subscription() (found object) {
+	if err := p.server.update(cause{}, func(t *tx) error { found = t.get(kindSubscription, p.id); return nil }); err != nil {
+		p.t.Fatal(err)
+	}
+	return found
+}
+
+// pass lets time pass, less than the shortest period, and notes what it used.
+func (p *player) pass(seconds int64) {
+	before, from := p.subscription(), p.now.Unix()
+	until := from + seconds
+	p.now = p.now.Add(time.Duration(seconds) * time.Second)
+	if end := before.int("current_period_end"); until >= end {
+		p.use(before, from, end)
+		p.use(p.subscription(), end, until)
+		return
+	}
+	p.use(before, from, until)
+}
+
+func (p *player) use(subscription object, from, until int64) {
+	p.used.Add(p.used, share(subscription, until-from))
+}
+
+// share is what so many seconds of the subscription's period cost.
+func share(subscription object, seconds int64) *big.Rat {
+	item, period := itemsOf(subscription)[0], periodOf(subscription)
+	exact := exactAmount(item.obj("price"), item.int("quantity"))
+	return exact.Mul(exact, big.NewRat(seconds, period.end-period.start))
+}
+
+func (p *player) change() {
+	item := itemsOf(p.subscription())[0]
+	params := fmt.Sprintf("items[0][id]=%s&items[0][price]=%s&items[0][quantity]=%d&proration_behavior=%s", item.id(),
+		rapid.SampledFrom(p.prices).Draw(p.t, "price"), rapid.Int64Range(1, 30).Draw(p.t, "quantity"),
+		rapid.SampledFrom([]string{"create_prorations", "always_invoice"}).Draw(p.t, "behaviour"))
+	preview := p.ask("GET", "/v1/invoices/upcoming", "subscription="+p.id+"&"+strings.NewReplacer("items", "subscription_items", "proration_", "subscription_proration_").Replace(params))
+	latest := p.subscription()["latest_invoice"]
+	changed := p.ask("POST", "/v1/subscriptions/"+p.id, params)
+	p.roundings += 2
+	comes := p.ask("GET", "/v1/invoices/upcoming", "subscription="+p.id)
+	if changed["latest_invoice"] != latest {
+		comes = p.ask("GET", "/v1/invoices/"+changed.str("latest_invoice"), "")
+	}
+	if preview["total"] != comes["total"] || preview["amount_due"] != comes["amount_due"] {
+		p.t.Fatalf("%s: the preview said %v, due %v, and it is %v, due %v", params, preview["total"], preview["amount_due"], comes["total"], comes["amount_due"])
+	}
+}
+
+// compare adds up everything that was ever billed or waits to be. What was paid
+// and what is left on the balance must be the same sum of the invoices.
+func (p *player) compare(when string) {
+	p.t.Helper()
+	var billed, invoiced, paid int64
+	customer := p.subscription().str("customer")
+	err := p.server.update(cause{}, func(t *tx) error {
+		for _, invoice := range t.ofCustomer(kindInvoice, customer) {
+			invoiced += invoice.int("total")
+			paid += invoice.int("amount_paid")
+			if invoice.str("status") == "draft" { // which takes the balance when it is issued
+				paid += invoice.int("total")
+			}
+		}
+		billed = invoiced
+		for _, item := range t.ofCustomer(kindInvoiceItem, customer) {
+			if item["invoice"] == nil {
+				billed += item.int("amount")
+			}
+		}
+		if balance := t.get(kindCustomer, customer).int("balance"); invoiced != paid+balance {
+			return fmt.Errorf("invoiced %d, paid %d, on the balance %d", invoiced, paid, balance)
+		}
+		return nil
+	})
+	if err != nil {
+		p.t.Fatalf("%s: %v", when, err)
+	}
+	subscription := p.subscription()
+	want := new(big.Rat).Add(p.used, share(subscription, subscription.int("current_period_end")-p.now.Unix()))
+	difference := want.Sub(want, big.NewRat(billed, 1))
+	if difference.Abs(difference).Cmp(big.NewRat(p.roundings, 2)) > 0 {
+		p.t.Fatalf("%s: billed %d, which differs by %s after %d roundings", when, billed, difference.FloatString(3), p.roundings)
+	}
+}
