@@ -194,7 +194,7 @@ func (q overviewQuery) chosen(text string, otherwise time.Time) time.Time {
 func emptyFigures(c money.Currency) []ui.KeyFigure {
 	return []ui.KeyFigure{
 		{Label: "MRR", Value: money.Format(0, c), Note: "Monthly recurring revenue"},
-		{Label: "Net new MRR", Value: money.Format(0, c), Note: "What this month has added"},
+		{Label: "Net new MRR this month", Value: money.Format(0, c), Note: "What the month has added"},
 		{Label: "Active customers", Value: "0", Note: "Those with MRR"},
 		{Label: "In recovery", Value: money.Format(0, c), Note: "Failed payments that are retried"},
 	}

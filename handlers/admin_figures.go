@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/promptforge/payments/internal/analytics"
@@ -59,7 +60,7 @@ func (b overviewBuilder) figures() []ui.KeyFigure {
 			Link:  ui.Link{Text: "Subscriptions", Href: subscriptionsPath},
 		},
 		{
-			Label: "Net new MRR", Value: b.micro(last.NetNewMicro()), Note: "This month so far.",
+			Label: "Net new MRR this month", Value: b.micro(last.NetNewMicro()), Note: "So far.",
 			Delta: compare(last.NetNewMicro()-previous.NetNewMicro(), b.micro, "in the whole of "+monthName(previous.Month, last.Month), ui.Neutral, ui.Neutral),
 			Spark: b.spark(analytics.Point.NetNewMicro),
 			Link:  ui.Link{Text: "Movements", Href: "#movements"},
@@ -74,7 +75,7 @@ func (b overviewBuilder) figures() []ui.KeyFigure {
 			Label: "In recovery", Value: b.minor(open.AmountMinor), Note: plural(open.Count, "invoice.", "invoices."),
 			Delta: compare(open.AmountMinor-openBefore.AmountMinor, b.minor, before, ui.Bad, ui.Good),
 			Spark: ui.Spark{IsRunning: last.IsRunning},
-			Link:  ui.Link{Text: "Failed payments", Href: "#failed"},
+			Link:  ui.Link{Text: "Who fails to pay", Href: subscriptionsPath + "?failing=1"},
 		},
 	}
 	for _, m := range b.Failed {
@@ -82,9 +83,10 @@ func (b overviewBuilder) figures() []ui.KeyFigure {
 	}
 	if b.isPast {
 		for i := range figures {
-			figures[i].Label += " · " + last.Month.Format("Jan 2006")
+			figures[i].Label = strings.TrimSuffix(figures[i].Label, " this month") + " · " + last.Month.Format("Jan 2006")
 		}
 		figures[1].Note, figures[2].Note = "All of the month.", "At its end."
+		figures[3].Link = ui.Link{Text: "Failed payments", Href: "#failed"} // the list knows only today's
 	}
 	return figures
 }
@@ -139,7 +141,7 @@ func (b overviewBuilder) revenueFinding() string {
 		over = "in one month"
 	}
 	if last.IsRunning {
-		return fmt.Sprintf("MRR %s in %s so far, to %s; %s %s.",
+		return fmt.Sprintf("MRR %s in %s so far, to %s. It %s %s.",
 			b.rise(last.NetNewMicro()), last.Month.Format("January"), b.micro(last.Closing.MRRMicro), b.rise(by), over)
 	}
 	return fmt.Sprintf("MRR %s %s, to %s at the end of %s.", b.rise(by), over, b.micro(last.Closing.MRRMicro), last.Month.Format("January 2006"))

@@ -115,7 +115,7 @@ func TestTheOverviewSaysHowTheMonthCompares(t *testing.T) {
 	s := openShop(t).live()
 	page := s.admin.get("/admin/billing").want(200)
 	page.wantFigure("MRR", "$558.00 $128.00 more than at the end of April ARR $6,696.00")
-	page.wantFigure("Net new MRR", "$128.00 $226.00 more than in the whole of April This month so far.")
+	page.wantFigure("Net new MRR", "this month $128.00 $226.00 more than in the whole of April So far.")
 	page.wantFigure("Active customers", "3 1 more than at the end of April")
 	page.wantFigure("In recovery", "$0.00 The same as at the end of April 0 invoices.")
 	page.wantRows("#revenue", "February 2026 | $99.00", "March 2026 | $528.00", "April 2026 | $430.00", "May 2026 so far | $558.00")
@@ -125,7 +125,7 @@ func TestTheOverviewSaysHowTheMonthCompares(t *testing.T) {
 		"April 2026 | $0.00 | $0.00 | $1.00 | -$99.00 | $0.00 | -$98.00",
 		"May 2026 so far | $0.00 | $198.00 | $69.00 | -$138.00 | -$1.00 | $128.00")
 	page.wantRows("#customers", "March 2026 | 3", "April 2026 | 2", "May 2026 so far | 3")
-	page.wantText("#revenue figcaption", "MRR rose by $128.00 in May so far, to $558.00; rose by $558.00 in 12 months.")
+	page.wantText("#revenue figcaption", "MRR rose by $128.00 in May so far, to $558.00. It rose by $558.00 in 12 months.")
 	page.wantText("#movements figcaption", "May 2026 so far: $267.00 gained, $139.00 lost, $128.00 net.")
 	page.wantText("#customers figcaption", "3 customers now; 4 came and 1 left in these months.")
 	// In the order in which they are sold; what each gained or lost in May.
