@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
+	"regexp"
 	"time"
 
 	"github.com/google/uuid"
@@ -147,9 +147,13 @@ func (r *Reports) Organization(ctx context.Context, id string, page int) (Organi
 	return out, nil
 }
 
+// stripeCustomerID is how Stripe writes a customer's id; what is written
+// otherwise may hold what no text in the database can.
+var stripeCustomerID = regexp.MustCompile(`^cus_[A-Za-z0-9_]{1,250}$`)
+
 // identify finds whom the id means.
 func (o *Organization) identify(ctx context.Context, q *db.Queries, id string) error {
-	if strings.HasPrefix(id, "cus_") {
+	if stripeCustomerID.MatchString(id) {
 		customer, err := q.CustomerByStripeID(ctx, id)
 		if db.IsNotFound(err) {
 			return ErrUnknownCustomer
