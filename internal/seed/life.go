@@ -43,8 +43,13 @@ const (
 	leavesYearly = 0.012
 	leavesNow    = 0.005
 	cardFails    = 0.034
-	hardTimes    = 5 // times as many leave in the hard month
+	hardTimes    = 6   // times as many leave in the hard month
+	hesitates    = 0.7 // of those who would have come in its wake
 )
+
+// hardAfter is how long after someone has said so that a subscription ends, on
+// average: that late the hard month is felt.
+const hardAfter = 15 * day
 
 // preference is how many of a hundred buy each plan, the cheapest first.
 var preference = []int{44, 40, 16}
@@ -96,6 +101,10 @@ func (l *life) tell(r role, i, of int) {
 		l.at = l.officeHours(signUpAt(signUps, (float64(i)+l.rand.Float64())/float64(of)))
 		if l.at.Before(signUps.from) {
 			l.at = signUps.from
+		}
+		// What drives customers away keeps others from coming, for a while.
+		if l.hard.has(l.at.Add(-hardAfter)) && l.chance(hesitates) {
+			l.at = l.officeHours(l.at.Add(l.between(30*day, 60*day)))
 		}
 		l.liveFreely()
 	}

@@ -126,9 +126,11 @@ type Card struct {
 var (
 	goodCard = Card{Number: "4242424242424242", Method: "pm_card_visa"}
 	// failingCard is taken and then never pays.
-	failingCard  = Card{Number: "4000000000000341", Method: "pm_card_chargeCustomerFail"}
-	declinedCard = Card{Number: "4000000000000002"}
-	emptyCard    = Card{Number: "4000000000009995"}
+	failingCard = Card{Number: "4000000000000341", Method: "pm_card_chargeCustomerFail"}
+	// confirmedCard pays once its owner has confirmed it to the bank.
+	confirmedCard = Card{Number: "4000002500003155"}
+	declinedCard  = Card{Number: "4000000000000002"}
+	emptyCard     = Card{Number: "4000000000009995"}
 )
 
 // addMonths goes to the same day of another month, or to its last where it has
