@@ -34,6 +34,14 @@ func (s *Server) Now() time.Time {
 	return s.cfg.Now().Add(time.Duration(s.offset.Load())).UTC()
 }
 
+// PendingDeliveries is how many deliveries no endpoint has acknowledged yet and
+// are going to be tried again.
+func (s *Server) PendingDeliveries() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.store.pendingDeliveries()
+}
+
 // Advance moves the business clock to a moment and lives through everything
 // that falls due on the way, in order and each at its own moment, so that it is
 // the same whether a year passes in one call or in many. It returns when every

@@ -3,8 +3,10 @@ package stripesim_test
 import (
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -195,3 +197,6 @@ func (c *clock) set(at time.Time) {
 	defer c.mu.Unlock()
 	c.at = at
 }
+
+// keysOf answers a map's keys in order.
+func keysOf[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -63,9 +63,10 @@ func TestACardIsAttachedUsedAndDetached(t *testing.T) {
 	shop.makeDefault(t, visa.ID)
 	subscription, err := shop.api.Subscriptions.New(&stripe.SubscriptionParams{
 		Customer: stripe.String(shop.customer.ID), Items: []*stripe.SubscriptionItemsParams{{Price: stripe.String(shop.price.ID)}},
+		DefaultPaymentMethod: stripe.String(visa.ID),
 	})
 	must(t, err)
-	equal(t, "paid with the customer's default", subscription.Status, stripe.SubscriptionStatusActive)
+	equal(t, "paid with its own card", subscription.Status, stripe.SubscriptionStatusActive)
 
 	updated, err := shop.api.PaymentMethods.Update(second.ID, &stripe.PaymentMethodParams{
 		Card: &stripe.PaymentMethodCardParams{ExpMonth: stripe.Int64(3), ExpYear: stripe.Int64(2044)},

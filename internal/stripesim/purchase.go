@@ -48,22 +48,41 @@ func (t *tx) subscribe(order purchase) bought {
 	t.put(subscription)
 	t.emit("customer.subscription.created", subscription)
 
-	intent := order.intent
-	if intent == nil {
-		intent = newPaymentIntent(t, invoice.int("amount_due"), invoice.str("currency"), order.customer.id())
-		t.put(intent)
-		t.emit("payment_intent.created", intent)
-	}
 	t.put(invoice)
 	t.emit("invoice.created", invoice)
-	open := t.finalizeWith(invoice, intent.id())
-	bound := intent.clone().set(object{"amount": open["amount_due"], "customer": order.customer.id(), "invoice": open.id()})
-	charge := t.succeedIntent(bound, order.method)
-	paid := t.settle(open, paymentOf(open, charge, attempt{}))
+	if order.intent == nil {
+		return t.beginUnattended(invoice, order)
+	}
+	paid := t.payAttended(invoice, order)
 	active := subscription.clone().set(object{"status": "active", "default_payment_method": order.method.id()})
 	t.put(active)
 	t.emitUpdate("customer.subscription.updated", subscription, active)
 	return bought{subscription: active, invoice: paid}
+}
+
+// payAttended pays the first invoice with the intent of a checkout, at which the
+// buyer is there. What the customer has on their balance may be all that it takes.
+func (t *tx) payAttended(draft object, order purchase) (paid object) {
+	if draft.int("amount_due") == 0 {
+		t.cancelIntent(order.intent, nil)
+		return t.settle(t.finalizeWith(draft, nil), nil)
+	}
+	open := t.finalizeWith(draft, order.intent.id())
+	bound := order.intent.clone().set(object{"amount": open["amount_due"], "customer": order.customer.id(), "invoice": open.id()})
+	return t.settle(open, paymentOf(open, t.succeedIntent(bound, order.method), attempt{}))
+}
+
+// beginUnattended pays the first invoice when nobody is there. A subscription
+// whose first payment fails stays incomplete.
+func (t *tx) beginUnattended(draft object, order purchase) bought {
+	if open := t.finalize(draft); open.str("status") == "open" {
+		_ = t.collect(open, attempt{method: order.method, scheduled: true}) // the invoice says how it went
+	} else {
+		t.recover(t.get(kindSubscription, draft.str("subscription")))
+	}
+	return bought{
+		subscription: t.get(kindSubscription, draft.str("subscription")), invoice: t.get(kindInvoice, draft.id()),
+	}
 }
 
 func (o purchase) dueToday() int64 {
@@ -80,10 +99,8 @@ func (t *tx) beginFree(subscription object, order purchase) bought {
 	if hasTrial(order.data) {
 		t.setTrial(subscription, order.data)
 	}
-	if order.method != nil {
-		subscription["default_payment_method"] = order.method.id()
-	}
 	if order.intent != nil {
+		subscription["default_payment_method"] = order.method.id()
 		ready := order.intent.clone().set(object{
 			"customer": order.customer.id(), "last_setup_error": nil, "payment_method": order.method.id(), "status": "succeeded",
 		})
@@ -175,7 +192,7 @@ func (t *tx) newSubscription(order purchase) object {
 		"current_period_start":              t.unix(),
 		"customer":                          order.customer.id(),
 		"days_until_due":                    nil,
-		"default_payment_method":            nil,
+		"default_payment_method":            order.data["default_payment_method"],
 		"default_source":                    nil,
 		"default_tax_rates":                 list{},
 		"description":                       order.data["description"],

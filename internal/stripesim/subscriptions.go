@@ -69,7 +69,7 @@ func (c *call) createSubscription() (object, error) {
 	if len(lines) == 0 {
 		return nil, invalidRequest("items", "parameter_missing", "Missing required param: items.")
 	}
-	data := changes(c.params, "description", "trial_end", "trial_period_days", "trial_settings")
+	data := changes(c.params, "default_payment_method", "description", "trial_end", "trial_period_days", "trial_settings")
 	data["metadata"] = mergedMetadata(nil, c.params)
 	return c.subscribe(purchase{customer: customer, lines: lines, method: method, data: data}).subscription, nil
 }
