@@ -117,7 +117,10 @@ func (p *player) change() {
 	params := fmt.Sprintf("items[0][id]=%s&items[0][price]=%s&items[0][quantity]=%d&proration_behavior=%s", item.id(),
 		rapid.SampledFrom(p.prices).Draw(p.t, "price"), rapid.Int64Range(1, 30).Draw(p.t, "quantity"),
 		rapid.SampledFrom([]string{"create_prorations", "always_invoice"}).Draw(p.t, "behaviour"))
-	preview := p.ask("GET", "/v1/invoices/upcoming", "subscription="+p.id+"&"+strings.NewReplacer("items", "subscription_items", "proration_", "subscription_proration_").Replace(params))
+	if rapid.IntRange(0, 4).Draw(p.t, "anew") == 0 {
+		params += "&billing_cycle_anchor=now"
+	}
+	preview := p.ask("GET", "/v1/invoices/upcoming", "subscription="+p.id+"&"+strings.NewReplacer("items", "subscription_items", "proration_", "subscription_proration_", "billing_", "subscription_billing_").Replace(params))
 	latest := p.subscription()["latest_invoice"]
 	changed := p.ask("POST", "/v1/subscriptions/"+p.id, params)
 	p.roundings += 2

@@ -30,6 +30,7 @@ func (s *Server) idempotently(a *answer, tree *node, execute func(t *tx) (object
 	defer s.releaseKey(key)
 
 	digest := fingerprint(a.r, tree)
+	var result object
 	status, body := http.StatusOK, []byte(nil)
 	err := s.update(a.cause(), func(t *tx) error {
 		// What is read is dated by the moment at which it is read, not by the one
@@ -38,14 +39,15 @@ func (s *Server) idempotently(a *answer, tree *node, execute func(t *tx) (object
 		if stored := t.storedAnswer(key); stored != nil {
 			return a.replay(stored, digest, &status, &body)
 		}
-		result, err := execute(t)
+		var err error
+		result, err = execute(t)
 		var failed *apiError
 		switch {
 		case errors.As(err, &failed) && failed.kept:
 			status, body = a.errorAnswer(failed)
 		case err != nil:
 			return err
-		default:
+		case key != "":
 			if body, err = encodeBody(result); err != nil {
 				return err
 			}
@@ -53,6 +55,11 @@ func (s *Server) idempotently(a *answer, tree *node, execute func(t *tx) (object
 		t.storeAnswer(key, digest, a, status, body)
 		return nil
 	})
+	if err == nil && body == nil {
+		// Most requests only read. What they read is never changed, so that it is
+		// written down when others may have the lock.
+		body, err = encodeBody(result)
+	}
 	if err != nil {
 		status, body = s.refuse(a, key, digest, err)
 	}

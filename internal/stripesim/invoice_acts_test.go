@@ -383,3 +383,47 @@ func TestThereIsNoNextInvoiceOfWhatEnds(t *testing.T) {
 	none("subscription="+shop.subscription.ID, http.StatusNotFound)
 	none("customer="+shop.customer.ID, http.StatusNotFound)
 }
+
+func TestAPreviewDuringATrialIsWhatFollowsIt(t *testing.T) {
+	t.Parallel()
+	shop := openPlanShop(t)
+	shop.subscription = shop.subscribe(t, &stripe.SubscriptionParams{TrialPeriodDays: stripe.Int64(14)})
+	upcoming := "/v1/invoices/upcoming?subscription=" + shop.subscription.ID
+	item := "&subscription_items[0][id]=" + shop.subscription.Items.Data[0].ID + "&subscription_items[0][price]=" + shop.yearly.ID
+	_, asked := shop.Do(t, http.MethodGet, upcoming+item, "")
+	_, atOnce := shop.Do(t, http.MethodGet, upcoming+item+"&subscription_trial_end=now", "")
+	shop.update(t, shop.change(shop.yearly, 0))
+	_, preview := shop.Do(t, http.MethodGet, upcoming, "")
+	equal(t, "the change that was asked about", billOf(t, asked), billOf(t, preview))
+	var now bill
+	must(t, json.Unmarshal(atOnce, &now))
+	equal(t, "a trial that ends now is paid now", fmt.Sprint(now.AmountDue, " ", now.Lines.Data[0].Period), fmt.Sprint(99000, " ",
+		map[string]int64{"start": firstOfJune.Unix(), "end": firstOfJune.AddDate(1, 0, 0).Unix()}))
+
+	shop.clock.set(firstOfJune.AddDate(0, 0, 14).Add(2 * time.Hour))
+	_, invoice := shop.Do(t, http.MethodGet, "/v1/invoices/"+shop.current(t).LatestInvoice.ID, "")
+	equal(t, "the invoice", billOf(t, invoice), billOf(t, preview))
+	equal(t, "paid", shop.invoice(t, shop.current(t).LatestInvoice.ID).AmountPaid, 99000)
+}
+
+// TestANewCardPaysWhatTheOldOneCouldNot follows the way of a customer who is
+// asked for another card.
+func TestANewCardPaysWhatTheOldOneCouldNot(t *testing.T) {
+	t.Parallel()
+	shop := openPlanShop(t)
+	shop.failing(t)
+	renewal := time.Unix(shop.subscription.CurrentPeriodEnd, 0)
+	shop.clock.set(renewal.Add(2 * time.Hour))
+	subscription := shop.current(t)
+	equal(t, "after the renewal", subscription.Status, stripe.SubscriptionStatusPastDue)
+	shop.update(t, &stripe.SubscriptionParams{DefaultPaymentMethod: stripe.String(shop.attach(t, "pm_card_visa").ID)})
+	equal(t, "a card alone pays nothing", shop.current(t).Status, stripe.SubscriptionStatusPastDue)
+	paid, err := shop.api.Invoices.Pay(subscription.LatestInvoice.ID, nil)
+	must(t, err)
+	equal(t, "paid", paid.AmountPaid, 9900)
+	if paid.NextPaymentAttempt != 0 {
+		t.Errorf("it is tried again at %d", paid.NextPaymentAttempt)
+	}
+	equal(t, "after the payment", shop.current(t).Status, stripe.SubscriptionStatusActive)
+	equal(t, "the period goes on", shop.current(t).CurrentPeriodStart, renewal.Unix())
+}
