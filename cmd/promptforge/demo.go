@@ -137,7 +137,7 @@ func (d *demo) run(ctx context.Context) (err error) {
 	// The stand-in serves until everything else has stopped.
 	simulating, stopSimulating := context.WithCancel(context.WithoutCancel(ctx))
 	var group errgroup.Group
-	stripe := &settling{next: sim.Handler(), secretKey: d.secrets.SecretKey}
+	stripe := &settling{next: sim.Handler(), secretKey: d.secrets.SecretKey, pending: sim.PendingDeliveries}
 	group.Go(func() error { return serveHTTP(simulating, d.stripe, stripe) })
 	defer func() {
 		stopSimulating()

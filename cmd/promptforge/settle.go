@@ -15,11 +15,13 @@ import (
 const settlePatience = time.Minute
 
 // settling adds POST /sim/settle to the stand-in of a demo: it waits until
-// everything that Stripe said is processed and counted. The product it waits for
-// is assembled after the stand-in, which it needs.
+// everything that Stripe has to say is delivered, processed and counted. The
+// product it waits for is assembled after the stand-in, which it needs.
 type settling struct {
 	next      http.Handler
 	secretKey string
+	// pending is how many deliveries are on their way.
+	pending func() int
 	app       atomic.Pointer[app]
 }
 
@@ -47,7 +49,7 @@ func (s *settling) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (s *settling) wait(ctx context.Context) error {
 	for {
-		if a := s.app.Load(); a != nil {
+		if a := s.app.Load(); a != nil && s.pending() == 0 {
 			if settled, err := a.isSettled(ctx); err != nil || settled {
 				return err
 			}
@@ -55,7 +57,7 @@ func (s *settling) wait(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(50 * time.Millisecond):
+		case <-time.After(10 * time.Millisecond):
 		}
 	}
 }
