@@ -158,7 +158,7 @@ func PricingPage(m Pricing) templ.Component {
 				}()
 			}
 			ctx = templ.InitializeContext(ctx)
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "<div class=\"pricing\"><div class=\"pricing-head\"><h1>Version control and tests for your team’s prompts</h1><p class=\"lead\">For software teams whose product depends on what a language model answers.</p></div>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "<div class=\"pricing\"><div class=\"pricing-head\"><h1>Version control and tests for prompts</h1><p class=\"lead\">For software teams whose product depends on what a language model answers.</p></div>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
