@@ -20,7 +20,7 @@ WITH failed AS (
     WHERE kind = 'payment_failed' AND at >= $2::timestamptz AND invoice_id IS NOT NULL AND currency IS NOT NULL AND amount_minor > 0
         AND details ->> 'billing_reason' IS DISTINCT FROM 'subscription_create'
     GROUP BY invoice_id
-), fate AS (
+), fate AS MATERIALIZED (
     SELECT f.invoice_id, f.first_at, f.last_at, f.stripe_customer_id, f.subscription_id, f.currency, f.amount_minor,
         (SELECT min(p.at) FROM payment_events p WHERE p.invoice_id = f.invoice_id AND p.kind = 'payment_succeeded') AS paid_at,
         least((SELECT min(e.at) FROM payment_events e
@@ -56,6 +56,7 @@ type FailedInvoicesRow struct {
 // settled, which means nothing for those in retry. Paid by whatever means is
 // recovered; lost is what is not paid when the subscription ends or turns unpaid,
 // or sixty days after the last attempt, beyond which nobody lets Stripe retry.
+// Materialized, or each look-up would be made for each column that needs it.
 func (q *Queries) FailedInvoices(ctx context.Context, arg FailedInvoicesParams) ([]FailedInvoicesRow, error) {
 	rows, err := q.db.Query(ctx, failedInvoices, arg.Zone, arg.Since, arg.AsOf)
 	if err != nil {

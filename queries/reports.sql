@@ -43,6 +43,7 @@ GROUP BY 1, 2 ORDER BY 1, 2;
 -- settled, which means nothing for those in retry. Paid by whatever means is
 -- recovered; lost is what is not paid when the subscription ends or turns unpaid,
 -- or sixty days after the last attempt, beyond which nobody lets Stripe retry.
+-- Materialized, or each look-up would be made for each column that needs it.
 WITH failed AS (
     SELECT invoice_id, min(at) AS first_at, max(at) AS last_at, min(stripe_customer_id) AS stripe_customer_id,
         min(subscription_id) AS subscription_id, min(currency)::text AS currency, (array_agg(amount_minor ORDER BY at, id))[1] AS amount_minor
@@ -50,7 +51,7 @@ WITH failed AS (
     WHERE kind = 'payment_failed' AND at >= @since::timestamptz AND invoice_id IS NOT NULL AND currency IS NOT NULL AND amount_minor > 0
         AND details ->> 'billing_reason' IS DISTINCT FROM 'subscription_create'
     GROUP BY invoice_id
-), fate AS (
+), fate AS MATERIALIZED (
     SELECT f.*,
         (SELECT min(p.at) FROM payment_events p WHERE p.invoice_id = f.invoice_id AND p.kind = 'payment_succeeded') AS paid_at,
         least((SELECT min(e.at) FROM payment_events e
