@@ -114,7 +114,7 @@ func startDemo(t *testing.T, args ...string) demo {
 
 func waitForDemo(t *testing.T, path string, printed chan string) demo {
 	t.Helper()
-	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(3 * time.Minute); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
 		select {
 		case all := <-printed:
 			printed <- all
@@ -131,7 +131,7 @@ func waitForDemo(t *testing.T, path string, printed chan string) demo {
 		}
 		return d
 	}
-	t.Fatal("the demo was not ready within two minutes")
+	t.Fatal("the demo was not ready within three minutes")
 	return demo{}
 }
 

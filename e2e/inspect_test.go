@@ -19,13 +19,15 @@ const firstView = 60 << 10
 // watch runs in every page before anything of its own. It notes what moves and
 // what the Content-Security-Policy refuses, and counts what htmx puts in. That
 // something moves soon after a press is no excuse, as it is in the figure that
-// browsers report.
+// browsers report; what nobody can see move is one: a thousandth of a screen.
 const watch = `
 window.watched = { shifts: [], refused: [], swaps: 0 };
 new PerformanceObserver((list) => {
   for (const entry of list.getEntries()) {
-    const nodes = entry.sources.map((s) => s.node).filter(Boolean);
-    const what = nodes.map((n) => n.outerHTML?.slice(0, 90) ?? n.textContent.slice(0, 90));
+    if (entry.value < 0.001) continue;
+    const sources = entry.sources.filter((s) => s.node), nodes = sources.map((s) => s.node);
+    const at = (r) => [r.x, r.y, r.width, r.height].map(Math.round).join(" ");
+    const what = sources.map((s) => (s.node.outerHTML ?? s.node.textContent).slice(0, 90) + " from " + at(s.previousRect) + " to " + at(s.currentRect));
     watched.shifts.push({ nodes, toString: () => "shifts by " + entry.value.toFixed(4) + ": " + what.join(" | ") });
   }
 }).observe({ type: "layout-shift", buffered: true });
@@ -64,8 +66,8 @@ const focus = `() => {
 		e.focus({ preventScroll: true });
 		const name = e.outerHTML.slice(0, 120);
 		if (document.activeElement !== e) { faults.push("takes no focus: " + name); continue; }
-		const isMarked = [e, e.parentElement, e.closest("label, tr")].some((m) => {
-			const style = m && getComputedStyle(m);
+		const isMarked = [[e], [e, "::after"], [e.parentElement], [e.closest("label, tr")]].some(([m, part]) => {
+			const style = m && getComputedStyle(m, part);
 			return style && style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2;
 		});
 		if (!isMarked) faults.push("does not show its focus: " + name);

@@ -61,14 +61,17 @@ var views = []view{
 	{name: "billing", route: "/billing", as: subscriber, path: at("/billing")},
 	{name: "billing-trial", route: "/billing", as: trialist, path: at("/billing")},
 	{name: "billing-ending", route: "/billing", as: leaver, path: at("/billing")},
+	{name: "billing-owing", route: "/billing", as: debtor, path: at("/billing")},
 	{name: "billing-staff", route: "/billing", as: staff, path: at("/billing"), status: 404},
 
 	{name: "overview", route: "/admin/billing", as: staff, path: at("/admin/billing")},
 	{name: "overview-mistaken", route: "/admin/billing", as: staff, path: at("/admin/billing?range=forever"), status: 422},
 	{name: "subscriptions", route: "/admin/billing/subscriptions", as: staff, path: at("/admin/billing/subscriptions")},
+	{name: "subscriptions-failing", route: "/admin/billing/subscriptions", as: staff, path: at("/admin/billing/subscriptions?failing=1&sort=organization")},
 	{name: "subscriptions-none", route: "/admin/billing/subscriptions", as: staff, path: at("/admin/billing/subscriptions?q=nobody+is+called+so")},
 	{name: "subscriptions-mistaken", route: "/admin/billing/subscriptions", as: staff, path: at("/admin/billing/subscriptions?status=happy&page=0"), status: 422},
 	{name: "organization", route: "/admin/billing/organizations/:id", as: staff, path: func(w *world) string { return "/admin/billing/organizations/" + w.org[subscriber] }},
+	{name: "organization-owing", route: "/admin/billing/organizations/:id", as: staff, path: func(w *world) string { return "/admin/billing/organizations/" + w.org[debtor] }},
 	{name: "organization-without-plan", route: "/admin/billing/organizations/:id", as: staff, path: func(w *world) string { return "/admin/billing/organizations/" + w.demo.Customer.OrgID }},
 	{name: "customer-unlinked", route: "/admin/billing/organizations/:id", as: staff, path: func(w *world) string { return "/admin/billing/organizations/" + w.stray }},
 	{name: "organization-unknown", route: "/admin/billing/organizations/:id", as: staff, path: at("/admin/billing/organizations/nobody"), status: 404},
@@ -85,6 +88,7 @@ var views = []view{
 	{name: "stripe-checkout", route: "GET /c/pay/{id}", as: stranger, path: func(w *world) string { return w.demo.Stripe + "/c/pay/" + w.open }},
 	{name: "stripe-declined", route: "GET /c/pay/{id}", as: stranger, path: func(w *world) string { return w.demo.Stripe + "/c/pay/" + w.open }, act: decline, status: 402},
 	{name: "stripe-paid", route: "GET /c/pay/{id}", as: stranger, path: func(w *world) string { return w.demo.Stripe + "/c/pay/" + w.bought[subscriber] }},
+	{name: "stripe-expired", route: "GET /c/pay/{id}", as: stranger, path: func(w *world) string { return w.demo.Stripe + "/c/pay/" + w.expired }, status: 410},
 	{name: "stripe-not-found", as: stranger, path: standIn("/nowhere"), status: 404},
 }
 

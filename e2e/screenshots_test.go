@@ -36,7 +36,7 @@ func TestScreenshots(t *testing.T) {
 	}
 	must(t, os.MkdirAll(*screenshots, 0o755), "make the folder")
 	browser := openBrowser(t)
-	w := cast(t, "--empty")
+	w := cast(t)
 	total, shown := 0, 0
 	for _, v := range views {
 		for _, width := range []int{1280, 390} {

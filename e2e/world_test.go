@@ -34,8 +34,9 @@ type world struct {
 	clients map[who]*client
 	// bought is the checkout session that a buyer came back from.
 	bought map[who]string
-	// open is a checkout session that nobody has paid.
-	open string
+	// open is a checkout session that nobody has paid, expired one that nobody
+	// can pay any more.
+	open, expired string
 	// org is the organization of a buyer.
 	org map[who]string
 	// stray is a customer with a plan that was made in Stripe's dashboard, and
@@ -50,20 +51,32 @@ type client struct {
 	base *url.URL
 }
 
-// cast starts a demo and lets everybody in the table of pages live up to it.
-// The demo begins with what args ask for.
+// present is two weeks before the day that the pages show; the debtor's trial
+// takes them.
+const present = "2026-06-16T08:00:00Z"
+
+// cast starts a demo with the same year of history each time, and lets everybody
+// in the table of pages live up to what they show.
 func cast(t *testing.T, args ...string) *world {
 	t.Helper()
+	args = append([]string{"--seed", "1", "--at", present}, args...)
 	w := &world{demo: startDemo(t, args...), clients: map[who]*client{}, bought: map[who]string{}, org: map[who]string{}}
 	w.clients[staff] = w.logIn(t, w.demo.Admin)
 	w.clients[newcomer] = w.logIn(t, w.demo.Customer)
-	w.open = w.order(t, newcomer, "pilot", false)
 
+	// The bank refuses the debtor when the trial ends, two weeks from here.
+	w.signUp(t, debtor, "Niels Owing", "Overdue Instruments")
+	w.buy(t, debtor, "pilot", "4000000000000341")
+	w.signUp(t, leaver, "Emmy Ring", "Invariant Labs")
+	w.expired = w.order(t, leaver, "pro", true)
+	w.control(t, "/sim/clock/advance", `{"by":"340h"}`)
+	settle(t, w.demo)
+
+	w.open = w.order(t, newcomer, "pilot", false)
 	w.signUp(t, subscriber, "Hedy Kiesler", "Frequency Works")
 	w.buy(t, subscriber, "pro", "4242424242424242")
 	w.signUp(t, trialist, "Alan Bombe", "Bletchley Tools")
 	w.buy(t, trialist, "pilot", "4242424242424242")
-	w.signUp(t, leaver, "Emmy Ring", "Invariant Labs")
 	w.buy(t, leaver, "enterprise", "4242424242424242")
 	w.object(t, http.MethodPost, "/v1/subscriptions/"+w.subscription(t, leaver), url.Values{"cancel_at_period_end": {"true"}})
 	w.stray = w.dashboardCustomer(t)
