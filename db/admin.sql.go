@@ -286,6 +286,17 @@ func (q *Queries) PaidByCustomer(ctx context.Context, arg PaidByCustomerParams) 
 	return items, nil
 }
 
+const planWithParameters = `-- name: PlanWithParameters :exec
+SELECT set_config('plan_cache_mode', 'force_custom_plan', true)
+`
+
+// Until the end of the transaction. A plan that must serve every filter at once
+// decides for each row anew what it is asked for: three times the work.
+func (q *Queries) PlanWithParameters(ctx context.Context) error {
+	_, err := q.db.Exec(ctx, planWithParameters)
+	return err
+}
+
 const plansAndIntervals = `-- name: PlansAndIntervals :many
 SELECT DISTINCT coalesce(plan, 'unknown')::text AS plan, coalesce("interval", '')::text AS "interval" FROM subscriptions ORDER BY 1, 2
 `

@@ -1,3 +1,8 @@
+-- name: PlanWithParameters :exec
+-- Until the end of the transaction. A plan that must serve every filter at once
+-- decides for each row anew what it is asked for: three times the work.
+SELECT set_config('plan_cache_mode', 'force_custom_plan', true);
+
 -- name: SubscriptionsMatching :many
 -- Every subscription that a filter lets through, in order. Whoever asks counts
 -- them, adds them up by currency and cuts out a page, so that no figure beside

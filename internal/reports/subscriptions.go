@@ -111,9 +111,9 @@ const exportBatch = 500
 func (r *Reports) Subscriptions(ctx context.Context, filter SubscriptionFilter, page int) (SubscriptionPage, error) {
 	out := SubscriptionPage{}
 	err := r.snapshot(ctx, func(q *db.Queries) error {
-		matching, err := q.SubscriptionsMatching(ctx, filter.params())
+		matching, err := matching(ctx, q, filter)
 		if err != nil {
-			return fmt.Errorf("find: %w", err)
+			return err
 		}
 		out.Total, out.Sums = len(matching), sums(matching)
 		out.Pages = max(1, (len(matching)+SubscriptionsPerPage-1)/SubscriptionsPerPage)
@@ -149,9 +149,9 @@ func (r *Reports) PlansAndIntervals(ctx context.Context) ([]string, []billing.In
 // batch at a time, from one snapshot. It stops at the first error of yield.
 func (r *Reports) EachSubscription(ctx context.Context, filter SubscriptionFilter, yield func([]Subscription) error) error {
 	err := r.snapshot(ctx, func(q *db.Queries) error {
-		matching, err := q.SubscriptionsMatching(ctx, filter.params())
+		matching, err := matching(ctx, q, filter)
 		if err != nil {
-			return fmt.Errorf("find: %w", err)
+			return err
 		}
 		for batch := range slices.Chunk(matching, exportBatch) {
 			subscriptions, err := listed(ctx, q, batch)
@@ -174,6 +174,17 @@ func (r *Reports) EachSubscription(ctx context.Context, filter SubscriptionFilte
 func (r *Reports) snapshot(ctx context.Context, f func(*db.Queries) error) error {
 	options := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
 	return pgx.BeginTxFunc(ctx, r.Pool, options, func(tx pgx.Tx) error { return f(db.New(tx)) })
+}
+
+func matching(ctx context.Context, q *db.Queries, filter SubscriptionFilter) ([]db.SubscriptionsMatchingRow, error) {
+	if err := q.PlanWithParameters(ctx); err != nil {
+		return nil, fmt.Errorf("choose how to plan: %w", err)
+	}
+	rows, err := q.SubscriptionsMatching(ctx, filter.params())
+	if err != nil {
+		return nil, fmt.Errorf("find: %w", err)
+	}
+	return rows, nil
 }
 
 func (f SubscriptionFilter) params() db.SubscriptionsMatchingParams {
