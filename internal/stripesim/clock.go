@@ -14,8 +14,9 @@ const (
 )
 
 const (
+	day = 24 * time.Hour
 	// maxAdvance is how far the clock moves at once.
-	maxAdvance = 400 * 24 * time.Hour
+	maxAdvance = 400 * day
 	// tick is how often it is looked whether time alone made something due.
 	tick = time.Second
 )
@@ -73,9 +74,15 @@ func (s *Server) advance(ctx context.Context, target func(now time.Time) time.Ti
 		return Advanced{}, err
 	}
 	s.deliveries.answered(ctx, passed.deliveries)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return Advanced{Now: to, Events: passed.events, PendingDeliveries: s.store.pendingDeliveries()}, ctx.Err()
+	if err := ctx.Err(); err != nil {
+		return Advanced{}, err
+	}
+	// What was too young or not yet delivered on the way may be old by now.
+	err = s.update(cause{}, func(t *tx) error {
+		t.forgetOldEvents()
+		return nil
+	})
+	return Advanced{Now: to, Events: passed.events, PendingDeliveries: s.PendingDeliveries()}, err
 }
 
 func (s *Server) checkTarget(target func(now time.Time) time.Time) (time.Time, error) {
@@ -165,6 +172,10 @@ func (s *Server) liveNext(until time.Time) (lived bool, err error) {
 	for _, d := range due {
 		t.befall(d)
 	}
+	if today := t.unix() / int64(day/time.Second); today != s.swept {
+		s.swept = today
+		t.forgetOldEvents()
+	}
 	t.moveClock()
 	if err := s.commit(t); err != nil {
 		for _, d := range due {
@@ -189,8 +200,6 @@ func (t *tx) befall(d due) {
 		t.liveSubscription(t.get(d.kind, d.id))
 	case kindInvoice:
 		t.liveInvoice(t.get(d.kind, d.id))
-	case kindEvent:
-		t.forgetEvent(t.get(d.kind, d.id))
 	}
 }
 

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -340,5 +342,36 @@ func TestAKillInTheMiddleOfAnAdvanceLosesNothing(t *testing.T) {
 		if intent["status"] != "succeeded" {
 			t.Errorf("intent %v is %v", intent["id"], intent["status"])
 		}
+	}
+}
+
+// TestEventsAreForgottenAfterThirtyDays: but not one that is still on its way.
+func TestEventsAreForgottenAfterThirtyDays(t *testing.T) {
+	t.Parallel()
+	e := openEra(t, time.Date(2026, 1, 15, 10, 30, 0, 0, time.UTC), withRetries(slices.Repeat([]time.Duration{20 * time.Millisecond}, 10_000)...))
+	var up atomic.Bool
+	endpoint := newReceiver(t, func(int) int {
+		if up.Load() {
+			return http.StatusOK
+		}
+		return http.StatusInternalServerError
+	})
+	e.addEndpoint(t, endpoint.URL, "customer.subscription.created")
+	e.buy(t)
+	oldest := func() string {
+		event := e.State(t)["event"][0]
+		return fmt.Sprint(event["type"], " ", time.Unix(int64(event["created"].(float64)), 0).Sub(e.start))
+	}
+	e.after(t, 29*day)
+	equal(t, "after 29 days", oldest(), "product.created 0s")
+	e.after(t, 31*day)
+	equal(t, "while it is being delivered", oldest(), "customer.subscription.created 0s")
+	up.Store(true)
+	eventually(t, "delivered", func() bool { return e.Server.PendingDeliveries() == 0 })
+	e.after(t, 31*day+time.Hour)
+	equal(t, "then", oldest(), "invoice.upcoming 576h0m0s")
+	_, err := e.api.Events.Get(endpoint.all()[0].event["id"].(string), nil)
+	if err == nil {
+		t.Error("the event can still be asked for")
 	}
 }

@@ -7,7 +7,7 @@ import (
 
 // defaultDunning is how long after each failed attempt an invoice is tried
 // again.
-var defaultDunning = []time.Duration{3 * 24 * time.Hour, 5 * 24 * time.Hour, 7 * 24 * time.Hour}
+var defaultDunning = []time.Duration{3 * day, 5 * day, 7 * day}
 
 // AfterRetries is what becomes of a subscription whose invoice is not paid when
 // the last retry has failed.

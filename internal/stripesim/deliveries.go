@@ -198,6 +198,7 @@ type message struct {
 // compose reads what is to be sent now. An endpoint that was deleted or
 // disabled meanwhile gets nothing more of what it missed.
 func (d *deliverer) compose(id string) (m message, ok bool) {
+	var shown object
 	err := d.server.update(cause{}, func(t *tx) error {
 		delivery := t.get(kindDelivery, id)
 		event := t.get(kindEvent, delivery.str("event"))
@@ -210,16 +211,18 @@ func (d *deliverer) compose(id string) (m message, ok bool) {
 			t.put(delivery.clone().set(object{"state": "failed", "last_error": "endpoint disabled"}))
 			return nil
 		}
-		body, err := encodeBody(t.shown(event))
+		shown = t.shown(event)
 		m = message{
 			eventID: event.id(),
 			url:     endpoint.str("url"),
 			secret:  t.hidden(kindWebhookEndpoint, endpoint.id()).str("secret"),
-			body:    body,
 		}
-		ok = err == nil
-		return err
+		ok = true
+		return nil
 	})
+	if ok && err == nil {
+		m.body, err = encodeBody(shown) // which takes a while, and needs no lock
+	}
 	if err != nil {
 		d.server.cfg.Logger.Error("webhook delivery not composed", slog.String("delivery", id), slog.Any("error", err))
 	}

@@ -80,8 +80,6 @@ func dueAt(r *record) int64 {
 		return subscriptionDue(r.Object, r.Hidden)
 	case kindInvoice:
 		return invoiceDue(r.Object)
-	case kindEvent:
-		return eventDue(r.Object, r.Hidden)
 	}
 	return 0
 }

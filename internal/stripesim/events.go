@@ -4,7 +4,6 @@ import (
 	_ "embed"
 	"slices"
 	"strings"
-	"time"
 )
 
 //go:embed event_types.txt
@@ -108,29 +107,31 @@ func eventTypeMatches(want any, eventType string) bool {
 
 // eventLifetime is how long an event can be asked for.
 // https://stripe.com/docs/api/events
-const eventLifetime = 30 * 24 * time.Hour
+const eventLifetime = 30 * day
 
-func eventDue(event, hidden object) int64 {
-	if kept := hidden.int("kept_until"); kept != 0 {
-		return kept
+// forgetOldEvents drops the events that are past their lifetime, but for those
+// that are still being delivered.
+func (t *tx) forgetOldEvents() {
+	tooOld := t.now.Add(-eventLifetime).Unix()
+	for _, r := range t.server.store.table(kindEvent).order {
+		if r.Object.int("created") > tooOld {
+			return
+		}
+		t.forgetEvent(r.ID)
 	}
-	return event.int("created") + int64(eventLifetime/time.Second)
 }
 
-// forgetEvent drops an old event, but one that is still being delivered is kept
-// for another day.
-func (t *tx) forgetEvent(event object) {
-	deliveries := t.server.store.undelivered[event.id()]
-	for _, id := range deliveries {
-		if t.get(kindDelivery, id).str("state") == "pending" {
-			t.putHidden(event, object{"kept_until": t.now.Add(24 * time.Hour).Unix()})
+func (t *tx) forgetEvent(id string) {
+	deliveries := t.server.store.undelivered[id]
+	for _, delivery := range deliveries {
+		if t.get(kindDelivery, delivery).str("state") == "pending" {
 			return
 		}
 	}
-	for _, id := range deliveries {
-		t.remove(kindDelivery, id)
+	for _, delivery := range deliveries {
+		t.remove(kindDelivery, delivery)
 	}
-	t.remove(kindEvent, event.id())
+	t.remove(kindEvent, id)
 }
 
 // shown is the event with the number of endpoints that have not acknowledged it.

@@ -47,7 +47,7 @@ func openShop(t *testing.T, with ...simtest.Option) *shop {
 	return stock(t, simtest.Start(t, with...))
 }
 
-func stock(t *testing.T, sim *simtest.Sim) *shop {
+func stock(t testing.TB, sim *simtest.Sim) *shop {
 	t.Helper()
 	s := &shop{Sim: sim, api: clientOf(sim, 0)}
 	var err error
@@ -79,7 +79,7 @@ func (s *shop) sessionParams() *stripe.CheckoutSessionParams {
 	}
 }
 
-func (s *shop) newSession(t *testing.T) *stripe.CheckoutSession {
+func (s *shop) newSession(t testing.TB) *stripe.CheckoutSession {
 	t.Helper()
 	session, err := s.api.CheckoutSessions.New(s.sessionParams())
 	must(t, err)
@@ -87,7 +87,7 @@ func (s *shop) newSession(t *testing.T) *stripe.CheckoutSession {
 }
 
 // buy completes a new session and answers it as it is then.
-func (s *shop) buy(t *testing.T) *stripe.CheckoutSession {
+func (s *shop) buy(t testing.TB) *stripe.CheckoutSession {
 	t.Helper()
 	session := s.newSession(t)
 	if status, _ := s.Complete(t, session.ID, paysCard); status != http.StatusOK {
@@ -99,7 +99,7 @@ func (s *shop) buy(t *testing.T) *stripe.CheckoutSession {
 }
 
 // addEndpoint registers an address for every event and answers its secret.
-func (s *shop) addEndpoint(t *testing.T, url string, events ...string) *stripe.WebhookEndpoint {
+func (s *shop) addEndpoint(t testing.TB, url string, events ...string) *stripe.WebhookEndpoint {
 	t.Helper()
 	if len(events) == 0 {
 		events = []string{"*"}
@@ -125,7 +125,7 @@ type received struct {
 	event  map[string]any
 }
 
-func newReceiver(t *testing.T, answer func(n int) int) *receiver {
+func newReceiver(t testing.TB, answer func(n int) int) *receiver {
 	t.Helper()
 	r := &receiver{answer: answer}
 	r.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
@@ -164,7 +164,7 @@ func eventually(t *testing.T, what string, done func() bool) {
 	t.Fatalf("never: %s", what)
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

@@ -13,6 +13,13 @@ import (
 
 const journalName = "journal.jsonl"
 
+// A file is replaced when it has grown to so many times what it was, and by as
+// much at the least.
+const (
+	compactFactor = 4
+	compactSlack  = 16 << 20
+)
+
 // journal is the state on disk: one line of JSON for each request that changed
 // something, holding every record that it wrote. A line is written with one
 // call before the request is answered, so that what was answered survives the
@@ -20,13 +27,16 @@ const journalName = "journal.jsonl"
 // last write of a record wins; a torn last line was never answered and is lost.
 //
 // Each start reads the old file and goes on in a new one that holds every
-// record once. The file is synced then and when it is closed, not at each line:
+// record once, and so does a process whose file has grown to several times of
+// that. The file is synced then and when it is closed, not at each line:
 // this is a test double, and a power cut may take its last second.
 type journal struct {
 	path string
 	file *os.File
 	size int64 // of the whole lines in the file
-	lock *os.File
+	// compacted is what its size was when every record was in it once.
+	compacted int64
+	lock      *os.File
 }
 
 // journalLine is one change.
@@ -97,8 +107,17 @@ func (j *journal) compact(records []*record) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("compact journal: %w", err), fresh.Close())
 	}
-	j.file, j.size = fresh, size
+	old := j.file
+	j.file, j.size, j.compacted = fresh, size, size
+	if old != nil {
+		return old.Close()
+	}
 	return nil
+}
+
+// overgrown says that most of the file is outdated.
+func (j *journal) overgrown() bool {
+	return j != nil && j.size > compactSlack+compactFactor*j.compacted
 }
 
 func writeRecords(file *os.File, records []*record) (size int64, err error) {

@@ -5,9 +5,9 @@ import "time"
 const (
 	// trialWarning is how long before its end a trial is announced as ending; a
 	// shorter one is announced at once.
-	trialWarning = 3 * 24 * time.Hour
+	trialWarning = 3 * day
 	// renewalNotice is how long before a renewal its invoice is announced.
-	renewalNotice = 7 * 24 * time.Hour
+	renewalNotice = 7 * day
 	// incompleteLifetime is how long a first payment may take.
 	// https://stripe.com/docs/billing/subscriptions/overview#subscription-statuses
 	incompleteLifetime = 23 * time.Hour

@@ -77,6 +77,7 @@ type Server struct {
 	inflight map[string]bool // idempotency keys of requests under way
 	closed   bool
 	lived    time.Time // the business time of the latest change
+	swept    int64     // the day on which old events were last forgotten
 	passage  *passage  // what happens while the clock is moved, else nil
 
 	deliveries *deliverer
@@ -234,6 +235,9 @@ func (s *Server) commit(t *tx) error {
 	if s.passage != nil {
 		s.passage.events += t.events
 		s.passage.deliveries = append(s.passage.deliveries, t.deliveries...)
+	}
+	if s.journal.overgrown() {
+		return s.journal.compact(s.store.records())
 	}
 	return nil
 }
