@@ -68,6 +68,9 @@ func fullPages() []sample {
 		})},
 		{"admin", views.AdminOverviewPage(overview())},
 		{"admin-empty", views.AdminOverviewPage(emptyOverview())},
+		{"subscriptions", views.AdminSubscriptionsPage(subscriptions())},
+		{"organization", views.AdminOrganizationPage(organization())},
+		{"customer-unlinked", views.AdminOrganizationPage(unlinkedCustomer())},
 		{"error-404-admin", views.ErrorPage(views.Error{
 			Frame: at(visitor, "/admin/billing"), Status: 404, RequestID: "0197c1b2-6f0e-7d3a-9a51-3f5f7f5b2c11", LoginURL: "/login?next=%2Fadmin%2Fbilling",
 		})},

@@ -29,6 +29,10 @@ func zeroPages() []sample {
 		{"billing with a plan", views.BillingPage(views.Billing{HasPlan: true})},
 		{"refusal", views.RefusalPage(views.Refusal{})},
 		{"admin", views.AdminOverviewPage(views.AdminOverview{})},
+		{"subscriptions", views.AdminSubscriptionsPage(views.AdminSubscriptions{})},
+		{"no subscriptions", views.AdminSubscriptionsPage(views.AdminSubscriptions{Results: views.SubscriptionResults{IsBare: true}})},
+		{"organization", views.AdminOrganizationPage(views.AdminOrganization{})},
+		{"customer-unlinked", views.AdminOrganizationPage(views.AdminOrganization{IsUnlinked: true})},
 		{"error", views.ErrorPage(views.Error{})},
 	}
 }
