@@ -177,6 +177,8 @@ func listen(t *testing.T, page playwright.Page, status int, hosts ...string) *wi
 	})
 	_, err = debugger.Send("Network.enable", map[string]any{})
 	must(t, err, "watch the network")
+	_, err = debugger.Send("Network.setCacheDisabled", map[string]any{"cacheDisabled": true})
+	must(t, err, "forget what earlier pages brought")
 	return wr
 }
 

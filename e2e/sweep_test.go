@@ -21,10 +21,19 @@ func TestThePages(t *testing.T) {
 // colour schemes, and holds it to what every page promises.
 func tryViews(t *testing.T, browser playwright.Browser, w *world) {
 	axe := axeCore(t)
+	type person struct {
+		who
+		width int
+	}
+	rooms := map[person]playwright.BrowserContext{}
 	for _, v := range views {
 		for _, width := range []int{320, 1280} {
+			in := person{v.as, width}
+			if rooms[in] == nil {
+				rooms[in] = openRoom(t, browser, w.cookies(v.as), width, playwright.ColorSchemeLight)
+			}
 			t.Run(v.name+"/"+strconv.Itoa(width), func(t *testing.T) {
-				page := openAs(t, browser, w.cookies(v.as), width, playwright.ColorSchemeLight)
+				page := openPageIn(t, rooms[in])
 				wire := listen(t, page, v.wanted(), w.demo.App, w.demo.Stripe)
 				v.visit(t, w, page)
 				must(t, page.WaitForLoadState(), "load")
@@ -47,6 +56,12 @@ func axeCore(t *testing.T) string {
 // openAs opens a page in a browser that holds nothing but somebody's cookies.
 func openAs(t *testing.T, browser playwright.Browser, cookies []playwright.OptionalCookie, width int, scheme *playwright.ColorScheme) playwright.Page {
 	t.Helper()
+	return openPageIn(t, openRoom(t, browser, cookies, width, scheme))
+}
+
+// openRoom opens a browser that holds nothing but somebody's cookies.
+func openRoom(t *testing.T, browser playwright.Browser, cookies []playwright.OptionalCookie, width int, scheme *playwright.ColorScheme) playwright.BrowserContext {
+	t.Helper()
 	room, err := browser.NewContext(playwright.BrowserNewContextOptions{
 		Viewport: &playwright.Size{Width: width, Height: 800}, ColorScheme: scheme, ReducedMotion: playwright.ReducedMotionReduce,
 		Locale: playwright.String("en-US"), TimezoneId: playwright.String("UTC"),
@@ -55,8 +70,14 @@ func openAs(t *testing.T, browser playwright.Browser, cookies []playwright.Optio
 	t.Cleanup(func() { _ = room.Close() })
 	must(t, room.AddCookies(cookies), "bring cookies")
 	must(t, room.AddInitScript(playwright.Script{Content: playwright.String(watch)}), "watch the page")
+	return room
+}
+
+func openPageIn(t *testing.T, room playwright.BrowserContext) playwright.Page {
+	t.Helper()
 	page, err := room.NewPage()
 	must(t, err, "open a page")
+	t.Cleanup(func() { _ = page.Close() })
 	page.SetDefaultTimeout(20_000)
 	return page
 }
