@@ -124,7 +124,7 @@ func (s *server) overviewModel(o reports.Overview, ask overviewQuery) views.Admi
 	m.Filter = overviewFilter(o, ask, currency)
 	if len(o.Currencies) == 0 {
 		m.Figures = emptyFigures(s.Plans.Currency)
-		m.Blank = blankOverview(o.Trialing)
+		m.Blank = blankOverview(o)
 		return m
 	}
 	b := overviewBuilder{CurrencyFigures: figures, plans: s.Plans, AsOf: o.AsOf, isPast: o.Last.Before(o.Running)}
@@ -200,12 +200,20 @@ func emptyFigures(c money.Currency) []ui.KeyFigure {
 	}
 }
 
-func blankOverview(trialing int64) views.Blank {
-	if trialing > 0 {
+// blankOverview says why there is nothing to draw.
+func blankOverview(o reports.Overview) views.Blank {
+	if o.Last.Before(o.Running) {
+		return views.Blank{
+			Title:  "Nothing in these months",
+			Text:   "No subscription carried MRR before the end of " + o.Last.Format("January 2006") + ".",
+			Action: ui.Action{Label: "See the last 12 months", Href: "/admin/billing"},
+		}
+	}
+	if o.Trialing > 0 {
 		return views.Blank{
 			Title: "Nobody pays yet",
 			Text: fmt.Sprintf("%s under way. MRR begins with the first period that is paid for.",
-				plural(trialing, "trial is", "trials are")),
+				plural(o.Trialing, "trial is", "trials are")),
 			Action: ui.Action{Label: "See the subscriptions", Href: subscriptionsPath},
 		}
 	}

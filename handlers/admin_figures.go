@@ -128,33 +128,37 @@ func (b overviewBuilder) revenue() ui.MonthChart {
 		line.Texts = append(line.Texts, b.micro(p.Closing.MRRMicro))
 	}
 	chart.Lines = []ui.Series{line}
-	chart.Finding = b.revenueFinding()
+	chart.Finding, chart.Empty = b.revenueFinding(), "There was no MRR in these months."
 	chart.Definition = "At the end of each month: what active and past-due subscriptions cost a month: yearly prices by twelve, recurring discounts taken off, without tax, trials and what is metered."
 	return b.amounts(chart)
 }
 
 func (b overviewBuilder) revenueFinding() string {
 	last := b.last()
-	by := last.Closing.MRRMicro - b.Months[0].Opening.MRRMicro
-	over := fmt.Sprintf("in %d months", len(b.Months))
-	if len(b.Months) == 1 {
-		over = "in one month"
+	level, overall := b.micro(last.Closing.MRRMicro), last.Closing.MRRMicro-b.Months[0].Opening.MRRMicro
+	months := plural(int64(len(b.Months)), "month", "months")
+	if !last.IsRunning {
+		end := "at the end of " + last.Month.Format("January 2006")
+		if overall == 0 {
+			return fmt.Sprintf("MRR was %s %s, as it was %s before.", level, end, months)
+		}
+		return fmt.Sprintf("MRR %s in %s, to %s %s.", b.rise(overall), months, level, end)
 	}
-	if last.IsRunning {
-		return fmt.Sprintf("MRR %s in %s so far, to %s. It %s %s.",
-			b.rise(last.NetNewMicro()), last.Month.Format("January"), b.micro(last.Closing.MRRMicro), b.rise(by), over)
+	finding := fmt.Sprintf("MRR %s in %s so far, to %s.", b.rise(last.NetNewMicro()), last.Month.Format("January"), level)
+	if last.NetNewMicro() == 0 {
+		finding = fmt.Sprintf("MRR stayed at %s in %s so far.", level, last.Month.Format("January"))
 	}
-	return fmt.Sprintf("MRR %s %s, to %s at the end of %s.", b.rise(by), over, b.micro(last.Closing.MRRMicro), last.Month.Format("January 2006"))
+	if len(b.Months) > 1 && overall != 0 {
+		finding += fmt.Sprintf(" It %s in %s.", b.rise(overall), months)
+	}
+	return finding
 }
 
 func (b overviewBuilder) rise(by int64) string {
-	switch {
-	case by > 0:
-		return "rose by " + b.micro(by)
-	case by < 0:
+	if by < 0 {
 		return "fell by " + b.micro(-by)
 	}
-	return "did not change"
+	return "rose by " + b.micro(by)
 }
 
 // movementSeries are the movements as they are stacked: gains from nought up,
@@ -189,7 +193,7 @@ func (b overviewBuilder) movements() ui.MonthChart {
 		net.Texts = append(net.Texts, b.micro(p.NetNewMicro()))
 	}
 	chart.Marks = []ui.Series{net}
-	chart.Finding = b.movementsFinding()
+	chart.Finding, chart.Empty = b.movementsFinding(), "Nobody came, left or changed plans in these months."
 	chart.Definition = "By customer and day, from the balance at its beginning to that at its end. Who comes back is a reactivation, however long they were away; who leaves the last plan is churn on the day the subscription ends."
 	return b.amounts(chart)
 }
@@ -230,6 +234,7 @@ func (b overviewBuilder) customers() ui.MonthChart {
 		chart.Finding = fmt.Sprintf("%s at the end of %s; %s came and %s left in these months.",
 			plural(b.ActiveCustomers, "customer", "customers"), b.last().Month.Format("January 2006"), count(came), count(left))
 	}
+	chart.Empty = "Nobody had MRR in these months."
 	chart.Definition = "At the end of each month, customers with MRR; an organization counts once, however many subscriptions it has. Trials do not count."
 	for _, v := range ui.TickValues(chart.Extent()) {
 		chart.Ticks = append(chart.Ticks, ui.Tick{Value: v, Text: count(v)})

@@ -222,6 +222,20 @@ func TestWhatCannotBeMadeOutIsSaidBesideTheField(t *testing.T) {
 	}
 }
 
+func TestMonthsInWhichNothingMovedSaySo(t *testing.T) {
+	s := openShop(t)
+	s.flow("2026-02-01", "usd", "pro", "new", 99, 1)
+	page := s.admin.get("/admin/billing?from=2026-05").want(200)
+	page.wantText("#revenue figcaption", "MRR stayed at $99.00 in May so far.").wantText("#movements figcaption", "Nothing moved in May 2026 so far.")
+	page.wantText("#movements figure", "Nobody came, left or changed plans in these months.")
+	s.admin.get("/admin/billing?from=2026-03&to=2026-04").want(200).wantText("#revenue figcaption", "MRR was $99.00 at the end of April 2026, as it was 2 months before.")
+	before := s.admin.get("/admin/billing?from=2025-03&to=2025-04").want(200)
+	before.wantText("#overview", "No subscription carried MRR before the end of April 2025.")
+	s.flow("2026-03-01", "usd", "pro", "churn", -99, -1)
+	gone := s.admin.get("/admin/billing?from=2026-04").want(200).wantText("#revenue figure", "There was no MRR in these months.")
+	gone.wantText("#customers figure", "Nobody had MRR in these months.").wantText("#plans figcaption", "No plan carries MRR.")
+}
+
 func TestCurrenciesStandApart(t *testing.T) {
 	s := openShop(t).live()
 	s.flow("2026-05-01", "eur", "pro", "new", 90, 1)

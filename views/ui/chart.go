@@ -355,12 +355,16 @@ func (c MonthChart) monthsClass() string {
 	return "chart-months"
 }
 
-// tipClass puts a tooltip on the side of its column where there is room.
+// tipClass puts a tooltip on the side of its column where there is room, or over
+// one in the middle.
 func (c MonthChart) tipClass(i int) string {
-	if i < (len(c.Months)+1)/2 {
+	switch n := len(c.Months); {
+	case 2*(i+1) <= n:
 		return "chart-tip"
+	case 2*i >= n:
+		return "chart-tip chart-tip-before"
 	}
-	return "chart-tip chart-tip-before"
+	return "chart-tip chart-tip-over"
 }
 
 func (c MonthChart) table() Table {

@@ -183,6 +183,30 @@ func TestMonthFigureIsDrawnAsBefore(t *testing.T) {
 	}
 }
 
+func TestATooltipIsWhereThereIsRoom(t *testing.T) {
+	for name, test := range map[string]struct {
+		months int
+		want   string
+	}{
+		"one is over its column":           {1, "o"},
+		"two are beside them":              {2, "ab"},
+		"of three the middle one is over":  {3, "aob"},
+		"of four half are on either side":  {4, "aabb"},
+		"of an odd number one is over its": {5, "aaobb"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got string
+			c := MonthChart{Months: make([]Month, test.months)}
+			for i := range c.Months {
+				got += map[string]string{"chart-tip": "a", "chart-tip chart-tip-before": "b", "chart-tip chart-tip-over": "o"}[c.tipClass(i)]
+			}
+			if got != test.want {
+				t.Errorf("tips are %s, want %s", got, test.want)
+			}
+		})
+	}
+}
+
 func TestAChartOfNothingSaysSo(t *testing.T) {
 	var b strings.Builder
 	c := MonthChart{Months: []Month{{}}, Columns: []Series{{Values: []int64{0}}}, Finding: "No payment failed.", Empty: "Nothing to recover."}
