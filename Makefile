@@ -15,9 +15,9 @@ RACE := $(shell command -v gcc clang cc >/dev/null 2>&1 && echo -race)
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
-run: build ## start the demo at http://127.0.0.1:8080 (Ctrl-C stops it)
+run: build ## start the demo at http://127.0.0.1:8080 (Ctrl-C stops it); ARGS="…" passes flags
 	@echo "== starting the demo"
-	@exec bin/promptforge demo
+	@exec bin/promptforge demo $(ARGS)
 
 test: node_modules/.installed ## run the whole suite against a real Postgres that it brings
 	@echo "== front end"
