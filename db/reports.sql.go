@@ -315,13 +315,11 @@ func (q *Queries) PlanLevels(ctx context.Context, arg PlanLevelsParams) ([]PlanL
 }
 
 const subscribersByPlan = `-- name: SubscribersByPlan :many
-SELECT s.currency, coalesce(s.plan, '')::text AS plan,
-    count(DISTINCT coalesce(c.org_id::text, s.stripe_customer_id)) FILTER (WHERE s.status IN ('active', 'past_due')) AS customers,
-    count(*) FILTER (WHERE s.status IN ('active', 'past_due')) AS active,
-    count(*) FILTER (WHERE s.status = 'trialing') AS trialing,
-    count(*) FILTER (WHERE s.status IN ('active', 'past_due') AND s.amount_minor IS NULL) AS unpriced
-FROM subscriptions s LEFT JOIN customers c USING (stripe_customer_id)
-WHERE s.status IN ('active', 'past_due', 'trialing')
+SELECT l.currency, coalesce(l.plan, '')::text AS plan,
+    count(DISTINCT coalesce(l.org_id::text, l.stripe_customer_id)) FILTER (WHERE l.mrr_micro IS NOT NULL) AS customers,
+    count(*) FILTER (WHERE l.status = 'trialing') AS trialing,
+    count(*) FILTER (WHERE l.status IN ('active', 'past_due') AND l.amount_minor IS NULL) AS unpriced
+FROM subscription_list l WHERE l.status IN ('active', 'past_due', 'trialing')
 GROUP BY 1, 2 ORDER BY 1, 2
 `
 
@@ -329,13 +327,12 @@ type SubscribersByPlanRow struct {
 	Currency  string
 	Plan      string
 	Customers int64
-	Active    int64
 	Trialing  int64
 	Unpriced  int64
 }
 
-// The copies: what Stripe says now, whatever it is worth. A customer is the
-// organization where one is linked, as in the ledger.
+// Customers with MRR by the plan that Stripe has their subscriptions on now, and
+// what has none: trials, and what is paid for at a price that is not known.
 func (q *Queries) SubscribersByPlan(ctx context.Context) ([]SubscribersByPlanRow, error) {
 	rows, err := q.db.Query(ctx, subscribersByPlan)
 	if err != nil {
@@ -349,7 +346,6 @@ func (q *Queries) SubscribersByPlan(ctx context.Context) ([]SubscribersByPlanRow
 			&i.Currency,
 			&i.Plan,
 			&i.Customers,
-			&i.Active,
 			&i.Trialing,
 			&i.Unpriced,
 		); err != nil {

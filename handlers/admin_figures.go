@@ -254,7 +254,7 @@ func (b overviewBuilder) shares() ui.ShareTable {
 	if !b.isPast {
 		table.Columns = append(table.Columns, ui.Column{Label: "Customers"})
 		table.Total = append(table.Total, ui.Cell{Text: count(b.ActiveCustomers)})
-		table.Definition = "A customer with two plans counts for both. Trials carry no MRR."
+		table.Definition = "Customers are those with MRR on the plan now; who has it on two counts for both."
 	}
 	sold := slices.Clone(b.Plans)
 	slices.SortStableFunc(sold, func(x, y reports.PlanFigures) int { return cmp.Compare(b.rank(x.Plan), b.rank(y.Plan)) })

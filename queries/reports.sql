@@ -26,15 +26,13 @@ FROM flow_monthly WHERE gen = @gen AND month <= @month::date
 GROUP BY currency, plan ORDER BY currency, plan;
 
 -- name: SubscribersByPlan :many
--- The copies: what Stripe says now, whatever it is worth. A customer is the
--- organization where one is linked, as in the ledger.
-SELECT s.currency, coalesce(s.plan, '')::text AS plan,
-    count(DISTINCT coalesce(c.org_id::text, s.stripe_customer_id)) FILTER (WHERE s.status IN ('active', 'past_due')) AS customers,
-    count(*) FILTER (WHERE s.status IN ('active', 'past_due')) AS active,
-    count(*) FILTER (WHERE s.status = 'trialing') AS trialing,
-    count(*) FILTER (WHERE s.status IN ('active', 'past_due') AND s.amount_minor IS NULL) AS unpriced
-FROM subscriptions s LEFT JOIN customers c USING (stripe_customer_id)
-WHERE s.status IN ('active', 'past_due', 'trialing')
+-- Customers with MRR by the plan that Stripe has their subscriptions on now, and
+-- what has none: trials, and what is paid for at a price that is not known.
+SELECT l.currency, coalesce(l.plan, '')::text AS plan,
+    count(DISTINCT coalesce(l.org_id::text, l.stripe_customer_id)) FILTER (WHERE l.mrr_micro IS NOT NULL) AS customers,
+    count(*) FILTER (WHERE l.status = 'trialing') AS trialing,
+    count(*) FILTER (WHERE l.status IN ('active', 'past_due') AND l.amount_minor IS NULL) AS unpriced
+FROM subscription_list l WHERE l.status IN ('active', 'past_due', 'trialing')
 GROUP BY 1, 2 ORDER BY 1, 2;
 
 -- name: FailedInvoices :many

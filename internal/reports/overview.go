@@ -80,11 +80,10 @@ type PlanFigures struct {
 	// month. A customer who switches takes the old plan's MRR along.
 	MRRMicro     int64
 	OpeningMicro int64
-	// Customers, Active and Trialing count what Stripe has now, whichever months
-	// are shown: customers with a subscription that is active or past due, these
-	// subscriptions, and those in a trial. Who has two plans counts for both.
+	// Customers have MRR on the plan now, and Trialing are the subscriptions to
+	// it in a trial, whichever months are shown: the ledger counts a movement's
+	// customer on one plan only. Who has MRR on two plans counts for both.
 	Customers int64
-	Active    int64
 	Trialing  int64
 }
 
@@ -169,7 +168,7 @@ func (o *Overview) addCurrencies(ctx context.Context, q *db.Queries, gen int32, 
 	return nil
 }
 
-// addPlans joins what the ledger has of each plan with what Stripe has now.
+// addPlans joins the levels of each plan with who is on it now.
 func (o *Overview) addPlans(ctx context.Context, q *db.Queries, gen int32) error {
 	levels, err := q.PlanLevels(ctx, db.PlanLevelsParams{Gen: gen, Month: o.Last})
 	if err != nil {
@@ -186,7 +185,7 @@ func (o *Overview) addPlans(ctx context.Context, q *db.Queries, gen int32) error
 	}
 	for _, c := range counts {
 		p := plans[key{c.Currency, c.Plan}]
-		p.Plan, p.Customers, p.Active, p.Trialing = c.Plan, c.Customers, c.Active, c.Trialing
+		p.Plan, p.Customers, p.Trialing = c.Plan, c.Customers, c.Trialing
 		plans[key{c.Currency, c.Plan}] = p
 		o.Trialing += c.Trialing
 		o.UnpricedSubscriptions += c.Unpriced

@@ -227,27 +227,35 @@ func TestTheRunningMonthIsThatOfTheDefinitionsZone(t *testing.T) {
 	}
 }
 
-func TestSubscriptionsAreCountedByPlanAsStripeHasThem(t *testing.T) {
+func TestCustomersAreCountedByThePlansOnWhichTheyHaveMRR(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.flow(1, "2026-02-01", "usd", "pro", "new", 99, 1)
+	worth := func(customer, subscription string) {
+		b.exec(`INSERT INTO customer_subscription (gen, customer, subscription_id, currency, mrr_micro) VALUES (1, $1, $2, 'usd', 1)`, customer, subscription)
+	}
+	// Two subscriptions to a plan are one customer; a trial, what is paused and
+	// what has ended are worth nothing.
 	b.subscription("sub_1", "cus_1", "active", new("pro"), new(int64(9900)))
 	b.subscription("sub_2", "cus_1", "past_due", new("pro"), new(int64(9900)))
 	b.subscription("sub_3", "cus_1", "trialing", new("pilot"), new(int64(2900)))
 	b.subscription("sub_4", "cus_1", "active", nil, nil)
 	b.subscription("sub_5", "cus_1", "canceled", new("pro"), new(int64(9900)))
-	b.subscription("sub_6", "cus_1", "unpaid", new("pro"), new(int64(9900)))
+	b.subscription("sub_6", "cus_4", "active", new("pro"), new(int64(9900)))
+	worth("cus_1", "sub_1")
+	worth("cus_1", "sub_2")
 	// Two Stripe customers of one organization are one customer.
 	acme := b.organization("Acme")
 	b.subscription("sub_7", "cus_2", "active", new("enterprise"), new(int64(39900)))
 	b.subscription("sub_8", "cus_3", "active", new("enterprise"), new(int64(39900)))
-	b.exec(`UPDATE customers SET org_id = $1, is_current = false WHERE stripe_customer_id <> 'cus_1'`, acme)
+	b.exec(`UPDATE customers SET org_id = $1, is_current = false WHERE stripe_customer_id IN ('cus_2', 'cus_3')`, acme)
+	worth("org:"+acme.String(), "sub_7")
+	worth("org:"+acme.String(), "sub_8")
 	o := b.overview()
 	want := []reports.PlanFigures{
-		{Plan: "", Customers: 1, Active: 1},
-		{Plan: "enterprise", Customers: 1, Active: 2},
+		{Plan: "enterprise", Customers: 1},
 		{Plan: "pilot", Trialing: 1},
-		{Plan: "pro", Customers: 1, Active: 2, MRRMicro: 99 * dollar, OpeningMicro: 99 * dollar},
+		{Plan: "pro", Customers: 1, MRRMicro: 99 * dollar, OpeningMicro: 99 * dollar},
 	}
 	if diff := cmp.Diff(want, o.Currencies[0].Plans); diff != "" {
 		t.Errorf("plans differ (-want +got):\n%s", diff)
