@@ -304,6 +304,9 @@ func TestWhatChangesLeaveBehindIsWhatStripesDocumentDescribes(t *testing.T) {
 	if err := simtest.CheckObject(t, preview, append(absentFields["invoice"], "id")...); err != nil {
 		t.Errorf("preview: %v", err)
 	}
+	if id, there := preview["id"]; there {
+		t.Errorf("a preview has no id: %v", id)
+	}
 	state := shop.State(t)
 	if len(state["invoiceitem"]) == 0 {
 		t.Fatal("no invoice items")

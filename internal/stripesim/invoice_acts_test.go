@@ -144,6 +144,19 @@ func TestTheCycleBeginsAnewWhenAsked(t *testing.T) {
 	equal(t, "paid again, whole", fmt.Sprint(linesOf(shop.invoice(t, subscription.LatestInvoice.ID))), "[1 × Pro (at $99.00 / month) 9900]")
 }
 
+func TestWhatWasFreeBeginsACycleWhenItCostsSomething(t *testing.T) {
+	t.Parallel()
+	shop := openPlanShop(t)
+	free := shop.newPrice(t, "Free", 0, "month")
+	params := shop.change(free, 0)
+	params.ProrationBehavior = stripe.String("none")
+	shop.update(t, params)
+	shop.clock.set(firstOfJune.AddDate(0, 0, 10))
+	subscription := shop.update(t, shop.change(shop.price, 0))
+	equal(t, "period start", subscription.CurrentPeriodStart, shop.clock.now().Unix())
+	equal(t, "paid whole", shop.invoice(t, subscription.LatestInvoice.ID).AmountPaid, 9900)
+}
+
 func TestATrialEndsNow(t *testing.T) {
 	t.Parallel()
 	shop := openPlanShop(t)
@@ -167,7 +180,8 @@ func TestATrialsEndIsMoved(t *testing.T) {
 	shop := openPlanShop(t)
 	shop.subscription = shop.subscribe(t, &stripe.SubscriptionParams{TrialPeriodDays: stripe.Int64(14)})
 	end := firstOfJune.AddDate(0, 0, 30).Unix()
-	subscription := shop.update(t, &stripe.SubscriptionParams{TrialEnd: stripe.Int64(end), CancelAtPeriodEnd: stripe.Bool(true)})
+	shop.update(t, &stripe.SubscriptionParams{CancelAtPeriodEnd: stripe.Bool(true)})
+	subscription := shop.update(t, &stripe.SubscriptionParams{TrialEnd: stripe.Int64(end)})
 	equal(t, "end, anchor and scheduled end", fmt.Sprint(subscription.CurrentPeriodEnd, subscription.BillingCycleAnchor, subscription.CancelAt), fmt.Sprint(end, end, end))
 }
 
@@ -343,6 +357,9 @@ func TestAPreviewIsWhatTheInvoiceIs(t *testing.T) {
 			before := len(shop.State(t)["event"])
 			status, preview := shop.Do(t, http.MethodGet, "/v1/invoices/upcoming?subscription="+shop.subscription.ID+"&"+replace(params, "$", "subscription_"), "")
 			equal(t, "preview: "+string(preview), status, http.StatusOK)
+			if strings.Contains(string(preview), `"id": "in_`) {
+				t.Errorf("a preview has an invoice's id: %s", preview)
+			}
 			equal(t, "a preview makes nothing", len(shop.State(t)["event"]), before)
 			equal(t, "pending", fmt.Sprint(shop.pending(t)), "[]")
 
