@@ -30,9 +30,11 @@ func TestBillingHasOneBannerForTheGravestProblem(t *testing.T) {
 		"a payment given up":       {`status = 'past_due', next_payment_attempt = NULL, trial_end = $1`, in(0), "read_only", "Your last payment failed", "Write to us", "You can read everything, and change nothing"},
 		"several payments":         {`status = 'unpaid', trial_end = $1`, in(0), "read_only", "Several payments failed", "not tried again", "until an open invoice is paid"},
 		"an end that is scheduled": {`status = 'active', cancel_at = $1`, in(20 * day), "full", "Your plan ends on " + says(in(20*day)), "does not renew", "yours to use"},
+		"an end, and a retry":      {`status = 'past_due', next_payment_attempt = $1, cancel_at_period_end = true`, in(3 * day), "grace", "Your last payment failed", "again on", "Everything goes on working until"},
+		"a trial that will end":    {`status = 'trialing', trial_end = $1, cancel_at = $1`, in(2 * day), "full", "Your plan ends on " + says(in(2*day)), "does not renew", "yours to try"},
 		"an end, and no money":     {`status = 'unpaid', cancel_at = $1`, in(20 * day), "read_only", "Several payments failed", "not tried again", "until an open invoice is paid"},
 	} {
-		b.exec(`UPDATE subscriptions SET cancel_at = NULL, trial_end = NULL, next_payment_attempt = NULL`)
+		b.exec(`UPDATE subscriptions SET cancel_at = NULL, cancel_at_period_end = false, trial_end = NULL, next_payment_attempt = NULL`)
 		args := []any{tt.at}
 		if !strings.Contains(tt.set, "$1") {
 			args = nil

@@ -133,7 +133,8 @@ func inWordsFor(row db.Subscription, access billing.Access, seesAmounts bool, no
 	default:
 		s.badge.Text, s.text = row.Status, "We do not know this state yet; write to us if something does not work."
 	}
-	if end := scheduledEnd(row); !end.IsZero() && (s.problem.IsZero() || s.problem.Tone != ui.Bad) && billing.Status(row.Status).IsLive() {
+	isCalm := s.problem.IsZero() || billing.Status(row.Status) == billing.StatusTrialing
+	if end := scheduledEnd(row); !end.IsZero() && isCalm && billing.Status(row.Status).IsLive() {
 		s.problem = ui.Banner{Title: "Your plan ends on " + date(end), Text: "It does not renew. Until then everything stays as it is.", Tone: ui.Warn}
 	}
 	s.next = whatFollows(row)
@@ -154,32 +155,40 @@ func (s *standing) pastDue(row db.Subscription, access billing.Access, readOnly 
 	}
 	s.problem = ui.Banner{Title: "Your last payment failed", Text: "Write to us, and we help you pay it.", Tone: s.badge.Tone}
 	if row.NextPaymentAttempt != nil {
-		s.problem.Text = "We try the same card again on " + date(*row.NextPaymentAttempt) + ". There is nothing to do if it can be charged then."
+		s.problem.Text = "We try the same card again on " + date(*row.NextPaymentAttempt) + ". If it can be charged then, there is nothing for you to do."
 	}
 }
 
 // whatFollows are the next dates and amounts of a subscription that lives.
+// Nothing follows by itself while it is unpaid or paused.
 func whatFollows(row db.Subscription) []ui.Definition {
-	if !billing.Status(row.Status).IsLive() {
+	status := billing.Status(row.Status)
+	if !status.IsLive() {
 		return nil
 	}
 	var out []ui.Definition
+	add := func(term, text, note string) { out = append(out, ui.Definition{Term: term, Text: text, Note: note}) }
 	if billed, _ := every(row); billed != "" {
-		out = append(out, ui.Definition{Term: "Billed", Text: upperFirst(billed)})
+		add("Billed", upperFirst(billed), "")
 	}
-	if end := scheduledEnd(row); !end.IsZero() {
-		return append(out, ui.Definition{Term: "Ends on", Text: date(end)})
+	if status == billing.StatusPastDue && row.NextPaymentAttempt != nil {
+		add("Next attempt", date(*row.NextPaymentAttempt), "")
 	}
-	if billing.Status(row.Status) == billing.StatusPastDue && row.NextPaymentAttempt != nil {
-		out = append(out, ui.Definition{Term: "Next attempt", Text: date(*row.NextPaymentAttempt)})
+	payment := "Next payment"
+	switch end := scheduledEnd(row); {
+	case !end.IsZero():
+		add("Ends on", date(end), "")
+		return out
+	case status == billing.StatusUnpaid, status == billing.StatusPaused:
+		return out
+	case status == billing.StatusTrialing:
+		payment = "First payment"
+		add("Trial ends on", date(trialEnd(row)), "")
+	default:
+		add("Renews on", date(row.CurrentPeriodEnd), "")
 	}
-	renewal, payment := ui.Definition{Term: "Renews on", Text: date(row.CurrentPeriodEnd)}, "Next payment"
-	if billing.Status(row.Status) == billing.StatusTrialing {
-		renewal, payment = ui.Definition{Term: "Trial ends on", Text: date(trialEnd(row))}, "First payment"
-	}
-	out = append(out, renewal)
 	if amount(row) != "" {
-		out = append(out, ui.Definition{Term: payment, Text: amount(row), Note: "Before taxes and discounts."})
+		add(payment, amount(row), "Before taxes and discounts.")
 	}
 	return out
 }
