@@ -101,6 +101,8 @@ type payer struct {
 	number string
 	expiry string // MM / YY
 	cvc    string
+	// confirms is set for a buyer who confirms whatever the card's bank asks.
+	confirms bool
 }
 
 // checkedCard is a payer's card that a payment may be tried with.

@@ -4,6 +4,8 @@ package stripesim
 type completion struct {
 	session     object
 	redirectURL string
+	// waits is set when the buyer has to confirm.
+	waits bool
 	// refused is set when the card was declined. What was tried is kept.
 	refused *apiError
 	// deliveries are those of checkout.session.completed, whose answers Stripe
@@ -15,26 +17,73 @@ type completion struct {
 // needed. The subscription is made only when the payment succeeds, and all
 // events of it have the same second, as at Stripe.
 func (t *tx) complete(session object, p payer, card *checkedCard) (completion, error) {
-	if status := session.str("status"); status != "open" {
-		return completion{}, invalidRequest("", "", "You cannot pay for this Checkout Session: it has a status of %s.", status)
-	}
-	customer, err := t.sessionBuyer(session)
+	order, err := t.orderOf(session)
 	if err != nil {
 		return completion{}, err
 	}
-	order := purchase{customer: customer, data: t.hidden(kindCheckoutSession, session.id()).obj("subscription_data")}
-	for _, item := range t.hidden(kindCheckoutSession, session.id()).list("line_items") {
-		item := asObject(item)
+	if card == nil {
+		return t.fulfil(session, order, p), nil
+	}
+	order.method = newPaymentMethod(t, *card, p)
+	order.intent = t.sessionIntent(session, order.customer)
+	switch {
+	case card.decline != "":
+		return completion{session: session, refused: t.declineSession(session, order, *card)}, nil
+	case card.confirm != confirmNever && !p.confirms:
+		t.put(order.method)
+		t.keepIntent(session, order.intent, object{"method": order.method.id(), "email": p.email, "name": p.name})
+		t.awaitConfirmation(order.intent, order.method)
+		return completion{session: session, waits: true}, nil
+	}
+	t.rememberConfirmation(order.method)
+	return t.fulfil(session, order, p), nil
+}
+
+// confirm is the answer of a buyer whose card wanted to be confirmed.
+func (t *tx) confirm(session object, confirmed bool) (completion, error) {
+	order, err := t.orderOf(session)
+	if err != nil {
+		return completion{}, err
+	}
+	hidden := t.hidden(kindCheckoutSession, session.id())
+	waiting := hidden.obj("waiting")
+	if waiting == nil {
+		return completion{}, invalidRequest("", "", "Nothing of this Checkout Session waits to be confirmed.")
+	}
+	order.method = t.get(kindPaymentMethod, waiting.str("method"))
+	order.intent = t.sessionIntent(session, order.customer)
+	t.keepIntent(session, order.intent, nil)
+	if !confirmed {
+		return completion{session: session, refused: t.failConfirmation(order.intent, order.method)}, nil
+	}
+	t.rememberConfirmation(order.method)
+	return t.fulfil(session, order, payer{email: waiting.str("email"), name: waiting.str("name")}), nil
+}
+
+// rememberConfirmation lets a card that wants to be confirmed once pay by itself
+// from now on.
+func (t *tx) rememberConfirmation(method object) {
+	if findCardOf(method).confirm == confirmOnce {
+		t.putHidden(method, object{"confirmed": true})
+	}
+}
+
+// orderOf is what an open session is the order of.
+func (t *tx) orderOf(session object) (purchase, error) {
+	if status := session.str("status"); status != "open" {
+		return purchase{}, invalidRequest("", "", "You cannot pay for this Checkout Session: it has a status of %s.", status)
+	}
+	customer, err := t.sessionBuyer(session)
+	if err != nil {
+		return purchase{}, err
+	}
+	hidden := t.hidden(kindCheckoutSession, session.id())
+	order := purchase{customer: customer, data: hidden.obj("subscription_data")}
+	for _, i := range hidden.list("line_items") {
+		item := asObject(i)
 		order.lines = append(order.lines, purchaseLine{price: item.obj("price"), quantity: item.int("quantity")})
 	}
-	if card != nil {
-		order.method = newPaymentMethod(t, *card, p)
-		order.intent = t.sessionIntent(session, customer)
-		if card.decline != "" {
-			return completion{session: session, refused: t.declineSession(session, order, *card)}, nil
-		}
-	}
-	return t.fulfil(session, order, p), nil
+	return order, nil
 }
 
 // sessionBuyer answers the session's customer, or nil when it makes one.
@@ -70,8 +119,14 @@ func (t *tx) sessionIntent(session, customer object) object {
 	return intent
 }
 
+// keepIntent remembers the intent for the session's next attempt, and what waits
+// to be confirmed, if anything.
+func (t *tx) keepIntent(session, intent, waiting object) {
+	t.putHidden(session, t.hidden(kindCheckoutSession, session.id()).clone().set(object{"intent": intent.id(), "waiting": waiting}))
+}
+
 func (t *tx) declineSession(session object, order purchase, card checkedCard) *apiError {
-	t.putHidden(session, t.hidden(kindCheckoutSession, session.id()).clone().set(object{"intent": order.intent.id()}))
+	t.keepIntent(session, order.intent, nil)
 	if order.intent.kind() == kindSetupIntent {
 		return t.declineSetup(order.intent, order.method, card)
 	}

@@ -78,22 +78,12 @@ func (t *tx) payIntent(intent, method object) *apiError {
 	return nil
 }
 
-// askToConfirm leaves the intent waiting for the card's holder.
+// askToConfirm leaves the intent waiting for the card's holder, who is not there.
 func (t *tx) askToConfirm(intent, method object) *apiError {
-	waiting := intent.clone().set(object{
-		"last_payment_error": nil,
-		"next_action": object{"type": "use_stripe_sdk", "use_stripe_sdk": object{
-			"type": "three_d_secure_redirect", "stripe_js": t.server.publicURL + "/",
-		}},
-		"payment_method": method.id(),
-		"status":         "requires_action",
-	})
-	t.put(waiting)
-	t.emit("payment_intent.requires_action", waiting)
 	return &apiError{
 		status: http.StatusPaymentRequired, kind: typeCard, code: "authentication_required",
 		message: "Your card was declined. This transaction requires authentication.",
-		extra:   object{"decline_code": "authentication_required", "payment_intent": waiting},
+		extra:   object{"decline_code": "authentication_required", "payment_intent": t.awaitConfirmation(intent, method)},
 	}
 }
 

@@ -119,8 +119,14 @@ func (s *Server) completeFromControl(a *answer) {
 		a.fail(badParameter("", "", `The body must be JSON like {"card":"4242424242424242"}.`))
 		return
 	}
-	outcome, err := s.pay(a.r, a.r.PathValue("id"), payer{
-		number: asked.Card, expiry: testExpiry, cvc: testCVC, name: testName, email: testEmail,
+	p := payer{number: asked.Card, expiry: testExpiry, cvc: testCVC, name: testName, email: testEmail, confirms: true}
+	outcome, err := s.pay(a.r.Context(), a.r.PathValue("id"), func(t *tx, session object) (outcome, error) {
+		card, faults := t.checkPayer(session, p)
+		if len(faults) > 0 {
+			return outcome{faults: faults}, nil
+		}
+		completion, err := t.complete(session, p, card)
+		return outcome{completion: completion}, err
 	})
 	switch {
 	case err != nil:

@@ -49,6 +49,7 @@ type checkoutPage struct {
 	Cards      []pageCard
 	PayLabel   string
 	CancelURL  string
+	Waiting    string // the card that wants to be confirmed, as ···· 3155
 }
 
 type pageItem struct {
@@ -107,30 +108,81 @@ func (s *Server) showCheckout(w http.ResponseWriter, r *http.Request) {
 // payCheckout is its form. The buttons for test cards are a form of their own:
 // in the one with the fields, enter must mean the card that was typed.
 func (s *Server) payCheckout(w http.ResponseWriter, r *http.Request) {
+	session, page, ok := s.openCheckout(w, r)
+	if !ok {
+		return
+	}
+	p := payerFromForm(r.PostForm, page)
+	result, err := s.pay(r.Context(), session.id(), func(t *tx, session object) (outcome, error) {
+		card, faults := t.checkPayer(session, p)
+		if len(faults) > 0 {
+			return outcome{faults: faults}, nil
+		}
+		completion, err := t.complete(session, p, card)
+		return outcome{completion: completion}, err
+	})
+	s.showOutcome(w, r, session, page, p, result, err)
+}
+
+// showConfirmation plays the page on which a bank asks its customer.
+func (s *Server) showConfirmation(w http.ResponseWriter, r *http.Request) {
+	session, page, err := s.checkoutPage(r.PathValue("id"))
+	switch {
+	case err != nil:
+		s.noticeError(w, r, err)
+	case session.str("status") != "open":
+		s.noticeDone(w, r, session)
+	case page.Waiting == "":
+		http.Redirect(w, r, page.Path, http.StatusSeeOther)
+	default:
+		page.Title = "Confirm"
+		s.render(w, r, http.StatusOK, "confirmation.html", page, session.str("success_url"))
+	}
+}
+
+// confirmCheckout is its form.
+func (s *Server) confirmCheckout(w http.ResponseWriter, r *http.Request) {
+	session, page, ok := s.openCheckout(w, r)
+	if !ok {
+		return
+	}
+	result, err := s.pay(r.Context(), session.id(), func(t *tx, session object) (outcome, error) {
+		completion, err := t.confirm(session, r.PostForm.Get("answer") == "confirm")
+		return outcome{completion: completion}, err
+	})
+	s.showOutcome(w, r, session, page, payer{}, result, err)
+}
+
+// openCheckout reads the form of a session that can still be paid, or answers
+// what there is to say of any other.
+func (s *Server) openCheckout(w http.ResponseWriter, r *http.Request) (session object, page checkoutPage, ok bool) {
 	r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
 	if err := r.ParseForm(); err != nil {
 		s.render(w, r, http.StatusBadRequest, "notice.html", noticePage{Title: "That form could not be read", Text: "Go back and try again."}, "")
-		return
+		return nil, page, false
 	}
 	session, page, err := s.checkoutPage(r.PathValue("id"))
 	switch {
 	case err != nil:
 		s.noticeError(w, r, err)
-		return
 	case session.str("status") == "complete": // pressed twice
 		http.Redirect(w, r, successURL(session), http.StatusSeeOther)
-		return
 	case session.str("status") != "open":
 		s.noticeDone(w, r, session)
-		return
+	default:
+		return session, page, true
 	}
-	p := payerFromForm(r.PostForm, page)
-	result, err := s.pay(r, session.id(), p)
+	return nil, page, false
+}
+
+func (s *Server) showOutcome(w http.ResponseWriter, r *http.Request, session object, page checkoutPage, p payer, result outcome, err error) {
 	switch {
 	case err != nil:
 		s.noticeError(w, r, err)
+	case result.waits:
+		http.Redirect(w, r, page.Path+"/confirmation", http.StatusSeeOther)
 	case result.refused != nil:
-		page.showAgain(p, cardFault{"card_number", "card_declined", result.refused.message})
+		page.showAgain(p, cardFault{"card_number", result.refused.code, result.refused.message})
 		s.render(w, r, http.StatusPaymentRequired, "checkout.html", page, session.str("success_url"))
 	case len(result.faults) > 0:
 		page.showAgain(p, result.faults...)
@@ -140,28 +192,23 @@ func (s *Server) payCheckout(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// pay checks what the payer typed, lets them pay, and waits as Stripe does for
-// the webhook's answer.
-func (s *Server) pay(r *http.Request, id string, p payer) (outcome, error) {
+// pay changes a session, and waits as Stripe does for the webhook's answer to
+// what completes it.
+func (s *Server) pay(ctx context.Context, id string, act func(t *tx, session object) (outcome, error)) (outcome, error) {
 	var result outcome
 	err := s.update(cause{}, func(t *tx) error {
 		session := t.get(kindCheckoutSession, id)
 		if session == nil {
 			return missingInPath(kindCheckoutSession, id)
 		}
-		var card *checkedCard
-		card, result.faults = t.checkPayer(session, p)
-		if len(result.faults) > 0 {
-			return nil
-		}
 		var err error
-		result.completion, err = t.complete(session, p, card)
+		result, err = act(t, session)
 		return err
 	})
 	if err != nil {
 		return outcome{}, err
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), acknowledgement)
+	ctx, cancel := context.WithTimeout(ctx, acknowledgement)
 	defer cancel()
 	s.deliveries.answered(ctx, result.deliveries)
 	return result, nil
@@ -251,6 +298,9 @@ func (s *Server) checkoutPage(id string) (session object, page checkoutPage, err
 			page.Cards = append(page.Cards, pageCard{Number: card.number, Grouped: card.grouped(), Does: card.does})
 		}
 		hidden := t.hidden(kindCheckoutSession, session.id())
+		if waiting := hidden.obj("waiting"); waiting != nil {
+			page.Waiting = "···· " + t.get(kindPaymentMethod, waiting.str("method")).obj("card").str("last4")
+		}
 		page.describe(hidden.list("line_items"), t.trialDays(hidden.obj("subscription_data")))
 		return nil
 	})
@@ -323,10 +373,6 @@ func (s *Server) noticeError(w http.ResponseWriter, r *http.Request, err error) 
 	}
 	s.cfg.Logger.ErrorContext(r.Context(), "page failed", slog.String("path", r.URL.Path), slog.Any("error", err))
 	s.render(w, r, http.StatusInternalServerError, "notice.html", noticePage{Title: "Something went wrong", Text: "Try again in a moment."}, "")
-}
-
-func (s *Server) showHome(w http.ResponseWriter, r *http.Request) {
-	s.render(w, r, http.StatusOK, "home.html", map[string]string{"Title": "Stand-in for Stripe", "Version": APIVersion, "Base": s.publicURL}, "")
 }
 
 func (s *Server) showNotFound(w http.ResponseWriter, r *http.Request) {

@@ -228,3 +228,114 @@ func TestPagesThatCannotBePaidSayTheWayBack(t *testing.T) {
 	response, _ = look(t, shop.URL+"/elsewhere")
 	equal(t, "elsewhere", response.StatusCode, http.StatusNotFound)
 }
+
+func TestACardThatWantsToBeConfirmedShowsAStep(t *testing.T) {
+	t.Parallel()
+	for sentence, trialDays := range map[string]int64{"paying now": 0, "beginning a trial": 14} {
+		t.Run(sentence, func(t *testing.T) {
+			t.Parallel()
+			shop := openShop(t, simtest.WithSchemas())
+			params := shop.sessionParams()
+			intents := "payment_intent"
+			if trialDays > 0 {
+				params.SubscriptionData.TrialPeriodDays = stripe.Int64(trialDays)
+				intents = "setup_intent"
+			}
+			session, err := shop.api.CheckoutSessions.New(params)
+			must(t, err)
+			step := shop.URL + "/c/pay/" + session.ID + "/confirmation"
+			response, _ := look(t, step)
+			equal(t, "nothing to confirm yet", response.Header.Get("Location"), "/c/pay/"+session.ID)
+			response, _ = submit(t, step, url.Values{"answer": {"confirm"}})
+			equal(t, "confirming nothing", response.StatusCode, http.StatusBadRequest)
+
+			for _, answer := range []string{"fail", "confirm"} {
+				response, _ = submit(t, session.URL, url.Values{"test_card": {"4000002500003155"}})
+				equal(t, "status", response.StatusCode, http.StatusSeeOther)
+				equal(t, "location", response.Header.Get("Location"), "/c/pay/"+session.ID+"/confirmation")
+				equal(t, "intent", shop.State(t)[intents][0]["status"], any("requires_action"))
+				response, page := look(t, step)
+				equal(t, "status", response.StatusCode, http.StatusOK)
+				equal(t, "title", page.Find("h1").Text(), "Your bank asks: is this you?")
+				equal(t, "card", page.Find("main strong").Text(), "···· 3155")
+				equal(t, "buttons", page.Find("form button").Length(), 2)
+				response, page = submit(t, step, url.Values{"answer": {answer}})
+				if answer == "fail" {
+					equal(t, "status", response.StatusCode, http.StatusPaymentRequired)
+					equal(t, "fault", page.Find("#card_number-fault").Text(), "We are unable to authenticate your payment method. Please choose a different payment method and try again.")
+					equal(t, "intent", shop.State(t)[intents][0]["status"], any("requires_payment_method"))
+					equal(t, "subscriptions", len(shop.State(t)["subscription"]), 0)
+					continue
+				}
+				equal(t, "status", response.StatusCode, http.StatusSeeOther)
+				equal(t, "location", response.Header.Get("Location"), "http://127.0.0.1:8080/checkout/success?session_id="+session.ID)
+			}
+			equal(t, "intents", len(shop.State(t)[intents]), 1)
+			equal(t, "intent", shop.State(t)[intents][0]["status"], any("succeeded"))
+			response, _ = submit(t, step, url.Values{"answer": {"confirm"}})
+			equal(t, "pressed twice", response.StatusCode, http.StatusSeeOther)
+
+			_, err = shop.Server.Advance(t.Context(), shop.Server.Now().AddDate(0, 2, 0).Add(2*time.Hour))
+			must(t, err)
+			equal(t, "it pays by itself from then on", shop.State(t)["subscription"][0]["status"], any("active"))
+			for _, invoice := range shop.State(t)["invoice"] {
+				equal(t, "invoice", invoice["status"], any("paid"))
+			}
+		})
+	}
+}
+
+func TestTheHomePageMovesTheClock(t *testing.T) {
+	t.Parallel()
+	start := time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
+	e := openEra(t, start)
+	_, page := look(t, e.URL+"/")
+	equal(t, "now", page.Find("#now").Text(), "Sat 31 Jan 2026, 12:00 UTC")
+	equal(t, "buttons", page.Find("form button").Length(), 3)
+	equal(t, "nobody yet", page.Find("#no-customers").Length(), 1)
+	e.buy(t)
+
+	move := func(by string, headers ...string) *http.Response {
+		request, err := http.NewRequest(http.MethodPost, e.URL+"/sim/clock", strings.NewReader("by="+by))
+		must(t, err)
+		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		for i := 0; i < len(headers); i += 2 {
+			request.Header.Set(headers[i], headers[i+1])
+		}
+		response, err := browser.Do(request)
+		must(t, err)
+		must(t, response.Body.Close())
+		return response
+	}
+	for sentence, headers := range map[string][]string{
+		"another page":            {"Origin", "http://elsewhere.example"},
+		"another page's frame":    {"Origin", e.URL, "Sec-Fetch-Site", "cross-site"},
+		"another port":            {"Origin", "http://127.0.0.1:1", "Sec-Fetch-Site", "same-site"},
+		"a page without a name":   {"Origin", "null"},
+		"no page at all":          {},
+		"a name that leads there": {"Origin", "http://rebound.example", "Sec-Fetch-Site", "same-origin"},
+	} {
+		if response := move("day", headers...); response.StatusCode != http.StatusForbidden {
+			t.Errorf("%s: %d", sentence, response.StatusCode)
+		}
+	}
+	equal(t, "a step that there is not", move("year", "Origin", e.URL).StatusCode, http.StatusUnprocessableEntity)
+	equal(t, "the clock", e.Server.Now(), start)
+
+	for _, c := range []struct{ by, want, location string }{
+		{"day", "2026-02-01T12:00:00Z", "/?events=0"},
+		{"week", "2026-02-08T12:00:00Z", "/?events=0"},
+		{"month", "2026-03-08T12:00:00Z", "/?events=11"}, // announced before the day, then renewed
+	} {
+		response := move(c.by, "Origin", e.URL, "Sec-Fetch-Site", "same-origin")
+		equal(t, c.by, response.StatusCode, http.StatusSeeOther)
+		equal(t, c.by, e.Server.Now().Format(time.RFC3339), c.want)
+		equal(t, c.by, response.Header.Get("Location"), c.location)
+	}
+	_, page = look(t, e.URL+"/?events=11")
+	equal(t, "what came of it", page.Find("#moved").Text(), "The clock has moved, and 11 events were made and sent on the way. Dashboards follow within seconds.")
+	equal(t, "customers", page.Find("#customers li").Length(), 1)
+	equal(t, "name", page.Find("#customers .item-name").Text(), "Ada")
+	equal(t, "next", page.Find("#customers .later").Last().Text(), "renews 31 Mar 2026")
+	equal(t, "nonsense says nothing", func() int { _, p := look(t, e.URL+"/?events=<b>"); return p.Find("#moved").Length() }(), 0)
+}

@@ -1,5 +1,7 @@
 package stripesim
 
+import "net/http"
+
 var (
 	chargeList = listParams(fields{"created": createdRange, "customer": nonEmpty, "payment_intent": nonEmpty})
 	intentList = listParams(fields{"created": createdRange, "customer": nonEmpty})
@@ -269,4 +271,46 @@ func (t *tx) declineSetup(setup, method object, card checkedCard) *apiError {
 	t.emit("setup_intent.setup_failed", failed)
 	failure.extra["setup_intent"] = failed
 	return failure
+}
+
+// awaitConfirmation lets a payment or setup intent wait for the card's holder.
+func (t *tx) awaitConfirmation(intent, method object) object {
+	waiting := intent.clone().set(object{
+		"next_action": object{"type": "use_stripe_sdk", "use_stripe_sdk": object{
+			"type": "three_d_secure_redirect", "stripe_js": t.server.publicURL + "/",
+		}},
+		"payment_method": method.id(),
+		"status":         "requires_action",
+	})
+	failure := "last_payment_error"
+	if intent.kind() == kindSetupIntent {
+		failure = "last_setup_error"
+	}
+	waiting[failure] = nil
+	t.put(waiting)
+	t.emit(intent.kind()+".requires_action", waiting)
+	return waiting
+}
+
+// failConfirmation records that the card's holder did not confirm.
+func (t *tx) failConfirmation(intent, method object) *apiError {
+	refusal, failure, event := "payment_intent_authentication_failure", "last_payment_error", "payment_intent.payment_failed"
+	if intent.kind() == kindSetupIntent {
+		refusal, failure, event = "setup_intent_authentication_failure", "last_setup_error", "setup_intent.setup_failed"
+	}
+	refused := &apiError{
+		status: http.StatusPaymentRequired, kind: typeCard, code: refusal,
+		message: "We are unable to authenticate your payment method. Please choose a different payment method and try again.",
+		extra:   object{},
+	}
+	failed := intent.clone().set(object{
+		failure:          refused.body("").obj("error").set(object{"payment_method": method}),
+		"next_action":    nil,
+		"payment_method": nil,
+		"status":         "requires_payment_method",
+	})
+	t.put(failed)
+	t.emit(event, failed)
+	refused.extra[intent.kind()] = failed
+	return refused
 }

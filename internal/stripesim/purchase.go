@@ -102,7 +102,7 @@ func (t *tx) beginFree(subscription object, order purchase) bought {
 	if order.intent != nil {
 		subscription["default_payment_method"] = order.method.id()
 		ready := order.intent.clone().set(object{
-			"customer": order.customer.id(), "last_setup_error": nil, "payment_method": order.method.id(), "status": "succeeded",
+			"customer": order.customer.id(), "last_setup_error": nil, "next_action": nil, "payment_method": order.method.id(), "status": "succeeded",
 		})
 		t.put(ready)
 		t.emit("setup_intent.succeeded", ready)

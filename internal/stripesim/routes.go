@@ -97,8 +97,11 @@ func (s *Server) routes() http.Handler {
 
 	mux.HandleFunc("GET /c/pay/{id}", s.showCheckout)
 	mux.HandleFunc("POST /c/pay/{id}", s.payCheckout)
+	mux.HandleFunc("GET /c/pay/{id}/confirmation", s.showConfirmation)
+	mux.HandleFunc("POST /c/pay/{id}/confirmation", s.confirmCheckout)
 	mux.HandleFunc("GET /c/assets/{name}", s.serveAsset)
 	mux.HandleFunc("GET /{$}", s.showHome)
+	mux.HandleFunc("POST /sim/clock", s.moveClockFromPage)
 	mux.HandleFunc("/", s.showNotFound)
 	return mux
 }
