@@ -6,9 +6,7 @@ import (
 )
 
 var (
-	invoicePay = objectParams(fields{
-		"off_session": boolean, "paid_out_of_band": boolean, "payment_method": nonEmpty,
-	})
+	invoicePay      = objectParams(fields{"paid_out_of_band": boolean, "payment_method": nonEmpty})
 	invoiceFinalize = objectParams(fields{"auto_advance": boolean})
 )
 
@@ -111,7 +109,8 @@ func (c *call) settleOutOfBand(open object) object {
 	return paid
 }
 
-// finalizeInvoice makes a draft the invoice that is owed, before its time.
+// finalizeInvoice makes a draft the invoice that is owed, before its time. One
+// that advances by itself is tried to be collected within the hour.
 func (c *call) finalizeInvoice() (object, error) {
 	invoice, err := c.fromPath(kindInvoice)
 	if err != nil {
@@ -123,7 +122,14 @@ func (c *call) finalizeInvoice() (object, error) {
 	if advance, came := c.params["auto_advance"].(bool); came {
 		invoice = invoice.clone().set(object{"auto_advance": advance})
 	}
-	return c.finalize(invoice), nil
+	open := c.finalize(invoice)
+	if open.str("status") != "open" || !open.bool("auto_advance") {
+		return open, nil
+	}
+	due := open.clone().set(object{"next_payment_attempt": c.now.Add(draftLifetime).Unix()})
+	c.put(due)
+	c.emitUpdate("invoice.updated", open, due)
+	return due, nil
 }
 
 // voidInvoice says that the invoice was a mistake, and markUncollectible that it

@@ -294,6 +294,31 @@ func TestAnInvoiceIsPaidInAnotherWay(t *testing.T) {
 	equal(t, "subscription", shop.current(t).Status, stripe.SubscriptionStatusActive)
 }
 
+// TestADraftIsFinalizedBeforeItsTime does by hand what happens an hour after a
+// renewal by itself.
+func TestADraftIsFinalizedBeforeItsTime(t *testing.T) {
+	t.Parallel()
+	for _, advance := range []bool{true, false} {
+		t.Run(fmt.Sprint("advances ", advance), func(t *testing.T) {
+			t.Parallel()
+			shop := openPlanShop(t)
+			renewal := time.Unix(shop.subscription.CurrentPeriodEnd, 0)
+			shop.clock.set(renewal.Add(10 * time.Minute))
+			draft := shop.invoice(t, shop.current(t).LatestInvoice.ID)
+			equal(t, "after ten minutes", draft.Status, stripe.InvoiceStatusDraft)
+			open, err := shop.api.Invoices.FinalizeInvoice(draft.ID, &stripe.InvoiceFinalizeInvoiceParams{AutoAdvance: stripe.Bool(advance)})
+			must(t, err)
+			equal(t, "finalized", open.Status, stripe.InvoiceStatusOpen)
+			shop.clock.set(renewal.Add(2 * time.Hour))
+			want := stripe.InvoiceStatusPaid
+			if !advance {
+				want = stripe.InvoiceStatusOpen
+			}
+			equal(t, "after two hours", shop.invoice(t, draft.ID).Status, want)
+		})
+	}
+}
+
 // bill is what a preview must tell the truth about.
 type bill struct {
 	Subtotal        int64 `json:"subtotal"`
