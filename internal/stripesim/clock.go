@@ -211,13 +211,14 @@ func (t *tx) moveClock() {
 	}
 }
 
-// startClock lets an empty state begin at Config.Start.
+// startClock lets an empty state begin at Config.Start. One that is older than
+// this clock goes on at its own time.
 func (s *Server) startClock(t *tx) {
 	if t.get(kindClock, clockID) != nil {
 		return
 	}
 	var offset time.Duration
-	if !s.cfg.Start.IsZero() {
+	if empty := s.store.seq == 0; empty && !s.cfg.Start.IsZero() {
 		offset = s.cfg.Start.Sub(s.cfg.Now())
 	}
 	t.now = s.cfg.Now().Add(offset).UTC()

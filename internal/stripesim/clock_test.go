@@ -175,6 +175,13 @@ func TestAdvancesAtTheSameTimeAddUp(t *testing.T) {
 		equal(t, "status", <-done, http.StatusOK)
 	}
 	equal(t, "the clock", e.Server.Now(), e.start.Add(80*day))
+	request, err := http.NewRequest(http.MethodGet, e.URL+"/v1/account", nil)
+	must(t, err)
+	request.Header.Set("Authorization", "Bearer "+e.SecretKey)
+	answer, err := http.DefaultClient.Do(request)
+	must(t, err)
+	must(t, answer.Body.Close())
+	equal(t, "the date of an answer", answer.Header.Get("Date"), e.start.Add(80*day).Format(http.TimeFormat))
 	equal(t, "invoices", len(e.State(t)["invoice"]), 3)
 }
 

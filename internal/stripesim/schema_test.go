@@ -2,7 +2,9 @@ package stripesim_test
 
 import (
 	"net/http"
+	"net/url"
 	"testing"
+	"time"
 
 	"github.com/stripe/stripe-go/v76"
 
@@ -64,15 +66,83 @@ func TestEveryObjectIsWhatStripesOwnDocumentDescribes(t *testing.T) {
 	must(t, err)
 
 	seen := map[string]int{}
+	checkState(t, shop.Sim, seen)
+	for _, kind := range []string{
+		"account", "charge", "checkout.session", "customer", "event", "invoice", "line_item", "payment_intent",
+		"payment_method", "plan", "price", "product", "setup_intent", "subscription", "subscription_item", "webhook_endpoint",
+	} {
+		if seen[kind] == 0 {
+			t.Errorf("nothing of kind %s was checked", kind)
+		}
+	}
+}
+
+// TestWhatTimeMakesIsWhatStripesOwnDocumentDescribes does the same at each week
+// of a life in which much goes wrong.
+func TestWhatTimeMakesIsWhatStripesOwnDocumentDescribes(t *testing.T) {
+	t.Parallel()
+	e := openEra(t, spring)
+	begin := func(testMethod string, change func(*stripe.SubscriptionParams)) *stripe.Subscription {
+		e.card(t, "pm_card_visa")
+		subscription := e.subscribe(t, change)
+		if testMethod != "" {
+			e.card(t, testMethod)
+			own, err := e.api.Customers.Get(e.customer.ID, nil)
+			must(t, err)
+			_, err = e.api.Subscriptions.Update(subscription.ID, &stripe.SubscriptionParams{
+				DefaultPaymentMethod: stripe.String(own.InvoiceSettings.DefaultPaymentMethod.ID),
+			})
+			must(t, err)
+		}
+		return subscription
+	}
+	begin("", nil)
+	begin("pm_card_chargeCustomerFail", nil)
+	begin("pm_card_authenticationRequired", nil)
+	begin("", func(p *stripe.SubscriptionParams) { p.TrialPeriodDays = stripe.Int64(10) })
+	paused := begin("", nil)
+	_, err := e.api.Subscriptions.Update(paused.ID, &stripe.SubscriptionParams{PauseCollection: &stripe.SubscriptionPauseCollectionParams{
+		Behavior: stripe.String("mark_uncollectible"),
+	}})
+	must(t, err)
+	e.card(t, "pm_card_chargeCustomerFail")
+	e.subscribe(t, nil) // incomplete
+	confirmed := e.newSession(t)
+	submit(t, confirmed.URL, url.Values{"test_card": {"4000002500003155"}})
+	seen := map[string]int{}
+	for week := range 9 {
+		e.after(t, time.Duration(week)*7*day)
+		checkState(t, e.Sim, seen)
+	}
+	for _, event := range []string{
+		"customer.subscription.updated", "customer.subscription.deleted", "customer.subscription.trial_will_end", "customer.updated",
+		"invoice.upcoming", "invoice.created", "invoice.finalized", "invoice.paid", "invoice.payment_failed",
+		"invoice.payment_action_required", "invoice.voided", "invoice.marked_uncollectible", "charge.failed", "charge.succeeded",
+		"payment_intent.requires_action", "payment_intent.payment_failed", "payment_intent.canceled", "checkout.session.expired",
+	} {
+		if seen[event] == 0 {
+			t.Errorf("no %s was checked", event)
+		}
+	}
+}
+
+// checkState holds everything that there is to Stripe's document, counting it by
+// kind and events by type.
+func checkState(t *testing.T, sim *simtest.Sim, seen map[string]int) {
+	t.Helper()
 	check := func(where string, object map[string]any) {
 		t.Helper()
 		kind, _ := object["object"].(string)
 		seen[kind]++
-		if err := simtest.CheckObject(t, object, absentFields[kind]...); err != nil {
+		absent := absentFields[kind]
+		if where == "invoice.upcoming" {
+			absent = append([]string{"id"}, absent...)
+		}
+		if err := simtest.CheckObject(t, object, absent...); err != nil {
 			t.Errorf("%s %v (%s): %v", kind, object["id"], where, err)
 		}
 	}
-	for kind, objects := range shop.State(t) {
+	for kind, objects := range sim.State(t) {
 		if kind == "sim.delivery" {
 			continue
 		}
@@ -80,6 +150,7 @@ func TestEveryObjectIsWhatStripesOwnDocumentDescribes(t *testing.T) {
 			check("state", object)
 			switch kind {
 			case "event":
+				seen[object["type"].(string)]++
 				check(object["type"].(string), object["data"].(map[string]any)["object"].(map[string]any))
 			case "invoice":
 				check("line", object["lines"].(map[string]any)["data"].([]any)[0].(map[string]any))
@@ -89,14 +160,6 @@ func TestEveryObjectIsWhatStripesOwnDocumentDescribes(t *testing.T) {
 				check("item's price", item["price"].(map[string]any))
 				check("item's plan", item["plan"].(map[string]any))
 			}
-		}
-	}
-	for _, kind := range []string{
-		"account", "charge", "checkout.session", "customer", "event", "invoice", "line_item", "payment_intent",
-		"payment_method", "plan", "price", "product", "setup_intent", "subscription", "subscription_item", "webhook_endpoint",
-	} {
-		if seen[kind] == 0 {
-			t.Errorf("nothing of kind %s was checked", kind)
 		}
 	}
 }
