@@ -78,6 +78,9 @@ func TestAnotherIntervalBeginsANewCycleAndIsPaidAtOnce(t *testing.T) {
 	equal(t, "of an item", invoice.Lines.Data[0].Type, stripe.InvoiceLineItemTypeInvoiceItem)
 	equal(t, "credited", invoice.Lines.Data[0].ProrationDetails.CreditedItems.Invoice, shop.subscription.LatestInvoice.ID)
 	equal(t, "pending", fmt.Sprint(shop.pending(t)), "[]")
+	item, err := shop.api.InvoiceItems.Get(invoice.Lines.Data[0].InvoiceItem.ID, nil)
+	must(t, err)
+	equal(t, "the item's invoice", item.Invoice.ID, invoice.ID)
 
 	events := shop.eventsSince(t, before)
 	equal(t, "events", typesOf(events), "invoiceitem.created customer.subscription.updated invoice.created "+
@@ -468,4 +471,80 @@ func TestANewCardPaysWhatTheOldOneCouldNot(t *testing.T) {
 	}
 	equal(t, "after the payment", shop.current(t).Status, stripe.SubscriptionStatusActive)
 	equal(t, "the period goes on", shop.current(t).CurrentPeriodStart, renewal.Unix())
+}
+
+// TestTheFirstInvoiceDecidesWhatBecomesOfItsSubscription begins with a payment
+// that fails.
+func TestTheFirstInvoiceDecidesWhatBecomesOfItsSubscription(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		act, params string
+		status      stripe.SubscriptionStatus
+	}{
+		{"pay", "payment_method=VISA", stripe.SubscriptionStatusActive},
+		{"pay", "paid_out_of_band=true", stripe.SubscriptionStatusActive},
+		{"void", "", stripe.SubscriptionStatusIncompleteExpired},
+	} {
+		t.Run(c.act+" "+c.params, func(t *testing.T) {
+			t.Parallel()
+			shop := openPlanShop(t)
+			method := shop.attach(t, "pm_card_chargeCustomerFail")
+			shop.subscription = shop.subscribe(t, &stripe.SubscriptionParams{DefaultPaymentMethod: stripe.String(method.ID)})
+			equal(t, "status", shop.subscription.Status, stripe.SubscriptionStatusIncomplete)
+			for _, params := range []*stripe.SubscriptionParams{shop.change(shop.enterprise, 0), {BillingCycleAnchorNow: stripe.Bool(true)}} {
+				_, err := shop.api.Subscriptions.Update(shop.subscription.ID, params)
+				if err == nil {
+					t.Error("what has not begun cannot be changed")
+				}
+			}
+			status, answer := shop.Do(t, http.MethodPost, "/v1/invoices/"+shop.subscription.LatestInvoice.ID+"/"+c.act, replace(c.params, "VISA", shop.visa.ID))
+			equal(t, "answer: "+string(answer), status, http.StatusOK)
+			equal(t, "status", shop.current(t).Status, c.status)
+		})
+	}
+}
+
+func TestWhatCannotBeDoneWithAnInvoice(t *testing.T) {
+	t.Parallel()
+	shop := openPlanShop(t)
+	other, err := shop.api.Customers.New(nil)
+	must(t, err)
+	theirs, err := shop.api.PaymentMethods.Attach("pm_card_visa", &stripe.PaymentMethodAttachParams{Customer: stripe.String(other.ID)})
+	must(t, err)
+	paid := shop.subscription.LatestInvoice.ID
+	open := shop.pastDue(t).ID
+	for _, c := range []struct {
+		sentence, path, params string
+		status                 int
+	}{
+		{"pay with somebody else's card", open + "/pay", "payment_method=" + theirs.ID, http.StatusBadRequest},
+		{"pay with no card that is known", open + "/pay", "payment_method=pm_none", http.StatusBadRequest},
+		{"pay again", paid + "/pay", "", http.StatusBadRequest},
+		{"void what is paid", paid + "/void", "", http.StatusBadRequest},
+		{"give up what is paid", paid + "/mark_uncollectible", "", http.StatusBadRequest},
+		{"finalize what is open", open + "/finalize", "", http.StatusBadRequest},
+		{"pay none", "in_none/pay", "", http.StatusNotFound},
+		{"void none", "in_none/void", "", http.StatusNotFound},
+		{"finalize none", "in_none/finalize", "", http.StatusNotFound},
+		{"give up", open + "/mark_uncollectible", "", http.StatusOK},
+		{"void what was given up", open + "/void", "", http.StatusOK},
+		{"pay what is void", open + "/pay", "", http.StatusBadRequest},
+	} {
+		status, answer := shop.Do(t, http.MethodPost, "/v1/invoices/"+c.path, c.params)
+		equal(t, c.sentence+": "+string(answer), status, c.status)
+	}
+}
+
+func TestADraftIsPaid(t *testing.T) {
+	t.Parallel()
+	shop := openPlanShop(t)
+	shop.clock.set(time.Unix(shop.subscription.CurrentPeriodEnd, 0).Add(time.Minute))
+	draft := shop.current(t).LatestInvoice.ID
+	equal(t, "status", shop.invoice(t, draft).Status, stripe.InvoiceStatusDraft)
+	paid, err := shop.api.Invoices.Pay(draft, nil)
+	must(t, err)
+	equal(t, "status", paid.Status, stripe.InvoiceStatusPaid)
+	if paid.Number == "" {
+		t.Error("a paid invoice has no number")
+	}
 }

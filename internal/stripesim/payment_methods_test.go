@@ -130,3 +130,29 @@ func TestACardThatDeclinesCannotBeAttached(t *testing.T) {
 	wantError(t, err, http.StatusBadRequest, stripe.ErrorTypeInvalidRequest, stripe.ErrorCodeResourceMissing, "invoice_settings[default_payment_method]")
 	equal(t, "methods of the customer", len(shop.State(t)["payment_method"]), 1)
 }
+
+func TestChangesOfACardThatStripeRefuses(t *testing.T) {
+	t.Parallel()
+	shop := openShop(t, simtest.WithSchemas())
+	method := shop.attach(t, "pm_card_visa")
+	for sentence, c := range map[string]struct {
+		path, params string
+		status       int
+		param        string
+	}{
+		"a thirteenth month":     {method.ID, "card[exp_month]=13", http.StatusPaymentRequired, "card[exp_month]"},
+		"a year that is over":    {method.ID, "card[exp_year]=2020", http.StatusPaymentRequired, "card[exp_year]"},
+		"a card that is none":    {"pm_none", "card[exp_year]=2044", http.StatusNotFound, "payment_method"},
+		"detaching what is none": {"pm_none/detach", "", http.StatusNotFound, "payment_method"},
+	} {
+		status, answer := shop.Do(t, http.MethodPost, "/v1/payment_methods/"+c.path, c.params)
+		if status != c.status || !strings.Contains(string(answer), `"param": "`+c.param+`"`) {
+			t.Errorf("%s: want %d for %s, got %d %s", sentence, c.status, c.param, status, answer)
+		}
+	}
+	found, err := shop.api.PaymentMethods.Get(method.ID, nil)
+	must(t, err)
+	equal(t, "unchanged", found.Card.ExpYear, method.Card.ExpYear)
+	it := shop.api.Customers.ListPaymentMethods(&stripe.CustomerListPaymentMethodsParams{Customer: stripe.String(shop.customer.ID)})
+	equal(t, "listed", it.Next() && it.PaymentMethod().ID == method.ID && !it.Next(), true)
+}
