@@ -215,18 +215,12 @@ func (s *server) allSubscriptions(rows []reports.Subscription, now time.Time) ui
 	table := ui.Table{
 		Caption: "All its subscriptions",
 		Columns: []ui.Column{
-			{Label: "Plan"}, {Label: "Status"}, {Label: "Started", Short: true, Wide: true}, {Label: "Ended", Short: true, Wide: true}, {Label: "MRR", Numeric: true},
+			{Label: "Plan"}, {Label: "Status"}, {Label: "Started", Short: true, Wide: true}, {Label: "MRR", Numeric: true},
 		},
 		Empty: "It never had one.",
 	}
 	for _, row := range rows {
-		status := statusCell(row, now)
-		if row.Status.IsTerminal() { // a column says when
-			status.Text = ""
-		}
-		table.Rows = append(table.Rows, ui.Row{
-			{Text: s.planInWords(row), Copy: row.ID}, status, dateCell(row.CreatedAt), dateCell(row.EndedAt), mrrCell(row),
-		})
+		table.Rows = append(table.Rows, ui.Row{{Text: s.planInWords(row), Copy: row.ID}, statusCell(row, now), dateCell(row.CreatedAt), mrrCell(row)})
 	}
 	return table
 }
