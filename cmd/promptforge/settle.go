@@ -22,7 +22,7 @@ type settling struct {
 	secretKey string
 	// pending is how many deliveries are on their way.
 	pending func() int
-	app       atomic.Pointer[app]
+	app     atomic.Pointer[app]
 }
 
 func (s *settling) ServeHTTP(w http.ResponseWriter, r *http.Request) {

@@ -26,11 +26,12 @@ const (
 	leavesCheckout = 0.12 // leave it and come back days later
 	isDeclinedAt   = 0.10 // try another card first
 	paysByYear     = 0.22
+	cautiousBank   = 16 // every sixteenth has a bank that asks at the checkout
 
 	trialIsLeft  = 0.16
 	trialFails   = 0.12
 	mendsTrial   = 0.45
-	mendsRenewal = 0.62
+	mendsRenewal = 0.66
 	withdraws    = 0.25 // of those who have said that they leave
 	returns      = 0.33 // of those who have left
 
@@ -42,7 +43,7 @@ const (
 	leaves       = 0.026
 	leavesYearly = 0.012
 	leavesNow    = 0.005
-	cardFails    = 0.034
+	cardFails    = 0.055
 	hardTimes    = 6   // times as many leave in the hard month
 	hesitates    = 0.7 // of those who would have come in its wake
 )
@@ -170,6 +171,9 @@ func (l *life) checkout(card Card) {
 		}
 		l.act(l.at, Act{Kind: TryCard, Card: declined})
 		l.at = l.at.Add(l.between(time.Minute, 2*time.Minute))
+	}
+	if card == goodCard && l.org%cautiousBank == cautiousBank-1 {
+		card = confirmedCard
 	}
 	l.act(l.at, Act{Kind: Pay, Card: card})
 	l.anchor = l.at

@@ -40,8 +40,8 @@ func TestTheDefaultYear(t *testing.T) {
 		got[a.Kind]++
 	}
 	want := map[seed.Kind]int{
-		seed.SignUp: 60, seed.StartCheckout: 72, seed.TryCard: 11, seed.Pay: 62, seed.ChangePlan: 20, seed.ReplaceCard: 20,
-		seed.CancelAtEnd: 13, seed.WithdrawAtEnd: 2, seed.CancelNow: 6, seed.MonthEnds: 12,
+		seed.SignUp: 60, seed.StartCheckout: 68, seed.TryCard: 7, seed.Pay: 60, seed.ChangePlan: 16, seed.ReplaceCard: 12,
+		seed.PayInvoice: 1, seed.CancelAtEnd: 13, seed.WithdrawAtEnd: 4, seed.CancelNow: 1, seed.MonthEnds: 12,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("acts by kind (-want +got):\n%s", diff)
