@@ -211,18 +211,16 @@ func accessInWords(o reports.Organization, now time.Time) (bool, ui.Badge, strin
 	return true, badge, why
 }
 
-func (s *server) allSubscriptions(rows []reports.Subscription, now time.Time) ui.Table {
-	table := ui.Table{
-		Caption: "All its subscriptions",
-		Columns: []ui.Column{
-			{Label: "Plan"}, {Label: "Status"}, {Label: "Started", Short: true, Wide: true}, {Label: "MRR", Numeric: true},
-		},
-		Empty: "It never had one.",
-	}
+func (s *server) allSubscriptions(rows []reports.Subscription, now time.Time) []views.HeldSubscription {
+	var out []views.HeldSubscription
 	for _, row := range rows {
-		table.Rows = append(table.Rows, ui.Row{{Text: s.planInWords(row), Copy: row.ID}, statusCell(row, now), dateCell(row.CreatedAt), mrrCell(row)})
+		held := views.HeldSubscription{
+			Plan: s.planInWords(row), MRR: mrrCell(row).Text, Term: string(row.Status), Since: instant(row.CreatedAt, "2 Jan 2006"), ID: row.ID,
+		}
+		held.Status, held.Text = statusInWords(row, now)
+		out = append(out, held)
 	}
-	return table
+	return out
 }
 
 // timeLine puts the entries of a page under their days. Days and times are those

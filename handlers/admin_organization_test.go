@@ -201,8 +201,8 @@ func TestOfSeveralSubscriptionsTheOneWorthMostIsCurrent(t *testing.T) {
 	if got := words(a.doc().Find("section[aria-labelledby=current]")); !strings.HasPrefix(got, "Subscription Enterprise $399.00 a month") {
 		t.Errorf("the current one is %q", got)
 	}
-	if got := words(a.doc().Find("section[aria-labelledby=all] tbody")); got != "Pro, monthly sub_3 Ended on 10 Mar canceled 1 Mar 2026 $0.00 "+
-		"Pro, monthly sub_2 Active active 10 Feb 2026 $99.00 Enterprise, monthly sub_1 Active active 10 Jan 2026 $399.00" {
+	if got := words(a.doc().Find(".held")); got != "Pro, monthly $0.00 MRR Ended on 10 Mar canceled since 1 Mar 2026 sub_3 "+
+		"Pro, monthly $99.00 MRR Active active since 10 Feb 2026 sub_2 Enterprise, monthly $399.00 MRR Active active since 10 Jan 2026 sub_1" {
 		t.Errorf("all of them are %q", got)
 	}
 	a.wantText(".stats", "$498.00")

@@ -44,8 +44,8 @@ func organization() views.AdminOrganization {
 		},
 		HasAccess: true, Access: ui.Badge{Text: "Full", Tone: ui.Good, Title: "active"}, AccessWhy: "The subscription is active.",
 		Members: []views.AdminMember{{Name: "Grace Hopper", Email: "grace@acme.example", Role: "owner", Since: when}},
-		All: ui.Table{Caption: "All its subscriptions", Columns: []ui.Column{{Label: "Plan"}, {Label: "Status"}}, Rows: []ui.Row{
-			{{Text: "Pro, monthly", Copy: "sub_2"}, {Badge: ui.Badge{Text: "Active", Tone: ui.Good}, Term: "active"}},
+		All: []views.HeldSubscription{{
+			Plan: "Pro, monthly", MRR: "$99.00", Status: ui.Badge{Text: "Ending", Tone: ui.Warn}, Text: "on 3 Apr", Term: "active", Since: when, ID: "sub_2",
 		}},
 		TimeLine: views.TimeLine{
 			Count: "51 entries", Problem: "There is no page 9. This is the last one.",
@@ -65,6 +65,6 @@ func organization() views.AdminOrganization {
 func unlinkedCustomer() views.AdminOrganization {
 	m := organization()
 	m.Name, m.IsUnlinked, m.OrganizationID, m.Members, m.HasAccess, m.HasCurrent = "cus_2", true, "", nil, false, false
-	m.TimeLine, m.All = views.TimeLine{}, ui.Table{Empty: "It never had one."}
+	m.TimeLine, m.All = views.TimeLine{}, nil
 	return m
 }

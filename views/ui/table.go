@@ -43,8 +43,6 @@ type Cell struct {
 	Term string
 	// Instant says the text's moment to machines, and the rest on hover.
 	Instant Instant
-	// Copy is an id beneath the text, with a button that copies it.
-	Copy string
 }
 
 func (t Table) class(column int) string {
