@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -40,6 +41,7 @@ func (s *server) pricing(c echo.Context) error {
 	for rank := range s.Plans.Plans {
 		m.Plans = append(m.Plans, s.planCard(rank, interval, b))
 	}
+	m.Note = "Prices are in " + strings.ToUpper(string(s.Plans.Currency)) + ", before taxes."
 	m.Comparison = s.comparison()
 	return s.render(c, views.PricingPage(m), views.PricingPlans(m))
 }

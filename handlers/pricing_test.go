@@ -94,7 +94,7 @@ func TestAYearSaysWhatItCostsAndSaves(t *testing.T) {
 	b := setup(t)
 	page := b.visitor().get("/pricing?interval=year").want(200)
 	page.wantText(card("pro")+" .plan-price", "$82.50 a month").wantText(card("pro")+" .plan-billed", "$990 billed yearly, you save $198")
-	page.wantText("#interval-year", "two months free")
+	page.wantText("#interval-year", "two months free").wantText("#plans > .note", "Prices are in USD, before taxes.")
 	b.visitor().get("/pricing").want(200).wantText(card("pro")+" .plan-price", "$99 a month").wantText(card("pro")+" .plan-billed", "billed monthly")
 }
 

@@ -124,6 +124,7 @@ func pricing(f views.Frame, interval string) views.Pricing {
 				Action: ui.Action{Label: "Choose Enterprise", Href: "/checkout?plan=enterprise&interval=" + interval, Quiet: true},
 			},
 		},
+		Note: "Prices are in USD, before taxes.",
 		Comparison: []views.ComparisonGroup{
 			{Name: "Price", Rows: []views.ComparisonRow{
 				{Name: "A month, billed monthly", Cells: []views.ComparisonCell{{Text: "$29"}, {Text: "$99"}, {Text: "$399"}}},
