@@ -349,14 +349,15 @@ SELECT l.id, l.currency, l.mrr_micro FROM (
         AND ($5::text = '' OR v."interval" = $5)
         AND (NOT $6::boolean OR v.ends_at IS NOT NULL)
         AND (NOT $7::boolean OR v.status IN ('past_due', 'unpaid'))
-        -- The words are in lower case.
+        -- Both sides are put in lower case here: what that means is for the
+        -- database's locale to say.
         AND ($8::text = ''
-            OR strpos(lower(v.org_name), $8) > 0
-            OR strpos(lower(v.stripe_customer_id), $8) > 0
-            OR strpos(lower(v.stripe_subscription_id), $8) > 0
-            OR strpos(lower(v.stripe_price_id), $8) > 0
-            OR strpos(lower(v.latest_invoice_id), $8) > 0
-            OR v.org_id IN (SELECT m.org_id FROM memberships m JOIN users u ON u.id = m.user_id WHERE strpos(u.email, $8) > 0))
+            OR strpos(lower(v.org_name), lower($8)) > 0
+            OR strpos(lower(v.stripe_customer_id), lower($8)) > 0
+            OR strpos(lower(v.stripe_subscription_id), lower($8)) > 0
+            OR strpos(lower(v.stripe_price_id), lower($8)) > 0
+            OR strpos(lower(v.latest_invoice_id), lower($8)) > 0
+            OR v.org_id IN (SELECT m.org_id FROM memberships m JOIN users u ON u.id = m.user_id WHERE strpos(u.email, lower($8)) > 0))
 ) l
 ORDER BY l.section,
     CASE WHEN NOT $9::boolean THEN l.by_text END, CASE WHEN $9 THEN l.by_text END DESC NULLS LAST,

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
@@ -439,5 +440,47 @@ func TestTheDesksPagesAreForAdministrators(t *testing.T) {
 				t.Errorf("%s is told at %s:\n%s", name, path, a.body)
 			}
 		}
+	}
+}
+
+// A file that breaks off must not look whole: its status is out already when
+// the second batch fails.
+func TestAFileThatBreaksOffIsNoWholeFile(t *testing.T) {
+	b := setup(t, atToday)
+	b.exec(`INSERT INTO customers (stripe_customer_id, livemode, created_at) VALUES ('cus_1', false, now())`)
+	b.exec(`INSERT INTO subscriptions (stripe_subscription_id, stripe_customer_id, status, quantity, currency, current_period_start, current_period_end,
+			cancel_at_period_end, has_paid, livemode, facts, created_at, read_at)
+		SELECT 'sub_' || i, 'cus_1', 'active', 1, 'usd', now(), now(), false, true, false, '{}', now() - i * interval '1 hour', now() FROM generate_series(1, 600) i`)
+	admin := b.admin()
+	front := httptest.NewServer(b.app)
+	defer front.Close()
+	fetch := func() (int, error) {
+		t.Helper()
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, front.URL+"/admin/billing/export/subscriptions.csv", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range admin.cookies {
+			r.AddCookie(c)
+		}
+		answer, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer answer.Body.Close()
+		if answer.StatusCode != http.StatusOK {
+			t.Fatalf("status = %d", answer.StatusCode)
+		}
+		rows, err := csv.NewReader(answer.Body).ReadAll()
+		return len(rows), err
+	}
+	if rows, err := fetch(); err != nil || rows != 601 {
+		t.Fatalf("%d rows, %v", rows, err)
+	}
+	// What is read of each row alone fails for one in the second batch.
+	b.exec(`DO $$ BEGIN EXECUTE 'CREATE OR REPLACE VIEW subscription_list AS ' ||
+		replace(pg_get_viewdef('subscription_list'::regclass), 's.has_paid', '(1 / (s.stripe_subscription_id <> ''sub_590'')::int = 1) AS has_paid'); END $$`)
+	if rows, err := fetch(); err == nil {
+		t.Errorf("the file ends after %d rows as if it were whole", rows)
 	}
 }

@@ -29,14 +29,15 @@ SELECT l.id, l.currency, l.mrr_micro FROM (
         AND (@interval::text = '' OR v."interval" = @interval)
         AND (NOT @is_ending::boolean OR v.ends_at IS NOT NULL)
         AND (NOT @is_failing::boolean OR v.status IN ('past_due', 'unpaid'))
-        -- The words are in lower case.
+        -- Both sides are put in lower case here: what that means is for the
+        -- database's locale to say.
         AND (@words::text = ''
-            OR strpos(lower(v.org_name), @words) > 0
-            OR strpos(lower(v.stripe_customer_id), @words) > 0
-            OR strpos(lower(v.stripe_subscription_id), @words) > 0
-            OR strpos(lower(v.stripe_price_id), @words) > 0
-            OR strpos(lower(v.latest_invoice_id), @words) > 0
-            OR v.org_id IN (SELECT m.org_id FROM memberships m JOIN users u ON u.id = m.user_id WHERE strpos(u.email, @words) > 0))
+            OR strpos(lower(v.org_name), lower(@words)) > 0
+            OR strpos(lower(v.stripe_customer_id), lower(@words)) > 0
+            OR strpos(lower(v.stripe_subscription_id), lower(@words)) > 0
+            OR strpos(lower(v.stripe_price_id), lower(@words)) > 0
+            OR strpos(lower(v.latest_invoice_id), lower(@words)) > 0
+            OR v.org_id IN (SELECT m.org_id FROM memberships m JOIN users u ON u.id = m.user_id WHERE strpos(u.email, lower(@words)) > 0))
 ) l
 ORDER BY l.section,
     CASE WHEN NOT @descending::boolean THEN l.by_text END, CASE WHEN @descending THEN l.by_text END DESC NULLS LAST,

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -191,7 +190,7 @@ func (f SubscriptionFilter) params() db.SubscriptionsMatchingParams {
 	return db.SubscriptionsMatchingParams{
 		Sort: string(f.Sort), Descending: f.IsDescending, Plans: f.PlanOrder,
 		Status: string(f.Status), Plan: f.Plan, Interval: string(f.Interval), IsEnding: f.IsEnding, IsFailing: f.IsFailing,
-		Words: strings.ToLower(f.Words),
+		Words: f.Words,
 	}
 }
 

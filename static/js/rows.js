@@ -13,3 +13,13 @@ addEventListener("keydown", (event) => {
   event.preventDefault();
   links[Math.min(Math.max(to, 0), links.length - 1)]?.focus();
 });
+
+// A date tells more on hover, so it lies above the link that covers its row.
+// A click on it is one on the row.
+addEventListener("click", (event) => {
+  const row = event.target.closest?.("table[data-rows] tbody time")?.closest("tr");
+  const link = row?.querySelector(".row-link");
+  if (!link || event.defaultPrevented) return;
+  if (event.ctrlKey || event.metaKey) open(link.href);
+  else link.click();
+});
