@@ -94,3 +94,14 @@ func TestFormatKeepsEveryDigit(t *testing.T) {
 		}
 	})
 }
+
+func TestDecimalMicroLosesNothing(t *testing.T) {
+	for micro, want := range map[int64]string{
+		0: "0", 1: "0.000001", -1: "-0.000001", 9_900_000_000: "9900", 2_416_666_667: "2416.666667", 500_000: "0.5", -1_234_567_890_123: "-1234567.890123",
+		math.MaxInt64: "9223372036854.775807", math.MinInt64: "-9223372036854.775808",
+	} {
+		if got := money.DecimalMicro(micro); got != want {
+			t.Errorf("DecimalMicro(%d) = %s, want %s", micro, got, want)
+		}
+	}
+}
