@@ -156,6 +156,7 @@ func (d *demo) openHistory(asked askedHistory) error {
 		if name := asked.conflict(held); name != "" {
 			return fmt.Errorf("%s holds %s: start without --%s to go on with it, or name another folder with --data", d.dir, held, name)
 		}
+		fmt.Fprintf(d.std.out, "== %s holds %s: going on with it\n", d.dir, held)
 		d.history = held
 		return nil
 	default:

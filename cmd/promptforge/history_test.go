@@ -98,8 +98,8 @@ func TestAHistoryThatWasCutOffIsMadeAgain(t *testing.T) {
 		}
 	}
 	third := startDemo(t, data, "--seed", "5")
-	if strings.Contains(third.out.String(), "live through") {
-		t.Errorf("a finished history was made again:\n%s", third.out)
+	if out := third.out.String(); strings.Contains(out, "live through") || !strings.Contains(out, "--at 2026-06-30T12:00:00Z: going on with it") {
+		t.Errorf("a finished history was not gone on with:\n%s", third.out)
 	}
 	if diff := cmp.Diff(want, figuresOf(t, third)); diff != "" {
 		t.Errorf("after another start (-before +after):\n%s", diff)
