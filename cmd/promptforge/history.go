@@ -61,8 +61,8 @@ type askedHistory struct {
 	given []string
 }
 
-// historyFlags declares the flags; the result is filled by the time that the
-// command line is parsed and read has been called.
+// historyFlags declares the flags; what it returns reads them, and refuses what
+// is out of bounds, once the command line is parsed.
 func historyFlags(flags *flag.FlagSet) (read func() (askedHistory, error)) {
 	customers := flags.Int("customers", 60, fmt.Sprintf("how many organizations sign up in the history, 1 to %d", seed.MaxCustomers))
 	months := flags.Int("months", 12, fmt.Sprintf("how many months it goes back, 1 to %d", seed.MaxMonths))

@@ -208,6 +208,8 @@ func TestCheckoutsPastTheirEndAreClosed(t *testing.T) {
 	}
 	b.want("attempts", []string{"expired"}, `SELECT state FROM checkout_attempts`)
 	b.want("abandoned", []string{"pro"}, `SELECT plan FROM payment_events WHERE kind = 'checkout_abandoned'`)
+	b.want("abandoned when it expired, not when that was noticed", []string{"t t"}, `SELECT concat_ws(' ', e.at = a.expires_at, a.ended_at = a.expires_at)
+		FROM payment_events e JOIN checkout_attempts a ON a.session_id = e.natural_key WHERE e.kind = 'checkout_abandoned'`)
 	if progress, err := b.CheckoutProgress(b.ctx, user, checkout.SessionID, true); err != nil || progress.State != payments.ProgressExpired {
 		t.Errorf("progress = %+v, %v", progress, err)
 	}
