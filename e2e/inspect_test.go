@@ -19,16 +19,15 @@ const firstView = 60 << 10
 // watch runs in every page before anything of its own. It notes what moves and
 // what the Content-Security-Policy refuses, and counts what htmx puts in. That
 // something moves soon after a press is no excuse, as it is in the figure that
-// browsers report; what nobody can see move is one: a thousandth of a screen.
+// browsers report.
 const watch = `
 window.watched = { shifts: [], refused: [], swaps: 0 };
 new PerformanceObserver((list) => {
   for (const entry of list.getEntries()) {
-    if (entry.value < 0.001) continue;
     const sources = entry.sources.filter((s) => s.node), nodes = sources.map((s) => s.node);
     const at = (r) => [r.x, r.y, r.width, r.height].map(Math.round).join(" ");
     const what = sources.map((s) => (s.node.outerHTML ?? s.node.textContent).slice(0, 90) + " from " + at(s.previousRect) + " to " + at(s.currentRect));
-    watched.shifts.push({ nodes, toString: () => "shifts by " + entry.value.toFixed(4) + ": " + what.join(" | ") });
+    watched.shifts.push({ nodes, value: entry.value, toString: () => "shifts by " + entry.value.toFixed(4) + ": " + what.join(" | ") });
   }
 }).observe({ type: "layout-shift", buffered: true });
 addEventListener("securitypolicyviolation", (e) =>
@@ -38,11 +37,13 @@ addEventListener("htmx:after:swap", () => watched.swaps++);
 
 // outline are the faults of the page's frame. Within a part that was exchanged,
 // and below it, things may come to stand elsewhere: there are fewer rows than
-// before. What stands above it must not.
+// before. What stands above it must not. A page that is loading may move by a
+// fiftieth of a screen, where browsers call a tenth good: a machine that is busy
+// with other tests draws it by halves.
 const outline = `(part) => {
 	const changed = part && document.querySelector(part);
 	const stands = (node) => !changed || !(changed.contains(node) || changed.compareDocumentPosition(node) & Node.DOCUMENT_POSITION_FOLLOWING);
-	const faults = [...watched.shifts.filter((s) => s.nodes.some(stands)).map(String), ...watched.refused];
+	const faults = [...watched.shifts.filter((s) => s.value > (part ? 0.001 : 0.02) && s.nodes.some(stands)).map(String), ...watched.refused];
 	const root = document.documentElement;
 	const shown = (what) => [...document.querySelectorAll(what)].filter((e) => e.checkVisibility()).length;
 	const over = root.scrollWidth - root.clientWidth;
@@ -195,11 +196,11 @@ func TestAnInspectionFindsWhatIsWrong(t *testing.T) {
 				<a href="/" class="blind">Where am I</a><p class="wide">Wide</p><img src="http://localhost:1/x.png"><b style="color:red">Red</b>`)
 		case "/bad.css":
 			w.Header().Set("Content-Type", "text/css")
-			fmt.Fprint(w, `.pale { color: #ddd } .blind:focus { outline: none } .wide { inline-size: 2000px } .night { color: #333; background: #fff }
+			fmt.Fprint(w, `.pale { color: #ddd } .blind:focus { outline: none } .wide { inline-size: 2000px } .tall { block-size: 200px } .night { color: #333; background: #fff }
 				@media (prefers-color-scheme: dark) { .night { background: #222 } } /* `+noise(70<<10)+` */`)
 		case "/bad.js":
 			w.Header().Set("Content-Type", "text/javascript")
-			fmt.Fprint(w, `setTimeout(() => { document.body.prepend(Object.assign(document.createElement("p"), { textContent: "Jump" })) }, 200);
+			fmt.Fprint(w, `setTimeout(() => { document.body.prepend(Object.assign(document.createElement("p"), { textContent: "Jump", className: "tall" })) }, 200);
 				setTimeout(() => { document.body.dataset.done = "" }, 500); throw new Error("oh dear");`)
 		}
 	}))

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"os"
@@ -70,7 +71,8 @@ var views = []view{
 	{name: "subscriptions-failing", route: "/admin/billing/subscriptions", as: staff, path: at("/admin/billing/subscriptions?failing=1&sort=organization")},
 	{name: "subscriptions-none", route: "/admin/billing/subscriptions", as: staff, path: at("/admin/billing/subscriptions?q=nobody+is+called+so")},
 	{name: "subscriptions-mistaken", route: "/admin/billing/subscriptions", as: staff, path: at("/admin/billing/subscriptions?status=happy&page=0"), status: 422},
-	{name: "organization", route: "/admin/billing/organizations/:id", as: staff, path: func(w *world) string { return "/admin/billing/organizations/" + w.org[subscriber] }},
+	{name: "organization", route: "/admin/billing/organizations/:id", as: staff, path: func(w *world) string { return "/admin/billing/organizations/" + w.storied }},
+	{name: "organization-new", route: "/admin/billing/organizations/:id", as: staff, path: func(w *world) string { return "/admin/billing/organizations/" + w.org[subscriber] }},
 	{name: "organization-owing", route: "/admin/billing/organizations/:id", as: staff, path: func(w *world) string { return "/admin/billing/organizations/" + w.org[debtor] }},
 	{name: "organization-without-plan", route: "/admin/billing/organizations/:id", as: staff, path: func(w *world) string { return "/admin/billing/organizations/" + w.demo.Customer.OrgID }},
 	{name: "customer-unlinked", route: "/admin/billing/organizations/:id", as: staff, path: func(w *world) string { return "/admin/billing/organizations/" + w.stray }},
@@ -86,7 +88,8 @@ var views = []view{
 
 	{name: "stripe-home", route: "GET /{$}", as: stranger, path: standIn("/")},
 	{name: "stripe-checkout", route: "GET /c/pay/{id}", as: stranger, path: func(w *world) string { return w.demo.Stripe + "/c/pay/" + w.open }},
-	{name: "stripe-declined", route: "GET /c/pay/{id}", as: stranger, path: func(w *world) string { return w.demo.Stripe + "/c/pay/" + w.open }, act: decline, status: 402},
+	{name: "stripe-declined", route: "GET /c/pay/{id}", as: stranger, path: func(w *world) string { return w.demo.Stripe + "/c/pay/" + w.open }, act: payWith("4000000000000002"), status: 402},
+	{name: "stripe-confirmation", route: "GET /c/pay/{id}/confirmation", as: stranger, path: func(w *world) string { return w.demo.Stripe + "/c/pay/" + w.open }, act: payWith("4000002500003155")},
 	{name: "stripe-paid", route: "GET /c/pay/{id}", as: stranger, path: func(w *world) string { return w.demo.Stripe + "/c/pay/" + w.bought[subscriber] }},
 	{name: "stripe-expired", route: "GET /c/pay/{id}", as: stranger, path: func(w *world) string { return w.demo.Stripe + "/c/pay/" + w.expired }, status: 410},
 	{name: "stripe-not-found", as: stranger, path: standIn("/nowhere"), status: 404},
@@ -200,9 +203,12 @@ func navigate(t *testing.T, page playwright.Page, act func() error) {
 	must(t, err, "go on to the next page")
 }
 
-func decline(t *testing.T, _ *world, page playwright.Page) {
-	t.Helper()
-	navigate(t, page, func() error { return page.Locator(`button.test-card[value="4000000000000002"]`).Click() })
+// payWith presses the button of a test card on the hosted page.
+func payWith(card string) func(*testing.T, *world, playwright.Page) {
+	return func(t *testing.T, _ *world, page playwright.Page) {
+		t.Helper()
+		navigate(t, page, func() error { return page.Locator(fmt.Sprintf("button.test-card[value=%q]", card)).Click() })
+	}
 }
 
 // postFromElsewhere is what another site would make a browser do.

@@ -59,6 +59,20 @@ func TestAPurchaseReachesTheDashboard(t *testing.T) {
 	}
 	must(t, expect.Locator(admin.GetByText("Difference Engines").First()).ToBeVisible(), "the newest events name the customer")
 
+	// A month later it is billed again, and an hour after that it is paid: the
+	// clock moves on its own page, and everything else follows.
+	must(t, admin.GetByRole("link", playwright.PageGetByRoleOptions{Name: "Move the clock"}).Click(), "go to the clock")
+	for _, step := range []string{"month", "day"} {
+		button := admin.GetByRole("button", playwright.PageGetByRoleOptions{Name: "Advance one " + step})
+		navigate(t, admin, func() error { return button.Click() })
+		must(t, expect.Locator(admin.GetByRole("status")).ToContainText("The clock has moved"), "the clock's page says what happened")
+	}
+	settle(t, demo)
+	if month := mrr(t, admin, demo.App); month != before+9900 {
+		t.Errorf("a month later MRR is %d cents, want %d", month, before+9900)
+	}
+	must(t, expect.Locator(admin.GetByText("Renewed Pro, monthly")).ToBeVisible(), "the newest events tell of the renewal")
+
 	// A second subscription finds the door shut, with a way forward.
 	_, err = page.Goto(demo.App + "/checkout?plan=enterprise&interval=month")
 	must(t, err, "review a second plan")
