@@ -290,7 +290,7 @@ func (s *server) subscriptionsModel(c echo.Context, ask subscriptionQuery, offer
 	return views.AdminSubscriptions{
 		Frame: s.frame(c), Results: results,
 		Search: ui.Search{
-			Name: "q", Label: "Search", Placeholder: "Organization, e-mail address or Stripe id", Value: ask.words, MaxLength: longestWords,
+			Name: "q", Label: "Search", Placeholder: "Name, e-mail or Stripe id", Value: ask.words, MaxLength: longestWords,
 		},
 		Status:   choice("status", "Status", "Any status", string(ask.status), statusOptions),
 		Plan:     choice("plan", "Plan", "Any plan", ask.plan, offered.plans),
