@@ -17,6 +17,9 @@ const (
 	day = 24 * time.Hour
 	// maxAdvance is how far the clock moves at once.
 	maxAdvance = 400 * day
+	// maxRounds is how many times something may fall due at the same moment; a
+	// subscription's pause and period that end together make two.
+	maxRounds = 20
 	// tick is how often it is looked whether time alone made something due.
 	tick = time.Second
 )
@@ -169,6 +172,14 @@ func (s *Server) liveNext(until time.Time) (lived bool, err error) {
 	}
 	t := s.begin(moment, cause{})
 	due := s.store.due.takeAt(next.at)
+	if next.at != s.lastDue {
+		s.lastDue, s.rounds = next.at, 0
+	}
+	if s.rounds++; s.rounds > maxRounds {
+		// Time must go on, whatever is wrong with what happens in it.
+		s.cfg.Logger.Error("what is due stays due", slog.Time("moment", moment), slog.Any("what", due))
+		return true, nil
+	}
 	for _, d := range due {
 		t.befall(d)
 	}

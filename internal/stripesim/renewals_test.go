@@ -191,7 +191,15 @@ func TestAFailedRenewalIsTriedAgainUntilTheSubscriptionEnds(t *testing.T) {
 				must(t, err)
 				equal(t, "attempts", invoice.AttemptCount, int64(i+1))
 				equal(t, "status", invoice.Status, stripe.InvoiceStatusOpen)
-				equal(t, "next attempt", invoice.NextPaymentAttempt, renewal.Add(attempted+[]time.Duration{3 * day, 5 * day, 7 * day}[i]).Unix())
+				next := renewal.Add(attempted + []time.Duration{3 * day, 5 * day, 7 * day}[i]).Unix()
+				equal(t, "next attempt", invoice.NextPaymentAttempt, next)
+				if _, err = e.api.Invoices.Pay(invoice.ID, nil); err == nil {
+					t.Error("the same card pays by hand")
+				}
+				invoice, err = e.api.Invoices.Get(invoice.ID, nil)
+				must(t, err)
+				equal(t, "attempts, after one by hand", invoice.AttemptCount, int64(i+1))
+				equal(t, "next attempt, after one by hand", invoice.NextPaymentAttempt, next)
 			}
 			e.after(t, 16*day)
 			compareLines(t, e.story(t, 10*day), append([]string{

@@ -167,6 +167,8 @@ func TestAWrongConfigurationIsRefused(t *testing.T) {
 		"a key without a body": {SecretKey: "sk_test_", PublicURL: "http://127.0.0.1:1"},
 		"no public address":    {SecretKey: simtest.SecretKey},
 		"an address in words":  {SecretKey: simtest.SecretKey, PublicURL: "localhost"},
+		"an unknown ending":    {SecretKey: simtest.SecretKey, PublicURL: "http://127.0.0.1:1", AfterRetries: "refund"},
+		"a retry at once":      {SecretKey: simtest.SecretKey, PublicURL: "http://127.0.0.1:1", DunningRetries: []time.Duration{0}},
 	} {
 		if server, err := stripesim.Open(config); err == nil {
 			t.Errorf("%s is accepted", sentence)

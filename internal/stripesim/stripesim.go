@@ -77,8 +77,10 @@ type Server struct {
 	inflight map[string]bool // idempotency keys of requests under way
 	closed   bool
 	lived    time.Time // the business time of the latest change
-	swept    int64     // the day on which old events were last forgotten
-	passage  *passage  // what happens while the clock is moved, else nil
+	lastDue  int64     // the moment that was lived through last, and how many times
+	rounds   int
+	swept    int64    // the day on which old events were last forgotten
+	passage  *passage // what happens while the clock is moved, else nil
 
 	deliveries *deliverer
 	background sync.WaitGroup
@@ -156,6 +158,11 @@ func checkConfig(cfg Config) error {
 	case CancelAfterRetries, UnpaidAfterRetries, PastDueAfterRetries:
 	default:
 		return fmt.Errorf("stripe stand-in: after the retries a subscription may become cancel, unpaid or past_due, not %q", cfg.AfterRetries)
+	}
+	for _, wait := range cfg.DunningRetries {
+		if wait < time.Hour {
+			return fmt.Errorf("stripe stand-in: an invoice is tried again after an hour at the earliest, not after %s", wait)
+		}
 	}
 	u, err := url.Parse(cfg.PublicURL)
 	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
