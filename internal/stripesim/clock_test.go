@@ -382,3 +382,55 @@ func TestEventsAreForgottenAfterThirtyDays(t *testing.T) {
 		t.Error("the event can still be asked for")
 	}
 }
+
+// TestAReadIsDatedByTheTimeOfItsState reads a subscription again and again while
+// a year passes: whenever it is, the period that is shown is the one of then.
+func TestAReadIsDatedByTheTimeOfItsState(t *testing.T) {
+	t.Parallel()
+	sim := simtest.Start(t, simtest.WithoutMirror())
+	shop := stock(t, sim)
+	for range 10 {
+		shop.buy(t)
+	}
+	id := shop.buy(t).Subscription.ID
+	start, periods := sim.Server.Now(), map[int64]bool{}
+	for week := range 52 {
+		done := make(chan error, 1)
+		go func() {
+			_, err := sim.Server.Advance(t.Context(), start.Add(time.Duration(week+1)*7*day))
+			done <- err
+		}()
+		for passing := true; passing; {
+			select {
+			case err := <-done:
+				must(t, err)
+				passing = false
+			default:
+			}
+			subscription, err := shop.api.Subscriptions.Get(id, nil)
+			must(t, err)
+			date, err := http.ParseTime(subscription.LastResponse.Header.Get("Date"))
+			must(t, err)
+			periods[subscription.CurrentPeriodStart] = true
+			if at := date.Unix(); at < subscription.CurrentPeriodStart || at >= subscription.CurrentPeriodEnd {
+				t.Fatalf("read at %s: a period from %s to %s", date, time.Unix(subscription.CurrentPeriodStart, 0), time.Unix(subscription.CurrentPeriodEnd, 0))
+			}
+		}
+	}
+	equal(t, "periods", len(periods), 12)
+}
+
+// TestTimePassesByItself: what falls due in real time happens without anybody
+// asking for anything.
+func TestTimePassesByItself(t *testing.T) {
+	t.Parallel()
+	clock := newClock(spring)
+	e := &era{shop: openShop(t, simtest.WithConfig(func(c *stripesim.Config) { c.Now = clock.now })), start: spring}
+	endpoint := newReceiver(t, always(http.StatusOK))
+	e.addEndpoint(t, endpoint.URL, "invoice.paid")
+	e.buy(t)
+	eventually(t, "the first payment", func() bool { return len(endpoint.all()) == 1 })
+	clock.set(spring.AddDate(0, 1, 0).Add(90 * time.Minute))
+	eventually(t, "the renewal", func() bool { return len(endpoint.all()) == 2 })
+	equal(t, "dated by its own moment", int64(endpoint.all()[1].event["created"].(float64)), spring.AddDate(0, 1, 0).Add(time.Hour).Unix())
+}

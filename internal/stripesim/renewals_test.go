@@ -419,3 +419,39 @@ func TestABalancePaysFirst(t *testing.T) {
 	equal(t, "balance when it is used up", balance(), 0)
 	equal(t, "charges", fmt.Sprint(len(e.State(t)["charge"])), "2")
 }
+
+func TestATrialIsAnnouncedOnce(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		sentence string
+		days     int64
+		moved    time.Duration // the end that is asked for a day later, from the beginning
+		want     []time.Duration
+	}{
+		{"two weeks", 14, 0, []time.Duration{11 * day}},
+		{"two days", 2, 0, []time.Duration{0}},
+		{"three days", 3, 0, []time.Duration{0}},
+		{"made shorter", 14, 3 * day, []time.Duration{day}},
+		{"made longer after it was announced", 3, 20 * day, []time.Duration{0, 17 * day}},
+	} {
+		t.Run(c.sentence, func(t *testing.T) {
+			t.Parallel()
+			e := openEra(t, spring)
+			trial := e.subscribe(t, func(p *stripe.SubscriptionParams) { p.TrialPeriodDays = stripe.Int64(c.days) })
+			if c.moved > 0 {
+				e.after(t, day)
+				_, err := e.api.Subscriptions.Update(trial.ID, &stripe.SubscriptionParams{TrialEnd: stripe.Int64(spring.Add(c.moved).Unix())})
+				must(t, err)
+			}
+			e.after(t, 25*day)
+			var got []time.Duration
+			for _, event := range e.State(t)["event"] {
+				if event["type"] == "customer.subscription.trial_will_end" {
+					got = append(got, time.Unix(int64(event["created"].(float64)), 0).Sub(spring))
+				}
+			}
+			equal(t, "announced", fmt.Sprint(got), fmt.Sprint(c.want))
+			equal(t, "ended", e.subscription(t, trial.ID).CurrentPeriodStart, e.subscription(t, trial.ID).TrialEnd)
+		})
+	}
+}

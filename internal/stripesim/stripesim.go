@@ -8,6 +8,9 @@
 // with its own HMAC. What it answers is held to Stripe's OpenAPI document and
 // what it accepts to stripe-mock, in the tests.
 //
+// It lives in a time of its own, which passes like any other and can be moved
+// ahead: what falls due on the way happens, each at its own moment.
+//
 // It plays the part of Stripe that this product uses. A parameter that Stripe
 // knows and the stand-in does not is refused, never ignored.
 package stripesim
