@@ -125,6 +125,9 @@ func (t *tx) endTrial(subscription object) {
 // endAsScheduled ends a subscription whose end was set before. The moment at
 // which that was asked for stays, as does the flag. What waited for the next
 // invoice is billed alone.
+//
+// Unlike at Stripe, an end inside a period neither shortens it nor gives the
+// rest of it back.
 func (t *tx) endAsScheduled(subscription object) {
 	ended := t.end(subscription, nil)
 	if len(t.pendingItems(ended)) == 0 {
