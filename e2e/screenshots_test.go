@@ -38,14 +38,14 @@ func TestScreenshots(t *testing.T) {
 		for _, width := range []int{1280, 390} {
 			for _, scheme := range []*playwright.ColorScheme{playwright.ColorSchemeLight, playwright.ColorSchemeDark} {
 				name := fmt.Sprintf("%s-%d-%s", v.name, width, *scheme)
-				picture := take(t, browser, w, v, width, scheme)
+				picture := take(t, browser, w, v, width, scheme, true)
 				must(t, os.WriteFile(filepath.Join(*screenshots, name+".png"), picture, 0o644), "keep %s", name)
 				fmt.Printf("%8d  %s\n", len(picture), name)
 				total += len(picture)
 			}
 		}
 		if slices.Contains(forReadme, v.name) {
-			picture := take(t, browser, w, v, 1280, nil)
+			picture := take(t, browser, w, v, 1280, playwright.ColorSchemeLight, false)
 			must(t, os.WriteFile(filepath.Join(projectRoot(), "docs", "img", v.name+".png"), picture, 0o644), "keep %s for the README", v.name)
 			fmt.Printf("%8d  docs/img/%s.png\n", len(picture), v.name)
 			total += len(picture)
@@ -61,16 +61,12 @@ func TestScreenshots(t *testing.T) {
 	}
 }
 
-// take makes a picture of a whole page; without a scheme, of what of it is to be
-// seen at once, by day.
-func take(t *testing.T, browser playwright.Browser, w *world, v view, width int, scheme *playwright.ColorScheme) []byte {
+// take makes a picture of a view at a width; isWhole: to the foot of the page,
+// else what is to be seen at once.
+func take(t *testing.T, browser playwright.Browser, w *world, v view, width int, scheme *playwright.ColorScheme, isWhole bool) []byte {
 	t.Helper()
-	isWhole := scheme != nil
-	if !isWhole {
-		scheme = playwright.ColorSchemeLight
-	}
 	page := openAs(t, browser, w.cookies(v.as), width, scheme)
-	must(t, page.SetViewportSize(width, 860), "set the size")
+	must(t, page.SetViewportSize(width, 960), "set the size")
 	v.visit(t, w, page)
 	must(t, page.WaitForLoadState(), "load")
 	raw, err := page.Screenshot(playwright.PageScreenshotOptions{
@@ -78,37 +74,53 @@ func take(t *testing.T, browser playwright.Browser, w *world, v view, width int,
 	})
 	must(t, err, "take a picture of %s", v.name)
 	must(t, page.Context().Close(), "leave")
-	picture, err := reduce(raw)
+	colours := 64
+	if isWhole { // there are many of these
+		colours = 16
+	}
+	picture, err := reduce(raw, colours)
 	must(t, err, "reduce the picture of %s", v.name)
 	return picture
 }
 
-// reduce writes a picture with at most 256 colours, which takes a third of the
-// space. Pages have few colours and many shades of them at the edges of
-// letters: the most frequent ones stay as they are, and the others become the
-// nearest of these.
-func reduce(raw []byte) ([]byte, error) {
+// reduce writes a picture with few colours, which takes a third of the space.
+// Pages have few colours and many shades of them at the edges of letters. Taken
+// is each time the colour that would be missed most: by how many points, and by
+// how far off the nearest of those taken already is.
+func reduce(raw []byte, colours int) ([]byte, error) {
 	full, err := png.Decode(bytes.NewReader(raw))
 	if err != nil {
 		return nil, fmt.Errorf("read picture: %w", err)
 	}
 	bounds := full.Bounds()
-	count := map[color.RGBA]int{}
+	points := map[color.RGBA]int{}
 	for y := bounds.Min.Y; y < bounds.Max.Y; y++ {
 		for x := bounds.Min.X; x < bounds.Max.X; x++ {
-			count[opaque(full.At(x, y))]++
+			points[opaque(full.At(x, y))]++
 		}
 	}
-	shades := slices.SortedFunc(maps.Keys(count), func(a, b color.RGBA) int {
-		return cmp.Or(cmp.Compare(count[b], count[a]), cmp.Compare(a.R, b.R), cmp.Compare(a.G, b.G), cmp.Compare(a.B, b.B))
+	// In an order of their own, so that equal pages make equal pictures.
+	shades := slices.SortedFunc(maps.Keys(points), func(a, b color.RGBA) int {
+		return cmp.Or(cmp.Compare(a.R, b.R), cmp.Compare(a.G, b.G), cmp.Compare(a.B, b.B))
 	})
+	distances := slices.Repeat([]int{1 << 20}, len(shades))
 	var palette color.Palette
+	for len(palette) < min(colours, len(shades)) {
+		missed, most := 0, -1
+		for i, shade := range shades {
+			if misses := points[shade] * distances[i]; misses > most {
+				missed, most = i, misses
+			}
+		}
+		taken := shades[missed]
+		palette = append(palette, taken)
+		for i, shade := range shades {
+			distances[i] = min(distances[i], distance(shade, taken))
+		}
+	}
 	index := map[color.RGBA]uint8{}
 	for _, shade := range shades {
-		if len(palette) < 256 {
-			palette = append(palette, shade)
-		}
-		index[shade] = uint8(palette.Index(shade)) //nolint:gosec // below 256
+		index[shade] = uint8(palette.Index(shade)) //nolint:gosec // there are few
 	}
 	reduced := image.NewPaletted(bounds, palette)
 	for y := bounds.Min.Y; y < bounds.Max.Y; y++ {
@@ -122,6 +134,12 @@ func reduce(raw []byte) ([]byte, error) {
 		return nil, fmt.Errorf("write picture: %w", err)
 	}
 	return out.Bytes(), nil
+}
+
+// distance between two colours, squared.
+func distance(a, b color.RGBA) int {
+	r, g, bl := int(a.R)-int(b.R), int(a.G)-int(b.G), int(a.B)-int(b.B)
+	return r*r + g*g + bl*bl
 }
 
 // opaque: a page has no holes.
