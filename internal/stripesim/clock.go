@@ -17,8 +17,8 @@ const (
 	day = 24 * time.Hour
 	// maxAdvance is how far the clock moves at once.
 	maxAdvance = 400 * day
-	// maxRounds is how many times something may fall due at the same moment; a
-	// subscription's pause and period that end together make two.
+	// maxRounds is how many times in a row one record may be due at the same
+	// moment; a subscription whose pause and period end together is so twice.
 	maxRounds = 20
 	// tick is how often it is looked whether time alone made something due.
 	tick = time.Second
@@ -172,14 +172,6 @@ func (s *Server) liveNext(until time.Time) (lived bool, err error) {
 	}
 	t := s.begin(moment, cause{})
 	due := s.store.due.takeAt(next.at)
-	if next.at != s.lastDue {
-		s.lastDue, s.rounds = next.at, 0
-	}
-	if s.rounds++; s.rounds > maxRounds {
-		// Time must go on, whatever is wrong with what happens in it.
-		s.cfg.Logger.Error("what is due stays due", slog.Time("moment", moment), slog.Any("what", due))
-		return true, nil
-	}
 	for _, d := range due {
 		t.befall(d)
 	}
@@ -195,11 +187,30 @@ func (s *Server) liveNext(until time.Time) (lived bool, err error) {
 		return false, err
 	}
 	for _, d := range due {
-		if t.index[d.key()] == nil { // and would be due at this moment for ever
-			s.cfg.Logger.Error("what was due is left as it was", slog.String("kind", d.kind), slog.String("id", d.id))
-		}
+		s.giveUpIfStuck(d, t.index[d.key()] != nil)
 	}
 	return true, nil
+}
+
+// giveUpIfStuck takes a record off the agenda that is due at the same moment
+// whatever is done about it, and nothing else: time must go on. It is looked at
+// again when it is written the next time, or after a restart.
+func (s *Server) giveUpIfStuck(lived due, written bool) {
+	key := lived.key()
+	switch {
+	case !written: // and is off the agenda already
+	case s.store.due.current[key] != lived.at:
+		delete(s.rounds, key)
+		return
+	default:
+		if s.rounds[key]++; s.rounds[key] < maxRounds {
+			return
+		}
+		delete(s.store.due.current, key)
+	}
+	delete(s.rounds, key)
+	s.cfg.Logger.Error("what is due stays due", slog.String("kind", lived.kind), slog.String("id", lived.id),
+		slog.Time("moment", time.Unix(lived.at, 0).UTC()))
 }
 
 // befall does what is due of one record.

@@ -68,3 +68,58 @@ func TestTimeGoesOnWhateverIsWrong(t *testing.T) {
 		t.Errorf("tried %d times", n)
 	}
 }
+
+// TestManyThatAreDueAtTheSameMomentAllHappen: each of them came to be due at that
+// moment by a change of its own, after it had passed.
+func TestManyThatAreDueAtTheSameMomentAllHappen(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	s, err := Open(Config{SecretKey: "sk_test_x", PublicURL: "http://127.0.0.1:1", Now: func() time.Time { return now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	const sessions = 2*maxRounds + 1
+	for i := range sessions {
+		if err := s.update(cause{}, func(t *tx) error {
+			t.put(object{"id": fmt.Sprint("cs_", i), "object": kindCheckoutSession, "status": "open", "expires_at": now.Unix() - 60})
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.Advance(t.Context(), now.Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	for i := range sessions {
+		if status := s.store.table(kindCheckoutSession).byID[fmt.Sprint("cs_", i)].Object.str("status"); status != "expired" {
+			t.Errorf("session %d is %s", i, status)
+		}
+	}
+}
+
+// TestWhatIsGivenUpIsLookedAtAgain when it is written.
+func TestWhatIsGivenUpIsLookedAtAgain(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	s, err := Open(Config{SecretKey: "sk_test_x", PublicURL: "http://127.0.0.1:1", Now: func() time.Time { return now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	s.cfg.DunningRetries = make([]time.Duration, 1000)
+	for round := range 2 {
+		if err := s.update(cause{}, func(t *tx) error {
+			t.put(object{"id": "in_1", "object": kindInvoice, "status": "open", "auto_advance": true, "next_payment_attempt": t.unix() + 60})
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Advance(t.Context(), now.Add(time.Duration(round+1)*time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		if n := s.store.table(kindInvoice).byID["in_1"].Object.int("attempt_count"); n != maxRounds {
+			t.Errorf("round %d: tried %d times", round, n)
+		}
+	}
+}

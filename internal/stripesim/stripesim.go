@@ -79,11 +79,10 @@ type Server struct {
 	journal  *journal
 	inflight map[string]bool // idempotency keys of requests under way
 	closed   bool
-	lived    time.Time // the business time of the latest change
-	lastDue  int64     // the moment that was lived through last, and how many times
-	rounds   int
-	swept    int64    // the day on which old events were last forgotten
-	passage  *passage // what happens while the clock is moved, else nil
+	lived    time.Time      // the business time of the latest change
+	rounds   map[string]int // how many times in a row a record has stayed due, by its key
+	swept    int64          // the day on which old events were last forgotten
+	passage  *passage       // what happens while the clock is moved, else nil
 
 	deliveries *deliverer
 	background sync.WaitGroup
@@ -105,6 +104,7 @@ func Open(cfg Config) (*Server, error) {
 		publicURL: strings.TrimRight(cfg.PublicURL, "/"),
 		store:     newStore(),
 		inflight:  map[string]bool{},
+		rounds:    map[string]int{},
 		advancing: make(chan struct{}, 1),
 	}
 	var err error
