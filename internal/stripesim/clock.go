@@ -213,8 +213,13 @@ func (s *Server) giveUpIfStuck(lived due, written bool) {
 		slog.Time("moment", time.Unix(lived.at, 0).UTC()))
 }
 
-// befall does what is due of one record.
+// befall does what is due of one record, unless something else that was due at
+// the same moment has changed that: the last retry of an invoice is not made once
+// its subscription has ended.
 func (t *tx) befall(d due) {
+	if r := t.find(d.kind, d.id); r == nil || dueAt(r) != d.at {
+		return
+	}
 	switch d.kind {
 	case kindCheckoutSession:
 		t.expire(t.get(d.kind, d.id))

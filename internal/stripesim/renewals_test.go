@@ -152,6 +152,42 @@ func TestAScheduledEndComesAtItsMoment(t *testing.T) {
 	}
 }
 
+// TestWhatEndsIsNotCollectedInTheSameSecond schedules the end for the second at
+// which the subscription's invoice is finalized, or is tried again.
+func TestWhatEndsIsNotCollectedInTheSameSecond(t *testing.T) {
+	t.Parallel()
+	renewal := spring.AddDate(0, 1, 0)
+	for sentence, c := range map[string]struct {
+		ends   time.Time
+		status stripe.InvoiceStatus
+		tried  int64
+	}{
+		"when the draft is finalized":    {renewal.Add(time.Hour), stripe.InvoiceStatusDraft, 0},
+		"when the invoice is tried anew": {renewal.Add(3*day + time.Hour), stripe.InvoiceStatusOpen, 1},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			t.Parallel()
+			e := openEra(t, spring, simtest.WithSchemas())
+			e.card(t, "pm_card_visa")
+			id := e.subscribe(t, nil).ID
+			e.card(t, "pm_card_chargeCustomerFail")
+			e.to(t, renewal.Add(time.Minute))
+			_, err := e.api.Subscriptions.Update(id, &stripe.SubscriptionParams{
+				CancelAt: stripe.Int64(c.ends.Unix()), ProrationBehavior: stripe.String("none"),
+			})
+			must(t, err)
+			e.to(t, renewal.Add(20*day))
+			subscription := e.subscription(t, id)
+			equal(t, "ended at", subscription.EndedAt, c.ends.Unix())
+			invoice, err := e.api.Invoices.Get(subscription.LatestInvoice.ID, nil)
+			must(t, err)
+			equal(t, "invoice", invoice.Status, c.status)
+			equal(t, "attempts", invoice.AttemptCount, c.tried)
+			equal(t, "advances by itself", invoice.AutoAdvance, false)
+		})
+	}
+}
+
 func TestAFailedRenewalIsTriedAgainUntilTheSubscriptionEnds(t *testing.T) {
 	t.Parallel()
 	for after, want := range map[stripesim.AfterRetries]struct {
