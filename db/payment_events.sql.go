@@ -63,11 +63,13 @@ func (q *Queries) PaymentEventsOfCustomer(ctx context.Context, stripeCustomerID 
 	return items, nil
 }
 
-const recordPaymentEvent = `-- name: RecordPaymentEvent :execrows
+const recordPaymentEvent = `-- name: RecordPaymentEvent :exec
 INSERT INTO payment_events
     (kind, natural_key, at, org_id, stripe_customer_id, subscription_id, plan, "interval", currency, amount_minor, invoice_id, source_event_id, details, livemode)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
-ON CONFLICT (kind, natural_key) DO NOTHING
+ON CONFLICT (kind, natural_key) DO UPDATE SET
+    at = excluded.at, amount_minor = excluded.amount_minor, source_event_id = excluded.source_event_id, details = excluded.details
+WHERE (excluded.at, coalesce(excluded.source_event_id, '~')) < (payment_events.at, coalesce(payment_events.source_event_id, '~'))
 `
 
 type RecordPaymentEventParams struct {
@@ -87,8 +89,10 @@ type RecordPaymentEventParams struct {
 	Livemode         bool
 }
 
-func (q *Queries) RecordPaymentEvent(ctx context.Context, arg RecordPaymentEventParams) (int64, error) {
-	result, err := q.db.Exec(ctx, recordPaymentEvent,
+// Of two that are one and the same, the earlier stays, and of the same moment
+// the one that an event told: whichever is heard first.
+func (q *Queries) RecordPaymentEvent(ctx context.Context, arg RecordPaymentEventParams) error {
+	_, err := q.db.Exec(ctx, recordPaymentEvent,
 		arg.Kind,
 		arg.NaturalKey,
 		arg.At,
@@ -104,10 +108,7 @@ func (q *Queries) RecordPaymentEvent(ctx context.Context, arg RecordPaymentEvent
 		arg.Details,
 		arg.Livemode,
 	)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
+	return err
 }
 
 const revisePaymentEvent = `-- name: RevisePaymentEvent :exec

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -136,6 +137,10 @@ func (w *world) begin() {
 	growing := w.buy("growing", "pro", billing.Month, goodCard)
 	shrinking := w.buy("shrinking", "enterprise", billing.Month, goodCard)
 	resting := w.buy("resting", "pro", billing.Month, goodCard)
+	pauses := map[string]map[string]any{}
+	for _, behavior := range []string{"void", "mark_uncollectible", "keep_as_draft"} {
+		pauses[behavior] = w.buy("paused-"+strings.ReplaceAll(behavior, "_", "-"), "pro", billing.Month, goodCard)
+	}
 	w.settle()
 	w.advance(w.start.AddDate(0, 0, 10))
 	w.settle()
@@ -149,6 +154,9 @@ func (w *world) begin() {
 	w.change(shrinking, "pilot", billing.Year)
 	w.do("/v1/subscriptions/"+resting["id"].(string), fmt.Sprintf(
 		"pause_collection[behavior]=void&pause_collection[resumes_at]=%d", w.start.AddDate(0, 0, 100).Unix()))
+	for behavior, paused := range pauses {
+		w.do("/v1/subscriptions/"+paused["id"].(string), "pause_collection[behavior]="+behavior)
+	}
 	w.settle()
 }
 
@@ -175,8 +183,8 @@ func (w *world) rows() []string {
 		`SELECT concat_ws(' ', 'movement', o.name, m.currency, m.day, m.kind, m.plan, m.amount_micro, m.customers, m.reason)
 			FROM mrr_movements m JOIN organizations o ON m.customer = 'org:' || o.id`,
 		`SELECT concat_ws(' ', 'metric', day, currency, plan, kind, amount_micro, customers) FROM payment_metrics`,
-		`SELECT concat_ws(' ', 'event', o.name, e.kind, e.at, e.plan, e."interval", e.currency, e.amount_minor, e.details ->> 'attempt',
-			e.details ->> 'billing_reason', e.details ->> 'from_plan')
+		`SELECT concat_ws(' ', 'event', o.name, e.kind, e.at, e.plan, e."interval", e.currency, e.amount_minor, 
+			e.details - 'from_price' - 'to_price')
 			FROM payment_events e JOIN organizations o ON o.id = e.org_id`,
 		`SELECT concat_ws(' ', 'entitlement', o.name, e.plan, e.status, e.access, e.reason, e.until, e.then_access, e.then_reason, e.limits)
 			FROM entitlements e JOIN organizations o ON o.id = e.org_id`,

@@ -163,6 +163,7 @@ type Invoice struct {
 	AmountPaidMinor int64
 	AttemptCount    int64
 	NextAttemptAt   time.Time // zero: none
+	PaidAt          time.Time // zero: not paid, or not told
 	PaymentIntentID string
 	HostedURL       string
 }

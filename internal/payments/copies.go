@@ -198,23 +198,43 @@ func standing(row db.Subscription, history []db.SubscriptionVersion) (billing.St
 	return s, nil
 }
 
-// recordHappenings writes what the events told beyond states.
+// recordHappenings writes what the events told beyond states, and the payments
+// that were found when reading.
 func (w *writing) recordHappenings() error {
 	for _, t := range w.events {
-		h := t.happening
-		if h == nil || t.parked != "" {
+		if t.happening == nil || t.parked != "" {
 			continue
-		}
-		if then, ok := at(chapters(w.histories[h.subscriptionID], w.prices), t.event.Created); ok && h.plan == "" {
-			h.plan, h.interval = then.plan, then.interval
 		}
 		o := w.occasion()
 		o.at, o.eventID = t.event.Created, t.event.ID
-		if err := record(w.ctx, w.q, o, *h); err != nil {
+		if err := w.recordWithPlan(o, *t.happening); err != nil {
 			return err
 		}
 	}
+	for _, s := range w.answer.Subscriptions {
+		old, known := w.old[s.ID]
+		if known && s.LatestInvoice != nil && deref(old.LatestInvoiceID) == s.LatestInvoice.ID && deref(old.LatestInvoiceStatus) == "paid" {
+			continue // found before
+		}
+		if h := foundPaid(s.LatestInvoice); h != nil {
+			h.subscriptionID = s.ID
+			if err := w.recordWithPlan(w.occasion(), *h); err != nil {
+				return err
+			}
+		}
+	}
 	return nil
+}
+
+// recordWithPlan gives a happening that names no plan the one of its moment.
+func (w *writing) recordWithPlan(o occasion, h happening) error {
+	if !h.at.IsZero() {
+		o.at = h.at
+	}
+	if then, ok := at(chapters(w.histories[h.subscriptionID], w.prices), o.at); ok && h.plan == "" {
+		h.plan, h.interval = then.plan, then.interval
+	}
+	return record(w.ctx, w.q, o, h)
 }
 
 func (w *writing) occasion() occasion {

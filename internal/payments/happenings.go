@@ -36,6 +36,20 @@ func trialWillEnd(s billing.Subscription) *happening {
 	}
 }
 
+// foundPaid is the payment of an invoice that was read as paid: of one paid out
+// of band no event of ours tells. Nil for an invoice that is not, or whose day
+// of payment is not known.
+func foundPaid(i *billing.Invoice) *happening {
+	if i == nil || i.Status != "paid" || i.PaidAt.IsZero() {
+		return nil
+	}
+	h := paymentHappening("invoice.payment_succeeded", *i)
+	if h != nil {
+		h.at = i.PaidAt
+	}
+	return h
+}
+
 // paymentHappening is nil for an invoice that asked for no money, such as the
 // one that opens a trial: nobody has paid.
 func paymentHappening(eventType string, i billing.Invoice) *happening {
@@ -56,6 +70,10 @@ func paymentHappening(eventType string, i billing.Invoice) *happening {
 		if h.key == "" { // newer shapes name no payment intent
 			h.key = i.ID
 		}
+	case "invoice.voided":
+		h.kind, h.key, h.amountMinor = "invoice_voided", i.ID, &i.AmountDueMinor
+	case "invoice.marked_uncollectible":
+		h.kind, h.key, h.amountMinor = "invoice_marked_uncollectible", i.ID, &i.AmountDueMinor
 	default:
 		return nil
 	}
@@ -81,7 +99,7 @@ func record(ctx context.Context, q *db.Queries, o occasion, h happening) error {
 	if h.details == nil {
 		h.details = map[string]any{}
 	}
-	_, err := q.RecordPaymentEvent(ctx, db.RecordPaymentEventParams{
+	err := q.RecordPaymentEvent(ctx, db.RecordPaymentEventParams{
 		Kind: h.kind, NaturalKey: h.key,
 		At:    o.at.Truncate(time.Second), // as Stripe dates, so that ours sort among its own
 		OrgID: o.orgID, StripeCustomerID: optional(o.customerID),

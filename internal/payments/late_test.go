@@ -1,6 +1,7 @@
 package payments_test
 
 import (
+	"encoding/json"
 	"net/http"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/promptforge/payments/internal/billing"
+	"github.com/promptforge/payments/internal/payments"
 )
 
 // TestAStoryLearnedLateIsTheStoryLearnedOnTime: whoever asks only at the end
@@ -19,14 +21,20 @@ func TestAStoryLearnedLateIsTheStoryLearnedOnTime(t *testing.T) {
 	org, user := b.org(billing.RoleOwner)
 	b.buy(org, user, "pilot")
 	b.deliverAll()
-	subscription := field(b.object("/v1/subscriptions"), "id")
+	subscription, item := field(b.object("/v1/subscriptions"), "id"), field(b.object("/v1/subscription_items?subscription="+
+		field(b.object("/v1/subscriptions"), "id")), "id")
+	to := func(plan string) string {
+		return "items[0][id]=" + item + "&items[0][price]=" + b.Sold[payments.Offer{Plan: plan, Interval: billing.Month}]
+	}
 	var told []string
-	for _, change := range []string{"cancel_at_period_end=true", "cancel_at_period_end=false", "cancel_at_period_end=true"} {
+	for _, change := range []string{
+		"cancel_at_period_end=true", "cancel_at_period_end=false", to("pro"), to("enterprise"), "cancel_at_period_end=true",
+	} {
 		time.Sleep(1100 * time.Millisecond) // what changes within one second is one change
 		b.call(http.MethodPost, "/v1/subscriptions/"+subscription, strings.NewReader(change), nil)
 		b.deliverAll()
 	}
-	story := `SELECT concat_ws(' ', kind, natural_key, at, plan, "interval", amount_minor, source_event_id)
+	story := `SELECT concat_ws(' ', kind, natural_key, at, plan, "interval", amount_minor, source_event_id, details)
 		FROM payment_events WHERE kind <> 'checkout_started' ORDER BY at, kind`
 	onTime := b.rows(story)
 	for _, line := range onTime {
@@ -34,7 +42,7 @@ func TestAStoryLearnedLateIsTheStoryLearnedOnTime(t *testing.T) {
 	}
 	want := []string{
 		"checkout_completed", "subscription_created", "trial_started",
-		"cancellation_scheduled", "cancellation_withdrawn", "cancellation_scheduled",
+		"cancellation_scheduled", "cancellation_withdrawn", "plan_changed", "plan_changed", "cancellation_scheduled",
 	}
 	if !slices.Equal(told, want) {
 		t.Fatalf("told %q, want %q", told, want)
@@ -65,6 +73,22 @@ func TestAStoryLearnedLateIsTheStoryLearnedOnTime(t *testing.T) {
 	if diff := cmp.Diff(onTime, b.rows(story)); diff != "" {
 		t.Errorf("learned backwards it differs (-on time +backwards):\n%s", diff)
 	}
+
+	// One that comes after all the others changes what was before the next.
+	for i, late := range events {
+		b.forget()
+		for j, e := range events {
+			if j != i {
+				b.deliver(e)
+			}
+		}
+		b.settle()
+		b.deliver(late)
+		b.settle()
+		if diff := cmp.Diff(onTime, b.rows(story)); diff != "" {
+			t.Errorf("with %s late it differs (-on time +late):\n%s", kind(late), diff)
+		}
+	}
 }
 
 func (b *bundle) deliverAll() {
@@ -73,4 +97,63 @@ func (b *bundle) deliverAll() {
 		b.deliver(e)
 	}
 	b.settle()
+}
+
+// TestOfTwoTellingsOfOneThingTheEarlierStays: a payment tried by hand carries
+// the count of the one before it.
+func TestOfTwoTellingsOfOneThingTheEarlierStays(t *testing.T) {
+	b := setup(t)
+	org, user := b.org(billing.RoleOwner)
+	b.buy(org, user, "pro")
+	b.deliverAll()
+	invoice := b.object("/v1/invoices")
+	begin := time.Now().Add(-time.Hour).Truncate(time.Second)
+	failed := func(id string, at time.Time) json.RawMessage {
+		return b.event(id, "invoice.payment_failed", at, invoice)
+	}
+	for _, order := range [][]json.RawMessage{
+		{failed("evt_first", begin), failed("evt_second", begin.Add(time.Minute))},
+		{failed("evt_second", begin.Add(time.Minute)), failed("evt_first", begin)},
+	} {
+		b.exec(`DELETE FROM payment_events WHERE kind = 'payment_failed'`)
+		b.exec(`DELETE FROM webhook_events WHERE type = 'invoice.payment_failed'`)
+		for _, e := range order {
+			b.deliver(e)
+			b.settle()
+		}
+		b.want("failed", []string{"evt_first t"},
+			`SELECT concat_ws(' ', source_event_id, at = $1) FROM payment_events WHERE kind = 'payment_failed'`, begin)
+	}
+}
+
+// TestAPaymentThatNoEventToldIsFoundWhenTheInvoiceIsRead: of one paid out of
+// band Stripe sends invoice.paid, which nothing here listens to.
+func TestAPaymentThatNoEventToldIsFoundWhenTheInvoiceIsRead(t *testing.T) {
+	b := setup(t)
+	org, user := b.org(billing.RoleOwner)
+	b.buy(org, user, "pro")
+	if err := b.SyncCustomer(b.ctx, b.customer()); err != nil {
+		t.Fatal(err)
+	}
+	found := `SELECT concat_ws(' ', plan, amount_minor, natural_key = invoice_id, coalesce(source_event_id, 'found'))
+		FROM payment_events WHERE kind = 'payment_succeeded'`
+	b.want("found", []string{"pro 9900 t found"}, found)
+	b.deliverAll() // and the event that does tell is the same one
+	told := b.rows(found)
+	if len(told) != 1 || strings.Contains(told[0], "found") {
+		t.Errorf("told %q, want the one payment with its event", told)
+	}
+}
+
+// event is an event that Stripe could have sent about the object.
+func (b *bundle) event(id, typ string, at time.Time, object json.RawMessage) json.RawMessage {
+	b.t.Helper()
+	e, err := json.Marshal(map[string]any{
+		"id": id, "object": "event", "type": typ, "created": at.Unix(), "api_version": "2023-10-16",
+		"livemode": false, "data": map[string]any{"object": object},
+	})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return e
 }

@@ -65,9 +65,11 @@ var EventTypes = []string{
 	"customer.subscription.resumed",
 	"customer.subscription.trial_will_end",
 	"customer.subscription.updated",
+	"invoice.marked_uncollectible",
 	"invoice.payment_action_required",
 	"invoice.payment_failed",
 	"invoice.payment_succeeded",
+	"invoice.voided",
 }
 
 // Stripe is what this package asks of Stripe. A key is Stripe's idempotency

@@ -1,7 +1,9 @@
 package payments
 
 import (
+	"encoding/json"
 	"fmt"
+	"reflect"
 	"slices"
 	"strconv"
 	"time"
@@ -255,7 +257,17 @@ func (w *writing) reviseStory(id string, all []chapter, stored map[string]db.Pay
 func tells(row db.PaymentEvent, h happening) bool {
 	return row.At.Equal(h.at) && deref(row.Plan) == h.plan && deref(row.Interval) == string(h.interval) &&
 		deref(row.Currency) == string(h.currency) && deref(row.AmountMinor) == deref(h.amountMinor) &&
-		deref(row.SourceEventID) == h.eventID
+		deref(row.SourceEventID) == h.eventID && sameDetails(row.Details, h.details)
+}
+
+// sameDetails compares as JSON does: a late event changes what an earlier state
+// was, and nothing else of the row.
+func sameDetails(stored json.RawMessage, told map[string]any) bool {
+	var a, b any
+	if json.Unmarshal(stored, &a) != nil || json.Unmarshal(mustJSON(orEmpty(told)), &b) != nil {
+		return false
+	}
+	return reflect.DeepEqual(a, b)
 }
 
 // knowPricesOfHistories reads the prices that only older states name.

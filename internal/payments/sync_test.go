@@ -102,16 +102,10 @@ func TestEveryTypeIsAcceptedAndSyncs(t *testing.T) {
 		"customer.subscription.deleted": subscription, "customer.subscription.paused": subscription,
 		"customer.subscription.resumed": subscription, "customer.subscription.trial_will_end": subscription,
 		"invoice.payment_succeeded": invoice, "invoice.payment_failed": invoice, "invoice.payment_action_required": invoice,
+		"invoice.voided": invoice, "invoice.marked_uncollectible": invoice,
 	} {
 		before := b.rows(`SELECT done::text FROM sync_queue`)
-		event, err := json.Marshal(map[string]any{
-			"id": "evt_" + typ, "object": "event", "type": typ, "created": time.Now().Unix(), "api_version": "2023-10-16",
-			"livemode": false, "data": map[string]any{"object": object},
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		b.deliver(event)
+		b.deliver(b.event("evt_"+typ, typ, time.Now(), object))
 		b.settle()
 		b.want(typ, []string{"processed"}, `SELECT state FROM webhook_events WHERE type = $1`, typ)
 		if slices.Equal(before, b.rows(`SELECT done::text FROM sync_queue`)) {

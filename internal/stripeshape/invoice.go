@@ -25,6 +25,9 @@ func DecodeInvoice(raw json.RawMessage) (billing.Invoice, error) {
 		NextPaymentAttempt number    `json:"next_payment_attempt"`
 		PaymentIntent      reference `json:"payment_intent"`
 		HostedInvoiceURL   *string   `json:"hosted_invoice_url"`
+		StatusTransitions  struct {
+			PaidAt number `json:"paid_at"`
+		} `json:"status_transitions"`
 		Parent             *struct {
 			SubscriptionDetails *struct {
 				Subscription reference `json:"subscription"`
@@ -45,6 +48,7 @@ func DecodeInvoice(raw json.RawMessage) (billing.Invoice, error) {
 		Currency: money.Currency(i.Currency), BillingReason: i.BillingReason,
 		AmountDueMinor: int64(i.AmountDue), AmountPaidMinor: int64(i.AmountPaid), AttemptCount: int64(i.AttemptCount),
 		NextAttemptAt: billing.Second(i.NextPaymentAttempt).Time(), PaymentIntentID: string(i.PaymentIntent),
+		PaidAt: billing.Second(i.StatusTransitions.PaidAt).Time(),
 	}
 	if i.HostedInvoiceURL != nil {
 		out.HostedURL = *i.HostedInvoiceURL
