@@ -295,6 +295,15 @@ func TestAnInvoiceIsPaidInAnotherWay(t *testing.T) {
 	equal(t, "out of band", paid.PaidOutOfBand, true)
 	equal(t, "intent", shop.invoice(t, open.ID).PaymentIntent.Status, stripe.PaymentIntentStatusCanceled)
 	equal(t, "subscription", shop.current(t).Status, stripe.SubscriptionStatusActive)
+	var told []string
+	for _, event := range shop.State(t)["event"] {
+		object := event["data"].(map[string]any)["object"].(map[string]any)
+		if object["id"] == open.ID && object["paid"] == true {
+			told = append(told, event["type"].(string))
+		}
+	}
+	// No attempt to pay has succeeded.
+	equal(t, "events", strings.Join(told, " "), "invoice.updated invoice.paid")
 }
 
 // TestADraftIsFinalizedBeforeItsTime does by hand what happens an hour after a

@@ -361,7 +361,8 @@ func (t *tx) issue(draft object) object {
 	})
 }
 
-// settle marks an open invoice paid.
+// settle marks an open invoice paid. Only where a payment was tried, or none was
+// needed, has one succeeded: what was paid in another way is just paid.
 func (t *tx) settle(open, payment object) object {
 	paid := open.clone().set(object{
 		"attempted":             true,
@@ -375,6 +376,8 @@ func (t *tx) settle(open, payment object) object {
 	t.put(paid)
 	t.emitUpdate("invoice.updated", open, paid)
 	t.emit("invoice.paid", paid)
-	t.emit("invoice.payment_succeeded", paid)
+	if !paid.bool("paid_out_of_band") {
+		t.emit("invoice.payment_succeeded", paid)
+	}
 	return paid
 }
