@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/playwright-community/playwright-go"
 )
@@ -143,9 +144,6 @@ func (v view) wanted() int {
 	return http.StatusOK
 }
 
-// isOurs tells the product's pages from the stand-in's.
-func (v view) isOurs() bool { return !strings.HasPrefix(v.name, "stripe-") }
-
 // visit opens the view in a page of the browser and returns the status of the
 // last answer that was a page.
 func (v view) visit(t *testing.T, w *world, page playwright.Page) {
@@ -199,8 +197,22 @@ func press(button string) func(*testing.T, *world, playwright.Page) {
 // navigate waits until what act does has brought another page.
 func navigate(t *testing.T, page playwright.Page, act func() error) {
 	t.Helper()
-	_, err := page.ExpectNavigation(act)
-	must(t, err, "go on to the next page")
+	_, err := page.Evaluate("() => { window.isBefore = true }")
+	must(t, err, "mark the page")
+	must(t, act(), "act")
+	waitUntil(t, page, "() => !window.isBefore && document.readyState === 'complete'")
+}
+
+// waitUntil asks again and again. Playwright's own way evaluates text within the
+// page, which our policy refuses; and a page that is about to go cannot answer.
+func waitUntil(t *testing.T, page playwright.Page, condition string) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		if holds, err := page.Evaluate(condition); err == nil && holds == true {
+			return
+		}
+	}
+	t.Fatalf("it never came true that %s", condition)
 }
 
 // payWith presses the button of a test card on the hosted page.

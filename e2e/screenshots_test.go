@@ -19,9 +19,8 @@ import (
 // allPictures is how much all pictures together may take.
 const allPictures = 5 << 20
 
-// forReadme are the views that the README shows, as they look on a desk before
-// anybody scrolls.
-var forReadme = []string{"overview", "pricing", "organization"}
+// forReadme are the views that the README shows, by how much of their height.
+var forReadme = map[string]int{"overview": 960, "pricing": 860, "organization": 1440}
 
 // TestScreenshots is make screenshots: a picture of every view at the width of a
 // desk and of a phone, in both colour schemes. The seed and the present are
@@ -38,14 +37,14 @@ func TestScreenshots(t *testing.T) {
 		for _, width := range []int{1280, 390} {
 			for _, scheme := range []*playwright.ColorScheme{playwright.ColorSchemeLight, playwright.ColorSchemeDark} {
 				name := fmt.Sprintf("%s-%d-%s", v.name, width, *scheme)
-				picture := take(t, browser, w, v, width, scheme, true)
+				picture := take(t, browser, w, v, width, scheme, wholePage)
 				must(t, os.WriteFile(filepath.Join(*screenshots, name+".png"), picture, 0o644), "keep %s", name)
 				fmt.Printf("%8d  %s\n", len(picture), name)
 				total += len(picture)
 			}
 		}
-		if slices.Contains(forReadme, v.name) {
-			picture := take(t, browser, w, v, 1280, playwright.ColorSchemeLight, false)
+		if height := forReadme[v.name]; height > 0 {
+			picture := take(t, browser, w, v, 1280, playwright.ColorSchemeLight, height)
 			must(t, os.WriteFile(filepath.Join(projectRoot(), "docs", "img", v.name+".png"), picture, 0o644), "keep %s for the README", v.name)
 			fmt.Printf("%8d  docs/img/%s.png\n", len(picture), v.name)
 			total += len(picture)
@@ -61,21 +60,25 @@ func TestScreenshots(t *testing.T) {
 	}
 }
 
-// take makes a picture of a view at a width; isWhole: to the foot of the page,
-// else what is to be seen at once.
-func take(t *testing.T, browser playwright.Browser, w *world, v view, width int, scheme *playwright.ColorScheme, isWhole bool) []byte {
+// wholePage is the height of a picture that goes to the foot of the page.
+const wholePage = 0
+
+// take makes a picture of a view.
+func take(t *testing.T, browser playwright.Browser, w *world, v view, width int, scheme *playwright.ColorScheme, height int) []byte {
 	t.Helper()
 	page := openAs(t, browser, w.cookies(v.as), width, scheme)
-	must(t, page.SetViewportSize(width, 960), "set the size")
+	if height != wholePage {
+		must(t, page.SetViewportSize(width, height), "set the size")
+	}
 	v.visit(t, w, page)
 	must(t, page.WaitForLoadState(), "load")
 	raw, err := page.Screenshot(playwright.PageScreenshotOptions{
-		FullPage: playwright.Bool(isWhole), Animations: playwright.ScreenshotAnimationsDisabled, Caret: playwright.ScreenshotCaretHide,
+		FullPage: playwright.Bool(height == wholePage), Animations: playwright.ScreenshotAnimationsDisabled, Caret: playwright.ScreenshotCaretHide,
 	})
 	must(t, err, "take a picture of %s", v.name)
 	must(t, page.Context().Close(), "leave")
 	colours := 64
-	if isWhole { // there are many of these
+	if height == wholePage { // there are many of these
 		colours = 16
 	}
 	picture, err := reduce(raw, colours)
