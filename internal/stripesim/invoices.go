@@ -258,22 +258,24 @@ func (t *tx) liveInvoice(invoice object) {
 // advanceDraft finalizes a draft whose time has come, and collects it unless
 // collection is paused. It answers Stripe's error when the payment fails.
 func (t *tx) advanceDraft(draft object) *apiError {
+	pause := t.get(kindSubscription, draft.str("subscription")).obj("pause_collection").str("behavior")
+	if pause == "void" && draft.int("total") > 0 {
+		t.closeInvoice(t.publish(draft, t.issueWhole(draft)), "void")
+		return nil
+	}
 	open := t.finalize(draft)
 	if open.str("status") != "open" {
 		return nil
 	}
-	switch t.get(kindSubscription, open.str("subscription")).obj("pause_collection").str("behavior") {
-	case "void":
-		t.closeInvoice(open, "void")
-	case "mark_uncollectible":
+	if pause == "mark_uncollectible" {
 		t.closeInvoice(open, "uncollectible")
-	default:
-		return t.collect(open, attempt{scheduled: true})
+		return nil
 	}
-	return nil
+	return t.collect(open, attempt{scheduled: true})
 }
 
 // closeInvoice ends an open invoice without payment, as void or uncollectible.
+// What was on the customer's balance comes back from one that is void.
 func (t *tx) closeInvoice(open object, status string) object {
 	moment, event := "voided_at", "invoice.voided"
 	if status == "uncollectible" {
@@ -287,7 +289,22 @@ func (t *tx) closeInvoice(open object, status string) object {
 	}
 	t.emitUpdate("invoice.updated", open, closed)
 	t.emit(event, closed)
+	if status == "void" {
+		t.moveBalance(closed["customer"], closed.int("starting_balance")-closed.int("ending_balance"))
+	}
 	return closed
+}
+
+// moveBalance adds to what the customer owes (above zero) or has (below it).
+func (t *tx) moveBalance(customer any, by int64) {
+	id, _ := customer.(string)
+	before := t.live(kindCustomer, id)
+	if before == nil || by == 0 {
+		return
+	}
+	after := before.clone().set(object{"balance": before.int("balance") + by})
+	t.put(after)
+	t.emitUpdate("customer.updated", before, after)
 }
 
 // cancelIntent gives up a payment that is not needed any more.
@@ -302,7 +319,11 @@ func (t *tx) cancelIntent(intent object, reason any) {
 // finalize makes a draft the invoice that the customer owes, with an intent to
 // pay it, or a paid one where nothing is due.
 func (t *tx) finalize(draft object) object {
-	issued := t.issue(draft)
+	return t.publish(draft, t.issue(draft))
+}
+
+// publish is what finalize does once the draft is issued.
+func (t *tx) publish(draft, issued object) object {
 	var intent object
 	if issued.int("amount_due") > 0 {
 		intent = newPaymentIntent(t, issued.int("amount_due"), issued.str("currency"), issued["customer"]).set(object{
@@ -343,20 +364,34 @@ func (t *tx) finalizeWith(draft object, intent any) object {
 // issue answers the draft with the next number of the customer's sequence, open,
 // after what was on the customer's balance has been taken.
 func (t *tx) issue(draft object) object {
-	before := t.get(kindCustomer, draft.str("customer"))
+	open := t.number(draft)
+	balance := t.get(kindCustomer, draft.str("customer")).int("balance")
+	left := applyBalance(open, balance)
+	t.moveBalance(draft["customer"], left-balance)
+	return open.set(object{"ending_balance": left})
+}
+
+// issueWhole is issue where the customer's balance is not touched, because
+// nothing is going to be collected. https://stripe.com/docs/billing/subscriptions/pause-payment
+func (t *tx) issueWhole(draft object) object {
+	balance := t.get(kindCustomer, draft.str("customer"))["balance"]
+	return t.number(draft).set(object{
+		"amount_due": draft["total"], "amount_remaining": draft["total"], "starting_balance": balance, "ending_balance": balance,
+	})
+}
+
+// number answers the draft as an open invoice with the customer's next number,
+// which Stripe sends no event about.
+func (t *tx) number(draft object) object {
+	customer := t.get(kindCustomer, draft.str("customer"))
+	number := customer.int("next_invoice_sequence")
+	t.put(customer.clone().set(object{"next_invoice_sequence": number + 1}))
 	open := draft.clone()
-	left := applyBalance(open, before.int("balance"))
-	number := before.int("next_invoice_sequence")
-	counted := before.clone().set(object{"next_invoice_sequence": number + 1}) // which Stripe sends no event about
-	settled := counted.clone().set(object{"balance": left})
-	t.put(settled)
-	t.emitUpdate("customer.updated", counted, settled)
 	open.obj("status_transitions")["finalized_at"] = t.unix()
 	return open.set(object{
 		"effective_at":         t.unix(),
-		"ending_balance":       left,
 		"next_payment_attempt": nil,
-		"number":               fmt.Sprintf("%s-%04d", before.str("invoice_prefix"), number),
+		"number":               fmt.Sprintf("%s-%04d", customer.str("invoice_prefix"), number),
 		"status":               "open",
 	})
 }

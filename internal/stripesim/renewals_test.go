@@ -3,6 +3,7 @@ package stripesim_test
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -454,6 +455,113 @@ func TestABalancePaysFirst(t *testing.T) {
 	e.to(t, e.start.Add(73*day).AddDate(0, 8, 1))
 	equal(t, "balance when it is used up", balance(), 0)
 	equal(t, "charges", fmt.Sprint(len(e.State(t)["charge"])), "2")
+}
+
+// TestABalanceComesBackFromWhatIsVoid gives a credit that pays a part of the next
+// invoice. Where collection is paused it is not even touched.
+func TestABalanceComesBackFromWhatIsVoid(t *testing.T) {
+	t.Parallel()
+	begin := func(t *testing.T) (e *era, id string, renewal time.Time, balance func() int64) {
+		t.Helper()
+		e = openEra(t, spring, simtest.WithSchemas())
+		e.card(t, "pm_card_visa")
+		subscription := e.subscribe(t, func(p *stripe.SubscriptionParams) { p.Items[0].Quantity = stripe.Int64(2) })
+		e.after(t, 10*day)
+		_, err := e.api.Subscriptions.Update(subscription.ID, &stripe.SubscriptionParams{
+			Items:             []*stripe.SubscriptionItemsParams{{ID: stripe.String(subscription.Items.Data[0].ID), Quantity: stripe.Int64(1)}},
+			ProrationBehavior: stripe.String("always_invoice"),
+		})
+		must(t, err)
+		balance = func() int64 {
+			customer, err := e.api.Customers.Get(e.customer.ID, nil)
+			must(t, err)
+			return customer.Balance
+		}
+		if credit := balance(); credit >= 0 || credit <= -9900 {
+			t.Fatalf("a credit of %d", credit)
+		}
+		return e, subscription.ID, spring.AddDate(0, 1, 0), balance
+	}
+	balanceEvents := func(t *testing.T, e *era, since time.Duration) (n int) {
+		t.Helper()
+		for _, line := range e.story(t, since) {
+			if strings.HasSuffix(line, "customer.updated balance") {
+				n++
+			}
+		}
+		return n
+	}
+	t.Run("voided by hand", func(t *testing.T) {
+		t.Parallel()
+		e, id, renewal, balance := begin(t)
+		credit := balance()
+		e.card(t, "pm_card_chargeCustomerFail")
+		e.to(t, renewal.Add(day))
+		equal(t, "while it is owed", balance(), 0)
+		invoice, err := e.api.Invoices.VoidInvoice(e.subscription(t, id).LatestInvoice.ID, nil)
+		must(t, err)
+		equal(t, "due", invoice.AmountDue, 9900+credit)
+		equal(t, "once it is void", balance(), credit)
+		equal(t, "told", balanceEvents(t, e, 10*day), 2)
+	})
+	t.Run("voided as lost before", func(t *testing.T) {
+		t.Parallel()
+		e, id, renewal, balance := begin(t)
+		credit := balance()
+		e.card(t, "pm_card_chargeCustomerFail")
+		e.to(t, renewal.Add(day))
+		invoice := e.subscription(t, id).LatestInvoice.ID
+		_, err := e.api.Invoices.MarkUncollectible(invoice, nil)
+		must(t, err)
+		equal(t, "once it is lost", balance(), 0)
+		_, err = e.api.Invoices.VoidInvoice(invoice, nil)
+		must(t, err)
+		equal(t, "once it is void", balance(), credit)
+	})
+	t.Run("voided by a pause", func(t *testing.T) {
+		t.Parallel()
+		e, id, renewal, balance := begin(t)
+		credit := balance()
+		_, err := e.api.Subscriptions.Update(id, &stripe.SubscriptionParams{
+			PauseCollection: &stripe.SubscriptionPauseCollectionParams{Behavior: stripe.String("void")},
+		})
+		must(t, err)
+		e.to(t, renewal.Add(day))
+		invoice, err := e.api.Invoices.Get(e.subscription(t, id).LatestInvoice.ID, nil)
+		must(t, err)
+		equal(t, "invoice", invoice.Status, stripe.InvoiceStatusVoid)
+		equal(t, "due", invoice.AmountDue, 9900)
+		equal(t, "balance", balance(), credit)
+		equal(t, "told", balanceEvents(t, e, 10*day), 0)
+	})
+	t.Run("a credit that is all of it, by a pause", func(t *testing.T) {
+		t.Parallel()
+		e, id, renewal, balance := begin(t)
+		_, err := e.api.Subscriptions.Update(id, &stripe.SubscriptionParams{
+			Items: []*stripe.SubscriptionItemsParams{
+				{ID: stripe.String(e.subscription(t, id).Items.Data[0].ID), Quantity: stripe.Int64(0)},
+			},
+			ProrationBehavior: stripe.String("always_invoice"),
+		})
+		must(t, err)
+		_, err = e.api.Subscriptions.Update(id, &stripe.SubscriptionParams{
+			Items: []*stripe.SubscriptionItemsParams{
+				{ID: stripe.String(e.subscription(t, id).Items.Data[0].ID), Quantity: stripe.Int64(1)},
+			},
+			BillingCycleAnchorUnchanged: stripe.Bool(true), ProrationBehavior: stripe.String("none"),
+			PauseCollection: &stripe.SubscriptionPauseCollectionParams{Behavior: stripe.String("void")},
+		})
+		must(t, err)
+		credit := balance()
+		if credit > -9900 {
+			t.Fatalf("a credit of %d", credit)
+		}
+		e.to(t, renewal.Add(day))
+		invoice, err := e.api.Invoices.Get(e.subscription(t, id).LatestInvoice.ID, nil)
+		must(t, err)
+		equal(t, "invoice", invoice.Status, stripe.InvoiceStatusVoid)
+		equal(t, "balance", balance(), credit)
+	})
 }
 
 func TestATrialIsAnnouncedOnce(t *testing.T) {
