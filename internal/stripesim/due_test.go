@@ -123,3 +123,55 @@ func TestWhatIsGivenUpIsLookedAtAgain(t *testing.T) {
 		}
 	}
 }
+
+// TestAWarningIsNotOlderThanItsCause moves the end of a trial near and stops the
+// stand-in at once: what the change has made due is lived through after the next
+// start, and dated by the change.
+func TestAWarningIsNotOlderThanItsCause(t *testing.T) {
+	t.Parallel()
+	begin := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	now, dir := begin, t.TempDir()
+	open := func() *Server {
+		s, err := Open(Config{Dir: dir, SecretKey: "sk_test_x", PublicURL: "http://127.0.0.1:1", Now: func() time.Time { return now }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	trial := func(end time.Time) object {
+		return object{
+			"id": "sub_1", "object": kindSubscription, "status": "trialing", "current_period_start": begin.Unix(),
+			"current_period_end": end.Unix(), "trial_end": end.Unix(), "items": listOf("/v1/subscription_items", list{}),
+		}
+	}
+	first := open()
+	if err := first.update(cause{}, func(t *tx) error { t.put(trial(begin.Add(14 * day))); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	changed := begin.Add(2 * day)
+	if _, err := first.Advance(t.Context(), changed); err != nil {
+		t.Fatal(err)
+	}
+	if err := first.update(cause{}, func(t *tx) error {
+		near := trial(changed.Add(day))
+		t.emitUpdate("customer.subscription.updated", t.get(kindSubscription, "sub_1"), near)
+		t.put(near)
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(time.Hour)
+	second := open()
+	defer second.Close()
+	if err := second.update(cause{}, func(*tx) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	events := second.store.table(kindEvent).order
+	last := events[len(events)-1].Object
+	if last.str("type") != "customer.subscription.trial_will_end" || last.int("created") != changed.Unix() {
+		t.Errorf("%s at %s, want the warning at %s", last["type"], time.Unix(last.int("created"), 0).UTC(), changed)
+	}
+}

@@ -181,10 +181,21 @@ func (s *Server) prepare() error {
 	if err := s.journal.compact(s.store.records()); err != nil {
 		return err
 	}
+	s.lived = s.latestEvent()
 	t := s.begin(s.Now(), cause{})
 	s.startClock(t)
 	t.ensureAccount()
 	return s.commit(t)
+}
+
+// latestEvent is when there was last something to tell: what was due before is
+// going to be dated by then.
+func (s *Server) latestEvent() time.Time {
+	events := s.store.table(kindEvent).order
+	if len(events) == 0 {
+		return time.Time{}
+	}
+	return time.Unix(events[len(events)-1].Object.int("created"), 0).UTC()
 }
 
 // Close stops the deliveries, waits for those under way to be cut off, and
