@@ -3,6 +3,7 @@ package stripesim
 import (
 	"fmt"
 	"slices"
+	"time"
 )
 
 var cancellationDetails = hash(fields{
@@ -65,6 +66,9 @@ func (c *call) updateSubscription() (object, error) {
 		return nil, err
 	}
 	if err := c.changeScheduledEnd(after); err != nil {
+		return nil, err
+	}
+	if err := checkScheduledEnd(before, after, asked.proration); err != nil {
 		return nil, err
 	}
 	setCancellationDetails(after, c.params)
@@ -144,6 +148,28 @@ func (c *call) changeScheduledEnd(subscription object) error {
 		details["reason"] = "cancellation_requested"
 	}
 	return nil
+}
+
+// checkScheduledEnd refuses an end at which Stripe would give back, or not bill,
+// the rest of a period, which the stand-in does not play. It may fall where a
+// period ends anyway, into a trial, or into the period that runs if nothing is
+// to be prorated; in a later one Stripe always prorates.
+func checkScheduledEnd(before, after object, proration string) error {
+	end, period := after.int("cancel_at"), periodOf(after)
+	unchanged := end == before.int("cancel_at") && period == periodOf(before)
+	runs := end < period.end && (after.str("status") == "trialing" || proration == "none")
+	if end == 0 || unchanged || runs || endsAPeriod(after, end) {
+		return nil
+	}
+	return invalidRequest("cancel_at", "", "This stand-in does not prorate a period that the subscription's end cuts short. "+
+		"Let `cancel_at` be the end of a period; within the present one, any moment will do with `proration_behavior` `none`.")
+}
+
+// endsAPeriod says whether a moment to come is the end of a period.
+func endsAPeriod(subscription object, moment int64) bool {
+	recurring := itemsOf(subscription)[0].obj("price").obj("recurring")
+	anchor := time.Unix(subscription.int("billing_cycle_anchor"), 0).UTC()
+	return periodEndAfter(time.Unix(moment-1, 0).UTC(), anchor, recurring).Unix() == moment
 }
 
 func setCancellationDetails(subscription, params object) {

@@ -126,8 +126,7 @@ func (t *tx) endTrial(subscription object) {
 // which that was asked for stays, as does the flag. What waited for the next
 // invoice is billed alone.
 //
-// Unlike at Stripe, an end inside a period neither shortens it nor gives the
-// rest of it back.
+// An end inside a period, where it is allowed, does not shorten the period.
 func (t *tx) endAsScheduled(subscription object) {
 	ended := t.end(subscription, nil)
 	if len(t.pendingItems(ended)) == 0 {

@@ -1,6 +1,7 @@
 package stripesim_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -132,7 +133,12 @@ func TestAScheduledEndComesAtItsMoment(t *testing.T) {
 		ends time.Time
 	}{
 		"at the period's end": {&stripe.SubscriptionParams{CancelAtPeriodEnd: stripe.Bool(true)}, spring.AddDate(0, 1, 0)},
-		"on a day":            {&stripe.SubscriptionParams{CancelAt: stripe.Int64(spring.Add(20 * day).Unix())}, spring.Add(20 * day)},
+		"on a day": {&stripe.SubscriptionParams{
+			CancelAt: stripe.Int64(spring.Add(20 * day).Unix()), ProrationBehavior: stripe.String("none"),
+		}, spring.Add(20 * day)},
+		"on the day that the period ends": {
+			&stripe.SubscriptionParams{CancelAt: stripe.Int64(spring.AddDate(0, 1, 0).Unix())}, spring.AddDate(0, 1, 0),
+		},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()
@@ -151,6 +157,76 @@ func TestAScheduledEndComesAtItsMoment(t *testing.T) {
 			equal(t, "what time has to say of it", len(e.story(t, 10*day)), 0) // 30 days later events are gone
 		})
 	}
+}
+
+// TestAnEndThatWouldBeProratedIsRefused: the stand-in does not play what Stripe
+// would give back for the rest of the period.
+func TestAnEndThatWouldBeProratedIsRefused(t *testing.T) {
+	t.Parallel()
+	none, some := stripe.String("none"), stripe.String("create_prorations")
+	for sentence, c := range map[string]struct {
+		trialDays int64
+		ends      time.Time
+		proration *string
+		taken     bool
+	}{
+		"in this period":                                      {0, spring.Add(20 * day), nil, false},
+		"in this period, prorated as asked":                   {0, spring.Add(20 * day), some, false},
+		"in this period, and nothing to be prorated":          {0, spring.Add(20 * day), none, true},
+		"in a later period":                                   {0, spring.Add(50 * day), nil, false},
+		"in a later period, in which it is prorated any case": {0, spring.Add(50 * day), none, false},
+		"where a later period ends":                           {0, spring.AddDate(0, 5, 0), nil, true},
+		"a second after it":                                   {0, spring.AddDate(0, 5, 0).Add(time.Second), nil, false},
+		"in the trial":                                        {14, spring.Add(5 * day), nil, true},
+		"where the trial ends":                                {14, spring.Add(14 * day), nil, true},
+		"a month after the trial":                             {14, spring.Add(14*day).AddDate(0, 1, 0), nil, true},
+		"in the first period after the trial":                 {14, spring.Add(20 * day), nil, false},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			t.Parallel()
+			e := openEra(t, spring, simtest.WithSchemas())
+			e.card(t, "pm_card_visa")
+			id := e.subscribe(t, func(p *stripe.SubscriptionParams) {
+				if c.trialDays > 0 {
+					p.TrialPeriodDays = stripe.Int64(c.trialDays)
+				}
+			}).ID
+			_, err := e.api.Subscriptions.Update(id, &stripe.SubscriptionParams{
+				CancelAt: stripe.Int64(c.ends.Unix()), ProrationBehavior: c.proration,
+			})
+			var refused *stripe.Error
+			switch {
+			case c.taken:
+				must(t, err)
+				equal(t, "ends at", e.subscription(t, id).CancelAt, c.ends.Unix())
+			case !errors.As(err, &refused) || refused.Param != "cancel_at" || !strings.Contains(refused.Msg, "does not prorate"):
+				t.Errorf("answered %v", err)
+			default:
+				equal(t, "ends at", e.subscription(t, id).CancelAt, 0)
+			}
+		})
+	}
+}
+
+// TestAnEndIsNotCutOffByAnotherChange: a new cycle would leave the end that was
+// set before in the middle of a period.
+func TestAnEndIsNotCutOffByAnotherChange(t *testing.T) {
+	t.Parallel()
+	e := openEra(t, spring, simtest.WithSchemas())
+	e.card(t, "pm_card_visa")
+	id := e.subscribe(t, nil).ID
+	_, err := e.api.Subscriptions.Update(id, &stripe.SubscriptionParams{CancelAt: stripe.Int64(spring.AddDate(0, 2, 0).Unix())})
+	must(t, err)
+	e.after(t, 10*day)
+	_, err = e.api.Subscriptions.Update(id, &stripe.SubscriptionParams{BillingCycleAnchorNow: stripe.Bool(true)})
+	if err == nil {
+		t.Error("a new cycle begins before the end")
+	}
+	_, err = e.api.Subscriptions.Update(id, &stripe.SubscriptionParams{Description: stripe.String("anything else goes")})
+	must(t, err)
+	e.to(t, spring.AddDate(0, 3, 0))
+	equal(t, "ended at", e.subscription(t, id).EndedAt, spring.AddDate(0, 2, 0).Unix())
+	equal(t, "invoices", len(e.State(t)["invoice"]), 2)
 }
 
 // TestWhatEndsIsNotCollectedInTheSameSecond schedules the end for the second at
