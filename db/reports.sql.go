@@ -13,27 +13,39 @@ import (
 )
 
 const failedInvoices = `-- name: FailedInvoices :many
-WITH failed AS (
-    SELECT invoice_id, min(at) AS first_at, max(at) AS last_at, min(stripe_customer_id) AS stripe_customer_id,
-        min(subscription_id) AS subscription_id, min(currency)::text AS currency, (array_agg(amount_minor ORDER BY at, id))[1] AS amount_minor
+WITH tried AS (
+    SELECT invoice_id, min(at) AS first_at, max(at) AS last_at,
+        min(at) FILTER (WHERE kind = 'payment_failed') AS failed_at, min(at) FILTER (WHERE kind = 'payment_action_required') AS asked_at,
+        min(stripe_customer_id) AS stripe_customer_id, min(subscription_id) AS subscription_id, min(currency)::text AS currency,
+        (array_agg(amount_minor ORDER BY at, id))[1] AS amount_minor
     FROM payment_events
-    WHERE kind = 'payment_failed' AND at >= $2::timestamptz AND invoice_id IS NOT NULL AND currency IS NOT NULL AND amount_minor > 0
-        AND details ->> 'billing_reason' IS DISTINCT FROM 'subscription_create'
+    WHERE kind IN ('payment_failed', 'payment_action_required') AND at >= $2::timestamptz
+        AND invoice_id IS NOT NULL AND currency IS NOT NULL AND amount_minor > 0
+        AND details ->> 'billing_reason' = 'subscription_cycle'
     GROUP BY invoice_id
 ), fate AS MATERIALIZED (
-    SELECT f.invoice_id, f.first_at, f.last_at, f.stripe_customer_id, f.subscription_id, f.currency, f.amount_minor,
-        (SELECT min(p.at) FROM payment_events p WHERE p.invoice_id = f.invoice_id AND p.kind = 'payment_succeeded') AS paid_at,
+    SELECT t.invoice_id, t.first_at, t.last_at, t.failed_at, t.asked_at, t.stripe_customer_id, t.subscription_id, t.currency, t.amount_minor,
+        -- Of one try Stripe tells both, in whatever order.
+        coalesce(t.asked_at <= t.failed_at + interval '1 minute', t.failed_at IS NULL) AS asked,
+        (SELECT min(p.at) FROM payment_events p WHERE p.invoice_id = t.invoice_id AND p.kind = 'payment_succeeded') AS paid_at,
         least((SELECT min(e.at) FROM payment_events e
-               WHERE e.stripe_customer_id = f.stripe_customer_id AND e.subscription_id = f.subscription_id AND e.at >= f.first_at
+               WHERE e.stripe_customer_id = t.stripe_customer_id AND e.subscription_id = t.subscription_id AND e.at >= t.first_at
                    AND e.kind IN ('subscription_canceled', 'subscription_unpaid', 'subscription_incomplete_expired')),
-              CASE WHEN f.last_at + interval '60 days' <= $3::timestamptz THEN f.last_at + interval '60 days' END) AS lost_at
-    FROM failed f
+              (SELECT min(w.at) FROM payment_events w WHERE w.invoice_id = t.invoice_id AND w.kind = 'invoice_marked_uncollectible'),
+              CASE WHEN t.last_at + interval '60 days' <= $3::timestamptz THEN t.last_at + interval '60 days' END) AS lost_at
+    FROM tried t
+    WHERE NOT EXISTS (SELECT FROM payment_events v WHERE v.invoice_id = t.invoice_id AND v.kind = 'invoice_voided')
+        -- The history as it was then, or as it begins where that is later.
+        AND coalesce(to_timestamp((coalesce(
+            (SELECT v.facts FROM subscription_versions v WHERE v.subscription_id = t.subscription_id AND v.at <= t.first_at ORDER BY v.at DESC LIMIT 1),
+            (SELECT v.facts FROM subscription_versions v WHERE v.subscription_id = t.subscription_id ORDER BY v.at LIMIT 1)
+        ) ->> 'trial_end')::bigint) NOT BETWEEN t.first_at - interval '3 days' AND t.first_at, true)
 )
-SELECT currency, date_trunc('month', first_at AT TIME ZONE $1::text)::date AS month,
+SELECT currency, date_trunc('month', first_at AT TIME ZONE $1::text)::date AS month, asked::boolean AS asked,
     (CASE WHEN paid_at IS NOT NULL THEN 'recovered' WHEN lost_at IS NOT NULL THEN 'lost' ELSE 'in_retry' END)::text AS outcome,
     date_trunc('month', coalesce(paid_at, lost_at, first_at) AT TIME ZONE $1::text)::date AS settled,
     sum(amount_minor)::bigint AS amount_minor, count(*) AS invoices
-FROM fate GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
+FROM fate GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5
 `
 
 type FailedInvoicesParams struct {
@@ -45,17 +57,23 @@ type FailedInvoicesParams struct {
 type FailedInvoicesRow struct {
 	Currency    string
 	Month       time.Time
+	Asked       bool
 	Outcome     string
 	Settled     time.Time
 	AmountMinor int64
 	Invoices    int64
 }
 
-// Invoices for a subscription that goes on, whose payment failed: by the month of
-// the first failure, by what became of them, and by the month in which that was
-// settled, which means nothing for those in retry. Paid by whatever means is
-// recovered; lost is what is not paid when the subscription ends or turns unpaid,
-// or sixty days after the last attempt, beyond which nobody lets Stripe retry.
+// Renewals that were not paid at the first try: by the month of that try, by
+// whether the bank asked for the customer's confirmation then or declined, by
+// what became of them, and by the month in which that was settled, which means
+// nothing for those in retry. Paid by whatever means is recovered; lost is what
+// is not paid when the subscription ends or turns unpaid, when the invoice is
+// marked uncollectible, or sixty days after the last try, beyond which nobody
+// lets Stripe retry. Of a voided invoice nothing is owed, so it is none of them.
+// Neither is the first after a trial, which is a sign-up: no event tells its
+// period, but Stripe tries it within an hour of the trial's end, or within
+// three days where a webhook keeps its draft waiting.
 // Materialized, or each look-up would be made for each column that needs it.
 func (q *Queries) FailedInvoices(ctx context.Context, arg FailedInvoicesParams) ([]FailedInvoicesRow, error) {
 	rows, err := q.db.Query(ctx, failedInvoices, arg.Zone, arg.Since, arg.AsOf)
@@ -69,6 +87,7 @@ func (q *Queries) FailedInvoices(ctx context.Context, arg FailedInvoicesParams) 
 		if err := rows.Scan(
 			&i.Currency,
 			&i.Month,
+			&i.Asked,
 			&i.Outcome,
 			&i.Settled,
 			&i.AmountMinor,
@@ -315,7 +334,7 @@ func (q *Queries) PlanLevels(ctx context.Context, arg PlanLevelsParams) ([]PlanL
 }
 
 const subscribersByPlan = `-- name: SubscribersByPlan :many
-SELECT l.currency, coalesce(l.plan, '')::text AS plan,
+SELECT l.currency, coalesce(nullif(l.plan, ''), $1)::text AS plan,
     count(DISTINCT coalesce(l.org_id::text, l.stripe_customer_id)) FILTER (WHERE l.mrr_micro IS NOT NULL) AS customers,
     count(*) FILTER (WHERE l.status = 'trialing') AS trialing,
     count(*) FILTER (WHERE l.status IN ('active', 'past_due') AND l.amount_minor IS NULL) AS unpriced
@@ -332,9 +351,10 @@ type SubscribersByPlanRow struct {
 }
 
 // Customers with MRR by the plan that Stripe has their subscriptions on now, and
-// what has none: trials, and what is paid for at a price that is not known.
-func (q *Queries) SubscribersByPlan(ctx context.Context) ([]SubscribersByPlanRow, error) {
-	rows, err := q.db.Query(ctx, subscribersByPlan)
+// what has none: trials, and what is paid for at a price that is not known. A
+// price that no plan claims is called as the ledger calls it.
+func (q *Queries) SubscribersByPlan(ctx context.Context, unknownPlan string) ([]SubscribersByPlanRow, error) {
+	rows, err := q.db.Query(ctx, subscribersByPlan, unknownPlan)
 	if err != nil {
 		return nil, err
 	}

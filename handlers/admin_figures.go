@@ -51,7 +51,7 @@ func (b overviewBuilder) previousFailed() reports.FailedMonth {
 func (b overviewBuilder) figures() []ui.KeyFigure {
 	last, previous := b.last(), b.previous()
 	before := "at the end of " + monthName(previous.Month, last.Month)
-	open, openBefore := b.Failed[len(b.Failed)-1].Open, b.previousFailed().Open
+	open, openBefore, asked := b.Failed[len(b.Failed)-1].Open, b.previousFailed().Open, b.Failed[len(b.Failed)-1].AskedOpen
 	figures := []ui.KeyFigure{
 		{
 			Label: "MRR", Value: b.micro(b.MRRMicro), Note: "ARR " + b.micro(b.ARRMicro),
@@ -77,6 +77,9 @@ func (b overviewBuilder) figures() []ui.KeyFigure {
 			Spark: ui.Spark{IsRunning: last.IsRunning},
 			Link:  ui.Link{Text: "Who fails to pay", Href: subscriptionsPath + "?failing=1"},
 		},
+	}
+	if asked.Count > 0 {
+		figures[3].Note = fmt.Sprintf("%s %s to be confirmed.", figures[3].Note, plural(asked.Count, "more waits", "more wait"))
 	}
 	for _, m := range b.Failed {
 		figures[3].Spark.Values = append(figures[3].Spark.Values, m.Open.AmountMinor)
@@ -306,7 +309,7 @@ func (b overviewBuilder) planName(code string) string {
 	if plan, ok := b.plans.ByCode(code); ok {
 		return plan.Name
 	}
-	if code == "" {
+	if code == analytics.UnknownPlan {
 		return "Unknown price"
 	}
 	return code
@@ -333,7 +336,7 @@ func (b overviewBuilder) failed() ui.MonthChart {
 	recovered := ui.Series{Name: "Recovered", Look: ui.Gain}
 	retry := ui.Series{Name: "In retry", Look: ui.Quiet}
 	lost := ui.Series{Name: "Lost", Look: ui.LossStriped}
-	var all, back reports.Invoices
+	var all, back, asked reports.Invoices
 	for _, m := range b.Failed {
 		for _, s := range []struct {
 			series   *ui.Series
@@ -342,16 +345,19 @@ func (b overviewBuilder) failed() ui.MonthChart {
 			s.series.Values = append(s.series.Values, s.invoices.AmountMinor)
 			s.series.Texts = append(s.series.Texts, b.minor(s.invoices.AmountMinor))
 		}
-		all.Count, all.AmountMinor = all.Count+m.Failed().Count, all.AmountMinor+m.Failed().AmountMinor
-		back.Count, back.AmountMinor = back.Count+m.Recovered.Count, back.AmountMinor+m.Recovered.AmountMinor
+		all, back, asked = all.Plus(m.Failed()), back.Plus(m.Recovered), asked.Plus(m.Asked)
 	}
 	chart.Columns = []ui.Series{recovered, retry, lost}
 	chart.Finding = fmt.Sprintf("%s over %s failed at the first try; %s of that was recovered.",
 		plural(all.Count, "invoice", "invoices"), b.minor(all.AmountMinor), percentage(back.AmountMinor, all.AmountMinor))
 	if all.Count == 0 {
-		chart.Finding, chart.Empty = "No payment failed in these months.", "Nothing to recover: every renewal was paid at the first try."
+		chart.Finding, chart.Empty = "No payment failed in these months.", "Nothing to recover: no renewal was declined."
 	}
-	chart.Definition = "Each invoice once, in the month in which its payment failed first, with what was due then, without the first invoice of a subscription. Recovered is paid later by any means; lost is unpaid when the subscription ends, or sixty days after the last try."
+	if asked.Count > 0 {
+		chart.Finding += fmt.Sprintf(" Not among them: %s over %s that the customer was asked to confirm.",
+			plural(asked.Count, "invoice", "invoices"), b.minor(asked.AmountMinor))
+	}
+	chart.Definition = "Each renewal once, in the month in which its payment was declined first, with what was due then. The first invoice of a subscription is left out, and so is the first after a trial, known by being tried within three days of its end; what is voided is not owed and leaves the figure. Recovered is paid later by any means; lost is unpaid when the subscription ends, when the invoice is marked uncollectible, or sixty days after the last try. Where the bank asked for the customer's confirmation at the first try, the invoice is counted apart, whatever came after."
 	return b.amounts(chart)
 }
 

@@ -301,7 +301,7 @@ var billingReasons = map[string]string{
 var eventTones = map[string]ui.Tone{
 	"payment_succeeded": ui.Good, "subscription_activated": ui.Good, "subscription_recovered": ui.Good, "subscription_resumed": ui.Good,
 	"cancellation_withdrawn": ui.Good, "collection_resumed": ui.Good,
-	"payment_failed": ui.Bad, "subscription_past_due": ui.Bad, "subscription_unpaid": ui.Bad, "subscription_canceled": ui.Bad,
+	"invoice_marked_uncollectible": ui.Bad, "payment_failed": ui.Bad, "subscription_past_due": ui.Bad, "subscription_unpaid": ui.Bad, "subscription_canceled": ui.Bad,
 	"payment_action_required": ui.Warn, "cancellation_scheduled": ui.Warn, "collection_paused": ui.Warn, "subscription_paused": ui.Warn,
 	"trial_will_end": ui.Warn,
 }
@@ -322,11 +322,12 @@ func (s *server) eventInWords(e reports.CustomerEvent, zone *time.Location) view
 		plan += ", " + how
 	}
 	switch e.Kind {
-	case "payment_succeeded", "payment_failed", "payment_action_required":
+	case "payment_succeeded", "payment_failed", "payment_action_required", "invoice_marked_uncollectible", "invoice_voided":
 		if words := billingReasons[e.Details.BillingReason]; words != "" {
 			say(words)
 		}
-		if e.Details.Attempt > 1 || e.Kind == "payment_failed" && e.Details.Attempt == 1 {
+		isTry := strings.HasPrefix(e.Kind, "payment_")
+		if isTry && e.Details.Attempt > 1 || e.Kind == "payment_failed" && e.Details.Attempt == 1 {
 			say(fmt.Sprintf("attempt %d", e.Details.Attempt))
 		}
 		if e.Plan != "" {

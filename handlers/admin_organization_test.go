@@ -93,6 +93,19 @@ func TestTheTimeLineTellsALifeWithItsMovements(t *testing.T) {
 	}
 }
 
+func TestTheTimeLineTellsWhatWasGivenUp(t *testing.T) {
+	b, admin := desk(t)
+	b.happened(today.AddDate(0, 0, -2), "invoice_marked_uncollectible", "cus_1", `{"billing_reason": "subscription_cycle", "attempt": 4}`, 9_900)
+	b.happened(today.AddDate(0, 0, -1), "invoice_voided", "cus_1", `{"billing_reason": "subscription_cycle", "attempt": 4}`, 9_900)
+	acme := b.rows(`SELECT id::text FROM organizations WHERE name = 'Acme'`)[0]
+	got := strings.Join(admin.get(organizationURL+acme).want(200).days(), "\n")
+	for _, want := range []string{"Invoice written off Renewal · Pro, monthly", "Invoice voided Renewal · Pro, monthly"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%q is not in\n%s", want, got)
+		}
+	}
+}
+
 func TestACustomerThatNoOrganizationOwnsHasAPage(t *testing.T) {
 	b, admin := desk(t)
 	b.happened(today.AddDate(0, 0, -3), "trial_started", "cus_3", `{}`, 2_900)

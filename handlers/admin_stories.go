@@ -41,11 +41,14 @@ func (s *server) inOneLine(story reports.Story) views.Story {
 	told := views.Story{}
 	paid, isPaid := story.Find("payment_succeeded")
 	failed, isFailed := story.Find("payment_failed")
+	isWrittenOff, isVoided := has("invoice_marked_uncollectible"), has("invoice_voided")
 	switch {
 	case isPaid:
 		told.Amount = amountOf(paid)
 	case isFailed:
 		told.Amount = amountOf(failed)
+	case isWrittenOff || isVoided:
+		told.Amount = amountOf(story.Newest())
 	}
 	change, isChange := story.Find("plan_changed")
 	end, isEnd := story.Find("subscription_canceled")
@@ -62,6 +65,10 @@ func (s *server) inOneLine(story reports.Story) views.Story {
 		told.What, told.Tone = "Bought "+sold, ui.Good
 	case has("subscription_unpaid"):
 		told.What, told.Tone = plan+" is unpaid, retries are over", ui.Bad
+	case isWrittenOff && !isPaid:
+		told.What, told.Tone = "Invoice written off for "+plan, ui.Bad
+	case isVoided:
+		told.What = "Invoice voided for " + plan
 	case isFailed:
 		told.What, told.Tone = "Payment failed for "+plan, ui.Bad
 	case has("subscription_recovered"):

@@ -235,6 +235,8 @@ var happeningWords = map[string]string{
 	"checkout_started":                "Checkout started",
 	"collection_paused":               "Collection paused",
 	"collection_resumed":              "Collection resumed",
+	"invoice_marked_uncollectible":    "Invoice written off",
+	"invoice_voided":                  "Invoice voided",
 	"payment_action_required":         "Payment waits for the customer",
 	"payment_failed":                  "Payment failed",
 	"payment_succeeded":               "Payment succeeded",

@@ -74,15 +74,16 @@ type CurrencyFigures struct {
 
 // PlanFigures are a plan's share.
 type PlanFigures struct {
-	// Plan is empty where no plan claims the price.
+	// Plan is a code, or analytics.UnknownPlan where no plan claims the price.
 	Plan string
 	// MRRMicro is the level, OpeningMicro that at the beginning of the last
 	// month. A customer who switches takes the old plan's MRR along.
 	MRRMicro     int64
 	OpeningMicro int64
 	// Customers have MRR on the plan now, and Trialing are the subscriptions to
-	// it in a trial, whichever months are shown: the ledger counts a movement's
-	// customer on one plan only. Who has MRR on two plans counts for both.
+	// it in a trial; zero unless the last month is the running one: the ledger
+	// counts a movement's customer on one plan only, so of the past nobody
+	// knows. Who has MRR on two plans counts for both.
 	Customers int64
 	Trialing  int64
 }
@@ -168,13 +169,14 @@ func (o *Overview) addCurrencies(ctx context.Context, q *db.Queries, gen int32, 
 	return nil
 }
 
-// addPlans joins the levels of each plan with who is on it now.
+// addPlans joins the levels of each plan with who is on it now, where now is
+// what is shown.
 func (o *Overview) addPlans(ctx context.Context, q *db.Queries, gen int32) error {
 	levels, err := q.PlanLevels(ctx, db.PlanLevelsParams{Gen: gen, Month: o.Last})
 	if err != nil {
 		return fmt.Errorf("levels by plan: %w", err)
 	}
-	counts, err := q.SubscribersByPlan(ctx)
+	counts, err := q.SubscribersByPlan(ctx, analytics.UnknownPlan)
 	if err != nil {
 		return fmt.Errorf("subscriptions by plan: %w", err)
 	}
@@ -184,11 +186,13 @@ func (o *Overview) addPlans(ctx context.Context, q *db.Queries, gen int32) error
 		plans[key{l.Currency, l.Plan}] = PlanFigures{Plan: l.Plan, MRRMicro: l.MRRMicro, OpeningMicro: l.OpeningMicro}
 	}
 	for _, c := range counts {
-		p := plans[key{c.Currency, c.Plan}]
-		p.Plan, p.Customers, p.Trialing = c.Plan, c.Customers, c.Trialing
-		plans[key{c.Currency, c.Plan}] = p
 		o.Trialing += c.Trialing
 		o.UnpricedSubscriptions += c.Unpriced
+		if o.Last.Equal(o.Running) {
+			p := plans[key{c.Currency, c.Plan}]
+			p.Plan, p.Customers, p.Trialing = c.Plan, c.Customers, c.Trialing
+			plans[key{c.Currency, c.Plan}] = p
+		}
 	}
 	for i := range o.Currencies {
 		figures := &o.Currencies[i]

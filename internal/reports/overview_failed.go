@@ -10,19 +10,25 @@ import (
 	"github.com/promptforge/payments/internal/money"
 )
 
-// FailedMonth is what became of the invoices whose payment failed first in a
+// FailedMonth is what became of the renewals whose payment failed first in a
 // month (metrics.md 1.13). An invoice counts once, with the amount due at its
 // first failure, however often Stripe retries. The invoice that begins a
-// subscription is left out: what it loses is a sign-up.
+// subscription is left out, and so is the first after a trial: what they lose
+// is a sign-up. What somebody voids is not owed, and never was a failure.
 type FailedMonth struct {
 	// Month is the first of the month, midnight UTC.
 	Month time.Time
 	// Recovered were paid later, by any means; InRetry are not settled; Lost
-	// were given up.
+	// were given up, by Stripe or by whoever marked them uncollectible.
 	Recovered, InRetry, Lost Invoices
 	// Open were not settled at the end of the month, or now in the running
 	// one, whenever they failed first.
 	Open Invoices
+	// Asked were neither declined nor paid at the first try, in this month:
+	// the bank asked for the customer's confirmation. They are in none of the
+	// figures above, whatever became of them. AskedOpen is to Asked what Open
+	// is to the failures.
+	Asked, AskedOpen Invoices
 	// IsRunning marks the month that is not over.
 	IsRunning bool
 }
@@ -34,9 +40,10 @@ type Invoices struct {
 }
 
 // Failed are all of the month.
-func (m FailedMonth) Failed() Invoices { return m.Recovered.plus(m.InRetry).plus(m.Lost) }
+func (m FailedMonth) Failed() Invoices { return m.Recovered.Plus(m.InRetry).Plus(m.Lost) }
 
-func (i Invoices) plus(j Invoices) Invoices {
+// Plus adds others of the same currency.
+func (i Invoices) Plus(j Invoices) Invoices {
 	return Invoices{Count: i.Count + j.Count, AmountMinor: i.AmountMinor + j.AmountMinor}
 }
 
@@ -68,20 +75,26 @@ func failedMonths(rows []db.FailedInvoicesRow, first, last, running time.Time) [
 		m := FailedMonth{Month: month, IsRunning: month.Equal(running)}
 		for _, row := range rows {
 			invoices := Invoices{Count: row.Invoices, AmountMinor: row.AmountMinor}
+			open := &m.Open
+			if row.Asked {
+				open = &m.AskedOpen
+			}
 			isOpen := row.Outcome == outcomeInRetry
 			if !row.Month.After(month) && (isOpen || row.Settled.After(month)) {
-				m.Open = m.Open.plus(invoices)
+				*open = open.Plus(invoices)
 			}
 			if !row.Month.Equal(month) {
 				continue
 			}
 			switch {
+			case row.Asked:
+				m.Asked = m.Asked.Plus(invoices)
 			case isOpen:
-				m.InRetry = m.InRetry.plus(invoices)
+				m.InRetry = m.InRetry.Plus(invoices)
 			case row.Outcome == outcomeRecovered:
-				m.Recovered = m.Recovered.plus(invoices)
+				m.Recovered = m.Recovered.Plus(invoices)
 			default:
-				m.Lost = m.Lost.plus(invoices)
+				m.Lost = m.Lost.Plus(invoices)
 			}
 		}
 		months = append(months, m)

@@ -62,11 +62,11 @@ func (b *bundle) organization(name string) uuid.UUID {
 	return id
 }
 
-// event is one of cus_1, in dollars.
+// event is one of cus_1, in dollars; an invoice is a renewal.
 func (b *bundle) event(kind, key string, at time.Time, subscription, invoice string, minor int64) {
 	b.Helper()
-	b.exec(`INSERT INTO payment_events (kind, natural_key, at, stripe_customer_id, subscription_id, invoice_id, plan, "interval", currency, amount_minor, livemode)
-		VALUES ($1, $2, $3, 'cus_1', $4, nullif($5, ''), 'pro', 'month', 'usd', $6, false)`, kind, key, at, subscription, invoice, minor)
+	b.exec(`INSERT INTO payment_events (kind, natural_key, at, stripe_customer_id, subscription_id, invoice_id, plan, "interval", currency, amount_minor, details, livemode)
+		VALUES ($1, $2, $3, 'cus_1', $4, nullif($5, ''), 'pro', 'month', 'usd', $6, '{"billing_reason": "subscription_cycle"}', false)`, kind, key, at, subscription, invoice, minor)
 }
 
 func (b *bundle) overview(span ...reports.Span) reports.Overview {
@@ -201,7 +201,12 @@ func TestASpanOfThePastEndsWithItsOwnLevels(t *testing.T) {
 	b.flow(1, "2026-03-01", "usd", "pilot", "transfer_in", 99, 0)
 	b.flow(1, "2026-03-01", "usd", "pilot", "contraction", -70, 0)
 	b.flow(1, "2026-04-01", "usd", "enterprise", "new", 399, 1)
+	// Who is on a plan today was on none then.
+	b.subscription("sub_1", "cus_1", "trialing", new("enterprise"), new(int64(39900)))
 	o := b.overview(reports.Span{From: month(2026, time.February), To: month(2026, time.March)})
+	if o.Trialing != 1 {
+		t.Errorf("%d trials are under way, want 1", o.Trialing)
+	}
 	usd := o.Currencies[0]
 	if usd.MRRMicro != 29*dollar || usd.ActiveCustomers != 1 || len(usd.Months) != 2 || usd.Months[1].IsRunning || usd.Before.Closing.MRRMicro != 0 {
 		t.Errorf("figures are %+v", usd)
@@ -251,11 +256,16 @@ func TestCustomersAreCountedByThePlansOnWhichTheyHaveMRR(t *testing.T) {
 	b.exec(`UPDATE customers SET org_id = $1, is_current = false WHERE stripe_customer_id IN ('cus_2', 'cus_3')`, acme)
 	worth("org:"+acme.String(), "sub_7")
 	worth("org:"+acme.String(), "sub_8")
+	// A price that no plan claims is one row, whoever tells of it.
+	b.flow(1, "2026-03-01", "usd", "unknown", "new", 7, 1)
+	b.subscription("sub_9", "cus_9", "active", nil, new(int64(700)))
+	worth("cus_9", "sub_9")
 	o := b.overview()
 	want := []reports.PlanFigures{
 		{Plan: "enterprise", Customers: 1},
 		{Plan: "pilot", Trialing: 1},
 		{Plan: "pro", Customers: 1, MRRMicro: 99 * dollar, OpeningMicro: 99 * dollar},
+		{Plan: "unknown", Customers: 1, MRRMicro: 7 * dollar, OpeningMicro: 7 * dollar},
 	}
 	if diff := cmp.Diff(want, o.Currencies[0].Plans); diff != "" {
 		t.Errorf("plans differ (-want +got):\n%s", diff)
@@ -328,6 +338,111 @@ func TestAFailedInvoiceCountsOnceInTheMonthOfItsFirstFailure(t *testing.T) {
 	usd = b.overview(reports.Span{From: month(2026, time.August), To: month(2026, time.September)}).Currencies[0]
 	if usd.Failed[0].Recovered.Count != 0 || usd.Failed[1].Recovered.Count != 1 {
 		t.Errorf("in Tokyo the months are %+v", usd.Failed)
+	}
+}
+
+// failedIn is what became of the payments of one month.
+func (b *bundle) failedIn(m time.Month) reports.FailedMonth {
+	b.Helper()
+	o := b.overview(reports.Span{From: month(2026, m), To: month(2026, m)})
+	return o.Currencies[0].Failed[0]
+}
+
+func TestAnInvoiceThatIsWrittenOffIsNotInRecovery(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.flow(1, "2026-02-01", "usd", "pro", "new", 99, 1)
+	at := func(m time.Month, day int) time.Time { return time.Date(2026, m, day, 12, 0, 0, 0, time.UTC) }
+	one := func(minor int64) reports.Invoices { return reports.Invoices{Count: 1, AmountMinor: minor} }
+	b.event("payment_failed", "in_bad:1", at(time.November, 28), "sub_1", "in_bad", 9900)
+	b.event("payment_failed", "in_void:1", at(time.November, 28), "sub_2", "in_void", 2900)
+	b.event("payment_failed", "in_back:1", at(time.November, 28), "sub_3", "in_back", 700)
+	all := reports.Invoices{Count: 3, AmountMinor: 13500}
+	if diff := cmp.Diff(reports.FailedMonth{Month: month(2026, time.November), InRetry: all, Open: all}, b.failedIn(time.November)); diff != "" {
+		t.Fatalf("before anybody acts, November differs (-want +got):\n%s", diff)
+	}
+	// Lost is dated by who gave it up, in December; nothing is owed of what is
+	// voided; and what is written off may still be paid.
+	b.event("invoice_marked_uncollectible", "in_bad", at(time.December, 10), "sub_1", "in_bad", 9900)
+	b.event("invoice_voided", "in_void", at(time.December, 10), "sub_2", "in_void", 2900)
+	b.event("invoice_marked_uncollectible", "in_back", at(time.December, 10), "sub_3", "in_back", 700)
+	b.event("payment_succeeded", "in_back", at(time.December, 11), "sub_3", "in_back", 700)
+	november := reports.FailedMonth{Month: month(2026, time.November), Lost: one(9900), Recovered: one(700), Open: reports.Invoices{Count: 2, AmountMinor: 10600}}
+	if diff := cmp.Diff(november, b.failedIn(time.November)); diff != "" {
+		t.Errorf("November differs (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(reports.FailedMonth{Month: month(2026, time.December), IsRunning: true}, b.failedIn(time.December)); diff != "" {
+		t.Errorf("December differs (-want +got):\n%s", diff)
+	}
+}
+
+func TestOnlyRenewalsCanFail(t *testing.T) {
+	t.Parallel()
+	trialEnd := time.Date(2026, 11, 3, 9, 0, 0, 0, time.UTC)
+	for name, tt := range map[string]struct {
+		failed time.Time
+		reason string
+		trial  string // the end that the history knows at the failure
+		known  time.Time
+		want   int64
+	}{
+		"a renewal":                                     {trialEnd, "subscription_cycle", "", trialEnd.AddDate(0, -1, 0), 1},
+		"a sign-up":                                     {trialEnd, "subscription_create", "", trialEnd, 0},
+		"a change that is paid for at once":             {trialEnd, "subscription_update", "", trialEnd.AddDate(0, -1, 0), 0},
+		"an invoice made by hand":                       {trialEnd, "manual", "", trialEnd.AddDate(0, -1, 0), 0},
+		"the first after a trial":                       {trialEnd.Add(time.Hour), "subscription_cycle", "2026-11-03", trialEnd.AddDate(0, 0, -14), 0},
+		"the first after a trial, its draft was kept":   {trialEnd.Add(71 * time.Hour), "subscription_cycle", "2026-11-03", trialEnd.AddDate(0, 0, -14), 0},
+		"the second after a trial":                      {trialEnd.AddDate(0, 0, 7), "subscription_cycle", "2026-11-03", trialEnd.AddDate(0, 0, -14), 1},
+		"a trial that is yet to come":                   {trialEnd.AddDate(0, 0, -2), "subscription_cycle", "2026-11-03", trialEnd.AddDate(0, 0, -14), 1},
+		"a trial that was read about after the failure": {trialEnd.Add(time.Hour), "subscription_cycle", "2026-11-03", trialEnd.Add(2 * time.Hour), 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			b.flow(1, "2026-02-01", "usd", "pro", "new", 99, 1)
+			facts := `{"status": "active"}`
+			if tt.trial != "" {
+				facts = fmt.Sprintf(`{"status": "active", "trial_end": %d}`, trialEnd.Unix())
+			}
+			version := `INSERT INTO subscription_versions (subscription_id, at, stripe_customer_id, facts, source, source_id)
+				VALUES ('sub_1', $1, 'cus_1', $2::text::jsonb, 'event', 'evt_1')`
+			b.exec(version, tt.known, facts)
+			// What was changed later says nothing of that day.
+			b.exec(version, trialEnd.AddDate(0, 1, 0), fmt.Sprintf(`{"trial_end": %d}`, tt.failed.Unix()))
+			b.event("payment_failed", "in_1:1", tt.failed, "sub_1", "in_1", 9900)
+			b.exec(`UPDATE payment_events SET details = jsonb_build_object('billing_reason', $1::text)`, tt.reason)
+			if got := b.failedIn(time.November).Failed().Count; got != tt.want {
+				t.Errorf("%d invoices failed, want %d", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestAskingTheCustomerToConfirmIsNoDecline(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.flow(1, "2026-02-01", "usd", "pro", "new", 99, 1)
+	at := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
+	one := func(minor int64) reports.Invoices { return reports.Invoices{Count: 1, AmountMinor: minor} }
+	// Stripe tells of one try in two events, a second apart; of the next tries
+	// for the same payment it tells the failure alone.
+	b.event("payment_failed", "in_ask:1", at, "sub_1", "in_ask", 9900)
+	b.event("payment_action_required", "pi_1", at.Add(time.Second), "sub_1", "in_ask", 9900)
+	b.event("payment_failed", "in_ask:2", at.AddDate(0, 0, 3), "sub_1", "in_ask", 9900)
+	// The request alone says as much.
+	b.event("payment_action_required", "pi_2", at, "sub_2", "in_alone", 2900)
+	b.event("payment_succeeded", "in_alone", at.AddDate(0, 0, 4), "sub_2", "in_alone", 2900)
+	// A card that was declined first and must be confirmed later was declined.
+	b.event("payment_failed", "in_both:1", at, "sub_3", "in_both", 700)
+	b.event("payment_action_required", "pi_3", at.AddDate(0, 0, 1), "sub_3", "in_both", 700)
+	asked := reports.Invoices{Count: 2, AmountMinor: 12800}
+	november := reports.FailedMonth{Month: month(2026, time.November), InRetry: one(700), Open: one(700), Asked: asked, AskedOpen: asked}
+	if diff := cmp.Diff(november, b.failedIn(time.November)); diff != "" {
+		t.Errorf("November differs (-want +got):\n%s", diff)
+	}
+	december := reports.FailedMonth{Month: month(2026, time.December), Open: one(700), AskedOpen: one(9900), IsRunning: true}
+	if diff := cmp.Diff(december, b.failedIn(time.December)); diff != "" {
+		t.Errorf("December differs (-want +got):\n%s", diff)
 	}
 }
 
