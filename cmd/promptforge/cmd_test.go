@@ -309,10 +309,10 @@ func TestTheDemoSurvivesAKill(t *testing.T) {
 }
 
 type running struct {
-	cmd  *exec.Cmd
-	addr string
-	file demoFile
-	out  *output
+	cmd              *exec.Cmd
+	addr, stripeAddr string
+	file             demoFile
+	out              *output
 }
 
 // output is what a command prints, read while it does.
@@ -344,8 +344,8 @@ func launchDemo(t *testing.T, data string, args ...string) running {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := running{addr: freeAddr(t), out: &output{}}
-	r.cmd = promptforge(t, nil, append([]string{"demo", "--data", data, "--addr", r.addr, "--stripe-addr", freeAddr(t), "--postgres", binaries}, args...)...)
+	r := running{addr: freeAddr(t), stripeAddr: freeAddr(t), out: &output{}}
+	r.cmd = promptforge(t, nil, append([]string{"demo", "--data", data, "--addr", r.addr, "--stripe-addr", r.stripeAddr, "--postgres", binaries}, args...)...)
 	r.cmd.Stdout, r.cmd.Stderr = r.out, r.out
 	if err := r.cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -44,6 +44,10 @@ func (c *curtain) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// heldClock is what the stand-in says meanwhile to whoever wants to move its
+// clock: all that the history still holds would happen later for it.
+const heldClock = "The demo's history is being made, which moves the clock itself. Try again when the product has opened."
+
 // curtainPage needs no script: it asks again by itself.
 const curtainPage = `<!doctype html>
 <html lang="en">

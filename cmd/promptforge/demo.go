@@ -134,6 +134,9 @@ func (d *demo) run(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("open the stand-in: %w", err)
 	}
+	if !d.history.IsDone && !d.history.IsEmpty {
+		sim.HoldClock(heldClock)
+	}
 	// The stand-in serves until everything else has stopped.
 	simulating, stopSimulating := context.WithCancel(context.WithoutCancel(ctx))
 	var group errgroup.Group
@@ -202,6 +205,7 @@ func (d *demo) prepare(ctx context.Context, a *app, sim *stripesim.Server, settl
 		}
 	}
 	d.curtain.isOpen.Store(true)
+	sim.HoldClock("")
 	if err := d.writeFile(); err != nil {
 		return err
 	}

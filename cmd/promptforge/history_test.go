@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -69,6 +71,25 @@ func TestAHistoryThatWasCutOffIsMadeAgain(t *testing.T) {
 	if err != nil || response.StatusCode != http.StatusServiceUnavailable || response.Header.Get("Retry-After") == "" {
 		t.Errorf("a visitor during the history: %v, %v", response, err)
 	}
+	// Nobody moves the clock under it either.
+	response, err = http.Get("http://" + cut.stripeAddr + "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := io.ReadAll(response.Body)
+	response.Body.Close()
+	if err != nil || !bytes.Contains(page, []byte("history is being made")) || bytes.Contains(page, []byte("<button")) {
+		t.Errorf("the stand-in's page during the history: %v\n%s", err, page)
+	}
+	request, err := http.NewRequest(http.MethodPost, "http://"+cut.stripeAddr+"/sim/clock", strings.NewReader("by=day"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	request.Header.Set("Origin", "http://"+cut.stripeAddr)
+	if response, err = http.DefaultClient.Do(request); err != nil || response.StatusCode != http.StatusConflict {
+		t.Errorf("its clock during the history: %v, %v", response, err)
+	}
 	if err := cut.cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
@@ -80,6 +101,11 @@ func TestAHistoryThatWasCutOffIsMadeAgain(t *testing.T) {
 	again := startDemo(t, data) // what was asked for is remembered
 	if !strings.Contains(again.out.String(), "cut off before everything was there") {
 		t.Errorf("the second start does not say what it found:\n%s", again.out)
+	}
+	if response, err := http.Get("http://" + again.stripeAddr + "/"); err != nil {
+		t.Error(err)
+	} else if page, err := io.ReadAll(response.Body); err != nil || !bytes.Contains(page, []byte("<button")) {
+		t.Errorf("the stand-in's page after the history: %v\n%s", err, page)
 	}
 	if diff := cmp.Diff(want, figuresOf(t, again)); diff != "" {
 		t.Errorf("after the kill (-undisturbed +made again):\n%s", diff)

@@ -46,6 +46,26 @@ func (s *Server) PendingDeliveries() int {
 	return s.store.pendingDeliveries()
 }
 
+// HoldClock keeps the clock out of everybody's hands but those of the Server's
+// owner, who still moves it with Advance: requests to move it are refused with a
+// sentence that says why, and the home page shows that in the place of its
+// buttons. No reason lets go of it.
+func (s *Server) HoldClock(why string) {
+	if why == "" {
+		s.held.Store(nil)
+		return
+	}
+	s.held.Store(&why)
+}
+
+// heldClock is why requests cannot move the clock, or nothing.
+func (s *Server) heldClock() string {
+	if why := s.held.Load(); why != nil {
+		return *why
+	}
+	return ""
+}
+
 // Advance moves the business clock to a moment and lives through everything
 // that falls due on the way, in order and each at its own moment, so that it is
 // the same whether a year passes in one call or in many. It returns when every

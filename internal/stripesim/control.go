@@ -70,6 +70,10 @@ func (s *Server) advanceClock(a *answer) {
 		a.fail(err)
 		return
 	}
+	if why := s.heldClock(); why != "" {
+		a.fail(&apiError{status: http.StatusConflict, kind: typeInvalidRequest, message: why, unstored: true})
+		return
+	}
 	advanced, err := s.advance(a.r.Context(), target)
 	if err != nil {
 		a.fail(err)

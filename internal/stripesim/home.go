@@ -18,7 +18,9 @@ type homePage struct {
 	Title, Version, Base string
 	Now                  time.Time
 	// Moved says what came of moving the clock, after it was.
-	Moved     string
+	Moved string
+	// Held says why the clock cannot be moved now, while that is so.
+	Held      string
 	Steps     []homeStep
 	Customers []homeCustomer
 }
@@ -47,6 +49,7 @@ func afterStep(now time.Time, step string) (time.Time, bool) {
 func (s *Server) showHome(w http.ResponseWriter, r *http.Request) {
 	page := homePage{
 		Title: "Stand-in for Stripe", Version: APIVersion, Base: s.publicURL, Steps: homeSteps, Moved: movedText(r.URL.Query().Get("events")),
+		Held: s.heldClock(),
 	}
 	err := s.update(cause{}, func(t *tx) error {
 		page.Now = t.now
@@ -135,6 +138,12 @@ func (s *Server) moveClockFromPage(w http.ResponseWriter, r *http.Request) {
 	if _, known := afterStep(time.Time{}, step); !known {
 		s.render(w, r, http.StatusUnprocessableEntity, "notice.html", noticePage{
 			Title: "The clock does not know that step", Text: "It moves by a day, a week or a month.", LinkText: "Go back", LinkURL: "/",
+		}, "")
+		return
+	}
+	if why := s.heldClock(); why != "" {
+		s.render(w, r, http.StatusConflict, "notice.html", noticePage{
+			Title: "The clock cannot be moved now", Text: why, LinkText: "Go back", LinkURL: "/",
 		}, "")
 		return
 	}

@@ -339,3 +339,47 @@ func TestTheHomePageMovesTheClock(t *testing.T) {
 	equal(t, "next", page.Find("#customers .later").Last().Text(), "renews 31 Mar 2026")
 	equal(t, "nonsense says nothing", func() int { _, p := look(t, e.URL+"/?events=<b>"); return p.Find("#moved").Length() }(), 0)
 }
+
+// TestAHeldClockIsMovedByItsOwnerOnly: neither the page nor the API moves it, and
+// both say why.
+func TestAHeldClockIsMovedByItsOwnerOnly(t *testing.T) {
+	t.Parallel()
+	const why = "A year is being lived through."
+	start := time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
+	e := openEra(t, start)
+	e.Server.HoldClock(why)
+	_, page := look(t, e.URL+"/")
+	equal(t, "the reason", page.Find("#held").Text(), why)
+	equal(t, "buttons", page.Find("form, button").Length(), 0)
+
+	press := func() *http.Response {
+		request, err := http.NewRequest(http.MethodPost, e.URL+"/sim/clock", strings.NewReader("by=day"))
+		must(t, err)
+		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		request.Header.Set("Origin", e.URL)
+		response, err := browser.Do(request)
+		must(t, err)
+		return response
+	}
+	response := press()
+	answer, err := goquery.NewDocumentFromReader(response.Body)
+	must(t, err)
+	must(t, response.Body.Close())
+	equal(t, "the form", response.StatusCode, http.StatusConflict)
+	equal(t, "its answer", strings.Contains(answer.Find("main").Text(), why), true)
+	status, body := e.Do(t, http.MethodPost, "/sim/clock/advance", `{"by":"24h"}`)
+	equal(t, "the API", status, http.StatusConflict)
+	equal(t, "its answer", strings.Contains(string(body), why), true)
+	equal(t, "the clock", e.Server.Now(), start)
+
+	e.after(t, day)
+	equal(t, "its owner moves it", e.Server.Now(), start.Add(day))
+	e.Server.HoldClock("")
+	_, page = look(t, e.URL+"/")
+	equal(t, "buttons", page.Find("form button").Length(), 3)
+	equal(t, "reasons", page.Find("#held").Length(), 0)
+	response = press()
+	must(t, response.Body.Close())
+	equal(t, "the form", response.StatusCode, http.StatusSeeOther)
+	equal(t, "the clock", e.Server.Now(), start.Add(2*day))
+}

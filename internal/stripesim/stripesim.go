@@ -71,8 +71,9 @@ type Server struct {
 	cfg       Config
 	publicURL string
 
-	offset    atomic.Int64  // of the business clock in nanoseconds, written under mu
-	advancing chan struct{} // holds one element while the clock is moved
+	offset    atomic.Int64           // of the business clock in nanoseconds, written under mu
+	advancing chan struct{}          // holds one element while the clock is moved
+	held      atomic.Pointer[string] // why requests cannot move the clock, nil while they can
 
 	mu       sync.Mutex // guards everything below
 	store    *store
