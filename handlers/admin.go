@@ -24,6 +24,9 @@ import (
 // and the figures of the last twelve months.
 func (s *server) adminOverview(c echo.Context) error {
 	ask := parseOverview(c.QueryParams())
+	if ask.hasIgnored() && !isPartial(c.Request()) {
+		return c.Redirect(http.StatusSeeOther, ask.href())
+	}
 	o, err := s.Reports.Overview(c.Request().Context(), ask.span)
 	var refusal *billing.Refusal
 	if errors.As(err, &refusal) {
@@ -43,6 +46,7 @@ func (s *server) adminOverview(c echo.Context) error {
 		}
 		return s.page(c, http.StatusUnprocessableEntity, views.AdminOverviewPage(m))
 	}
+	pushURL(c, ask.href())
 	return s.render(c, views.AdminOverviewPage(m), views.AdminOverviewReport(m))
 }
 
@@ -96,6 +100,33 @@ func parseOverview(query url.Values) overviewQuery {
 		}
 	}
 	return ask
+}
+
+// hasIgnored is true of an address that names months beside a range that has its
+// own, as the form does when its range is changed.
+func (q overviewQuery) hasIgnored() bool {
+	return len(q.problems) == 0 && q.rangeName != rangeCustom && q.from+q.to != ""
+}
+
+// href is the one address of what was asked for. What goes without saying is
+// left out.
+func (q overviewQuery) href() string {
+	const path = "/admin/billing"
+	query := url.Values{}
+	set := func(key, value string, isSaid bool) {
+		if isSaid && value != "" {
+			query.Set(key, value)
+		}
+	}
+	isCustom := q.rangeName == rangeCustom
+	set("range", q.rangeName, q.rangeName != rangeDefault)
+	set("from", q.from, isCustom)
+	set("to", q.to, isCustom)
+	set("currency", q.currency, true)
+	if len(query) == 0 {
+		return path
+	}
+	return path + "?" + query.Encode()
 }
 
 // month reads a month as browsers write it; zero where there is none or it
@@ -153,22 +184,22 @@ func (s *server) chosenCurrency(o reports.Overview, ask overviewQuery) (reports.
 	return o.Currencies[i], o.Currencies[i].Currency
 }
 
-// overviewFilter offers every month from the first in which anything moved, and
-// at least those that are shown.
+// overviewFilter offers every month that may be asked for. Where the months are
+// custom already they are the ones that were asked for, and else those that are
+// shown, from which whoever chooses custom ones goes on.
 func overviewFilter(o reports.Overview, ask overviewQuery, currency money.Currency) views.OverviewFilter {
 	f := views.OverviewFilter{IsCustom: ask.rangeName == rangeCustom, Errors: ask.problems}
 	for _, r := range rangeNames {
 		f.Range = append(f.Range, views.FilterOption{Value: r.value, Label: r.label, Selected: r.value == ask.rangeName})
 	}
-	from, to := ask.chosen(ask.from, o.First), ask.chosen(ask.to, o.Last)
-	first := o.Earliest
-	if o.First.Before(first) {
-		first = o.First
+	within := func(month time.Time) time.Time {
+		if month.Before(o.Earliest) {
+			return o.Earliest
+		}
+		return month
 	}
-	if from.Before(first) && !from.Before(o.Running.AddDate(-10, 0, 0)) {
-		first = from
-	}
-	for month := o.Running; !month.Before(first); month = month.AddDate(0, -1, 0) {
+	from, to := within(ask.chosen(ask.from, o.First)), within(ask.chosen(ask.to, o.Last))
+	for month := o.Running; !month.Before(o.Earliest); month = month.AddDate(0, -1, 0) {
 		option := views.FilterOption{Value: month.Format(monthLayout), Label: month.Format("Jan 2006")}
 		f.From = append(f.From, views.FilterOption{Value: option.Value, Label: option.Label, Selected: month.Equal(from)})
 		f.To = append(f.To, views.FilterOption{Value: option.Value, Label: option.Label, Selected: month.Equal(to)})
@@ -202,13 +233,6 @@ func emptyFigures(c money.Currency) []ui.KeyFigure {
 
 // blankOverview says why there is nothing to draw.
 func blankOverview(o reports.Overview) views.Blank {
-	if o.Last.Before(o.Running) {
-		return views.Blank{
-			Title:  "Nothing in these months",
-			Text:   "No subscription carried MRR before the end of " + o.Last.Format("January 2006") + ".",
-			Action: ui.Action{Label: "See the last 12 months", Href: "/admin/billing"},
-		}
-	}
 	if o.Trialing > 0 {
 		return views.Blank{
 			Title: "Nobody pays yet",

@@ -36,7 +36,8 @@ type Overview struct {
 	// First and Last are the months that are shown, Running the one that is not
 	// over; each the first of the month, midnight UTC.
 	First, Last, Running time.Time
-	// Earliest is the first month in which anything moved; Running before that.
+	// Earliest is the first month that may be asked for: that in which anything
+	// moved first, Running before that, ten years ago at most.
 	Earliest time.Time
 	// Currencies are never added to each other. In order of code; empty until
 	// something was paid.
@@ -105,12 +106,13 @@ func (r *Reports) Overview(ctx context.Context, span Span) (Overview, error) {
 			return fmt.Errorf("time zone of the live definition: %w", err)
 		}
 		overview.Running = analytics.MonthOf(overview.AsOf, zone)
-		if overview.First, overview.Last, err = span.resolve(overview.Running); err != nil {
-			return err
-		}
-		overview.Earliest, err = q.FirstFlow(ctx, db.FirstFlowParams{Gen: generation.Gen, Otherwise: overview.Running})
+		firstFlow, err := q.FirstFlow(ctx, db.FirstFlowParams{Gen: generation.Gen, Otherwise: overview.Running})
 		if err != nil {
 			return fmt.Errorf("first month: %w", err)
+		}
+		overview.Earliest = earliestMonth(firstFlow, overview.Running)
+		if overview.First, overview.Last, err = span.resolve(overview.Earliest, overview.Running); err != nil {
+			return err
 		}
 		if err := overview.addCurrencies(ctx, q, generation.Gen, zone); err != nil {
 			return err

@@ -159,7 +159,7 @@ func TestLevelsAreRunningSumsAndCurrenciesAreNeverAdded(t *testing.T) {
 func TestASpanIsMonthsOfWhichNoneIsAhead(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.flow(1, "2026-02-01", "usd", "pro", "new", 99, 1)
+	b.flow(1, "2023-11-01", "usd", "pro", "new", 99, 1)
 	for name, test := range map[string]struct {
 		span        reports.Span
 		first, last time.Time
@@ -176,6 +176,9 @@ func TestASpanIsMonthsOfWhichNoneIsAhead(t *testing.T) {
 		"a month more than three years":        {span: reports.Span{From: month(2023, time.December)}, field: "from"},
 		"a month that is ahead":                {span: reports.Span{From: month(2026, time.January), To: month(2027, time.January)}, field: "to"},
 		"an end before the beginning":          {span: reports.Span{From: month(2026, time.May), To: month(2026, time.April)}, field: "from"},
+		"a month before anything moved":        {span: reports.Span{From: month(2023, time.October), To: month(2023, time.November)}, field: "from"},
+		"months of another age":                {span: reports.Span{From: month(2, time.January), To: month(2, time.February)}, field: "from"},
+		"an end of another age":                {span: reports.Span{To: month(2, time.February)}, field: "to"},
 		"an end before all that is shown else": {span: reports.Span{To: month(2025, time.April)}, field: "from"},
 	} {
 		o, err := b.reports.Overview(b.Context(), test.span)
@@ -190,6 +193,31 @@ func TestASpanIsMonthsOfWhichNoneIsAhead(t *testing.T) {
 		case !o.First.Equal(test.first) || !o.Last.Equal(test.last):
 			t.Errorf("%s: %s to %s, want %s to %s", name, o.First, o.Last, test.first, test.last)
 		}
+	}
+}
+
+func TestNobodyLooksBackFurtherThanThereIsAnything(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	refused := func(span reports.Span, field, message string) {
+		t.Helper()
+		var refusal *billing.Refusal
+		if _, err := b.reports.Overview(t.Context(), span); !errors.As(err, &refusal) || refusal.Fields[field] != message {
+			t.Errorf("%+v is answered with %v, want %q", span, err, message)
+		}
+	}
+	refused(reports.Span{From: month(2026, time.November)}, "from", "There is nothing before December 2026.")
+	b.flow(1, "2026-10-01", "usd", "pro", "new", 99, 1)
+	refused(reports.Span{From: month(2026, time.September)}, "from", "There is nothing before October 2026.")
+	if o := b.overview(reports.Span{To: month(2026, time.November)}); !o.First.Equal(month(2026, time.October)) {
+		t.Errorf("without a first month it is %s, want the earliest", o.First)
+	}
+	// What is long ago is over.
+	b.flow(1, "2009-10-01", "usd", "pro", "new", 99, 1)
+	refused(reports.Span{From: month(2016, time.November), To: month(2017, time.January)}, "from", "Choose a month of the last ten years.")
+	o := b.overview(reports.Span{From: month(2016, time.December), To: month(2017, time.January)})
+	if want := month(2016, time.December); !o.Earliest.Equal(want) || !o.First.Equal(want) {
+		t.Errorf("the earliest month is %s and the first %s, want %s", o.Earliest, o.First, want)
 	}
 }
 
