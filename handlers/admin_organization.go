@@ -97,8 +97,9 @@ func currentOf(newestFirst []reports.Subscription) (reports.Subscription, bool) 
 }
 
 func (s *server) currentSubscription(row reports.Subscription, now time.Time) views.CurrentSubscription {
-	m := views.CurrentSubscription{Plan: s.planName(row.Plan), Price: priceInWords(row), Term: string(row.Status), ID: row.ID}
+	m := views.CurrentSubscription{Plan: s.planName(row.Plan), Price: priceInWords(row), ID: row.ID}
 	m.Status, m.Text = statusInWords(row, now)
+	m.Term = stripesTerm(m.Status, row.Status)
 	fact := func(term, text, note string) {
 		m.Facts = append(m.Facts, ui.Definition{Term: term, Text: text, Note: note})
 	}
@@ -215,9 +216,10 @@ func (s *server) allSubscriptions(rows []reports.Subscription, now time.Time) []
 	var out []views.HeldSubscription
 	for _, row := range rows {
 		held := views.HeldSubscription{
-			Plan: s.planInWords(row), MRR: mrrCell(row).Text, Term: string(row.Status), Since: instant(row.CreatedAt, "2 Jan 2006"), ID: row.ID,
+			Plan: s.planInWords(row), MRR: mrrCell(row).Text, Since: instant(row.CreatedAt, "2 Jan 2006"), ID: row.ID,
 		}
 		held.Status, held.Text = statusInWords(row, now)
+		held.Term = stripesTerm(held.Status, row.Status)
 		out = append(out, held)
 	}
 	return out

@@ -85,7 +85,7 @@ func TestTheTimeLineTellsALifeWithItsMovements(t *testing.T) {
 		t.Errorf("the members are %q", members)
 	}
 	current := words(a.doc().Find("section[aria-labelledby=current]"))
-	if current != "Subscription Pro $99.00 a month Active active MRR $99.00 Next payment $99.00 on 10 Apr 2026 Before discounts and taxes. Started on 10 Oct 2025 sub_1" {
+	if current != "Subscription Pro $99.00 a month Active MRR $99.00 Next payment $99.00 on 10 Apr 2026 Before discounts and taxes. Started on 10 Oct 2025 sub_1" {
 		t.Errorf("the subscription is %q", current)
 	}
 	if ids := words(a.doc().Find(".ids")); ids != "Organization "+acme+" Customer at Stripe cus_1" {
@@ -215,7 +215,7 @@ func TestOfSeveralSubscriptionsTheOneWorthMostIsCurrent(t *testing.T) {
 		t.Errorf("the current one is %q", got)
 	}
 	if got := words(a.doc().Find(".held")); got != "Pro, monthly $0.00 MRR Ended on 10 Mar canceled since 1 Mar 2026 sub_3 "+
-		"Pro, monthly $99.00 MRR Active active since 10 Feb 2026 sub_2 Enterprise, monthly $399.00 MRR Active active since 10 Jan 2026 sub_1" {
+		"Pro, monthly $99.00 MRR Active since 10 Feb 2026 sub_2 Enterprise, monthly $399.00 MRR Active since 10 Jan 2026 sub_1" {
 		t.Errorf("all of them are %q", got)
 	}
 	a.wantText(".stats", "$498.00")

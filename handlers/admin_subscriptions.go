@@ -409,7 +409,16 @@ func mrrCell(row reports.Subscription) ui.Cell {
 
 func statusCell(row reports.Subscription, now time.Time) ui.Cell {
 	badge, text := statusInWords(row, now)
-	return ui.Cell{Badge: badge, Text: text, Term: string(row.Status)}
+	return ui.Cell{Badge: badge, Text: text, Term: stripesTerm(badge, row.Status)}
+}
+
+// stripesTerm is Stripe's own word for a status, where the badge beside it does
+// not say that same word.
+func stripesTerm(badge ui.Badge, status billing.Status) string {
+	if strings.EqualFold(badge.Text, string(status)) {
+		return ""
+	}
+	return string(status)
 }
 
 func dateCell(t time.Time) ui.Cell {

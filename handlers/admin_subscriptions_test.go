@@ -216,12 +216,12 @@ func TestARowSaysInWordsAndInStripesTermHowItStands(t *testing.T) {
 		hrefs[name] = s.Find("th a").AttrOr("href", "")
 	})
 	for name, want := range map[string]string{
-		"Acme":        "Acme Pro, monthly $99.00 Active active 10 Oct 2025 10 Apr 2026",
+		"Acme":        "Acme Pro, monthly $99.00 Active 10 Oct 2025 10 Apr 2026",
 		"acorn":       "acorn Pro, monthly $99.00 Payment failed retry on 13 Mar past_due 10 Dec 2025 10 Apr 2026",
 		"100% Cotton": "100% Cotton Pilot, monthly $29.00 Ending on 10 Apr active 10 Jan 2026 –",
 		"cus_3":       "cus_3 Pilot, monthly $0.00 Trial until 7 Apr trialing 7 Mar 2026 7 Apr 2026",
 		"Dropped":     "Dropped Pro, monthly $0.00 Ended on 10 Mar canceled 10 Sep 2025 –",
-		"Mystery":     "Mystery Unknown price, monthly Not known Active active 9 Mar 2026 9 Apr 2026",
+		"Mystery":     "Mystery Unknown price, monthly Not known Active 9 Mar 2026 9 Apr 2026",
 	} {
 		if rows[name] != want {
 			t.Errorf("the row says\n%q, want\n%q", rows[name], want)

@@ -39,7 +39,7 @@ type Cell struct {
 	// Code prints the text as an id, in mono.
 	Code bool
 	// Term is the precise word behind the text, after it in mono: Stripe's own
-	// for a status.
+	// for a status where it is another than the badge's.
 	Term string
 	// Instant says the text's moment to machines, and the rest on hover.
 	Instant Instant
