@@ -129,7 +129,7 @@ func (d *demo) run(ctx context.Context) (err error) {
 	d.phase("Stripe stand-in")
 	sim, err := stripesim.Open(stripesim.Config{
 		Dir: d.stripeDir(), SecretKey: d.secrets.SecretKey, PublicURL: "http://" + d.stripe.Addr().String(), Logger: d.log,
-		Start: d.start(time.Now()),
+		Start: d.start(time.Now()), DashboardURL: "http://" + d.app.Addr().String() + "/admin/billing",
 	})
 	if err != nil {
 		return fmt.Errorf("open the stand-in: %w", err)

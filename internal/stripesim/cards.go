@@ -47,7 +47,7 @@ var testCards = []testCard{
 	{number: "4242424242424242", brand: "visa", fingerprint: "r40d4vOgg3VecDJF", does: "pays"},
 	{number: "4000000000000002", brand: "visa", fingerprint: "Kp7s2fXo9QdTz4Lm", decline: "generic_decline", does: "is declined"},
 	{number: "4000000000009995", brand: "visa", fingerprint: "Zt4hWq81LmCkYb2E", decline: "insufficient_funds", does: "has insufficient funds"},
-	{number: "4000000000000341", brand: "visa", fingerprint: "Gd6vRn03XsPjUa7T", declineLater: "generic_decline", does: "pays now, fails later"},
+	{number: "4000000000000341", brand: "visa", fingerprint: "Gd6vRn03XsPjUa7T", declineLater: "generic_decline", does: "is accepted now, fails later"},
 	{number: "4000002500003155", brand: "visa", fingerprint: "Nf9cMe52BoKxHy1R", confirm: confirmOnce, does: "asks you to confirm"},
 	{number: "4000002760003184", brand: "visa", fingerprint: "Vb3kTu76DwQaSg5J", confirm: confirmAlways},
 	{number: "4000003800000446", brand: "visa", fingerprint: "Yp8zLi29FrEcOn4X"},

@@ -15,7 +15,7 @@ const homeCustomers = 20
 
 // homePage is where a person moves the clock.
 type homePage struct {
-	Title, Version, Base string
+	Title, Version, Base, Dashboard string
 	Now                  time.Time
 	// Moved says what came of moving the clock, after it was.
 	Moved string
@@ -49,7 +49,7 @@ func afterStep(now time.Time, step string) (time.Time, bool) {
 func (s *Server) showHome(w http.ResponseWriter, r *http.Request) {
 	page := homePage{
 		Title: "Stand-in for Stripe", Version: APIVersion, Base: s.publicURL, Steps: homeSteps, Moved: movedText(r.URL.Query().Get("events")),
-		Held: s.heldClock(),
+		Held: s.heldClock(), Dashboard: s.cfg.DashboardURL,
 	}
 	err := s.update(cause{}, func(t *tx) error {
 		page.Now = t.now
@@ -71,9 +71,9 @@ func movedText(events string) string {
 	case n == 0:
 		return "The clock has moved. Nothing fell due on the way."
 	case n == 1:
-		return "The clock has moved, and one event was made and sent on the way. Dashboards follow within seconds."
+		return "The clock has moved, and one event was made and sent on the way. Pages of the product know it within seconds, when they are loaded again."
 	}
-	return fmt.Sprintf("The clock has moved, and %d events were made and sent on the way. Dashboards follow within seconds.", n)
+	return fmt.Sprintf("The clock has moved, and %d events were made and sent on the way. Pages of the product know them within seconds, when they are loaded again.", n)
 }
 
 // homeCustomers tells of the newest customers with a subscription, by the newest

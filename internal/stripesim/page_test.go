@@ -333,7 +333,7 @@ func TestTheHomePageMovesTheClock(t *testing.T) {
 		equal(t, c.by, response.Header.Get("Location"), c.location)
 	}
 	_, page = look(t, e.URL+"/?events=11")
-	equal(t, "what came of it", page.Find("#moved").Text(), "The clock has moved, and 11 events were made and sent on the way. Dashboards follow within seconds.")
+	equal(t, "what came of it", page.Find("#moved").Text(), "The clock has moved, and 11 events were made and sent on the way. Pages of the product know them within seconds, when they are loaded again.")
 	equal(t, "customers", page.Find("#customers li").Length(), 1)
 	equal(t, "name", page.Find("#customers .item-name").Text(), "Ada")
 	equal(t, "next", page.Find("#customers .later").Last().Text(), "renews 31 Mar 2026")

@@ -41,6 +41,9 @@ type Config struct {
 	// PublicURL is the base of the hosted pages' addresses, such as
 	// http://127.0.0.1:8081.
 	PublicURL string
+	// DashboardURL is where the product shows its figures: the home page, on which
+	// the clock is moved, links to it. Empty: nowhere.
+	DashboardURL string
 	// Now is what the business clock runs by: what objects and events are dated
 	// by is this and what the clock was moved by, see Server.Now. The default is
 	// the machine's clock.
