@@ -33,7 +33,7 @@ endif
 build: node_modules/.installed ## bin/promptforge, one static binary with assets and migrations inside
 	@echo "== front end"
 	@npm run --silent build
-	@echo "== binary (the first build takes a minute or two)"
+	@echo "== binary$$(test -x bin/promptforge || echo ' (the first build compiles everything: two or three minutes)')"
 	@CGO_ENABLED=0 go build -trimpath -o bin/promptforge ./cmd/promptforge
 
 generate: ## regenerate templ and sqlc code, and format
