@@ -22,6 +22,31 @@ func (q *Queries) DeletePaymentEvent(ctx context.Context, id int64) error {
 	return err
 }
 
+const lastPaymentOfSubscription = `-- name: LastPaymentOfSubscription :one
+SELECT at, amount_minor::bigint AS amount_minor FROM payment_events
+WHERE stripe_customer_id = $1::text AND subscription_id = $2::text AND currency = $3::text
+    AND kind = 'payment_succeeded' AND amount_minor > 0
+ORDER BY at DESC, id DESC LIMIT 1
+`
+
+type LastPaymentOfSubscriptionParams struct {
+	StripeCustomerID string
+	SubscriptionID   string
+	Currency         string
+}
+
+type LastPaymentOfSubscriptionRow struct {
+	At          time.Time
+	AmountMinor int64
+}
+
+func (q *Queries) LastPaymentOfSubscription(ctx context.Context, arg LastPaymentOfSubscriptionParams) (LastPaymentOfSubscriptionRow, error) {
+	row := q.db.QueryRow(ctx, lastPaymentOfSubscription, arg.StripeCustomerID, arg.SubscriptionID, arg.Currency)
+	var i LastPaymentOfSubscriptionRow
+	err := row.Scan(&i.At, &i.AmountMinor)
+	return i, err
+}
+
 const paymentEventsOfCustomer = `-- name: PaymentEventsOfCustomer :many
 SELECT id, kind, natural_key, at, org_id, stripe_customer_id, subscription_id, plan, interval, currency, amount_minor, source_event_id, details, livemode, recorded_at, invoice_id FROM payment_events WHERE stripe_customer_id = $1
 `

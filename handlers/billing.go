@@ -11,6 +11,7 @@ import (
 
 	"github.com/promptforge/payments/db"
 	"github.com/promptforge/payments/internal/billing"
+	"github.com/promptforge/payments/internal/money"
 	"github.com/promptforge/payments/internal/payments"
 	"github.com/promptforge/payments/views"
 	"github.com/promptforge/payments/views/ui"
@@ -49,6 +50,13 @@ func (s *server) billing(c echo.Context) error {
 		if row.EndedAt != nil {
 			m.Ended = "It ended on " + date(*row.EndedAt) + ". Nothing more is charged."
 		}
+		if m.CanManage {
+			if paid, err := lastPayment(ctx, q, row); err != nil {
+				return err
+			} else if paid != "" {
+				m.Ended += " The last payment was " + paid + "."
+			}
+		}
 		return s.page(c, http.StatusOK, views.BillingPage(m))
 	}
 	entitlement, err := q.Entitlement(ctx, v.org.OrgID)
@@ -59,6 +67,11 @@ func (s *server) billing(c echo.Context) error {
 	m.HasPlan, m.Status, m.StatusText, m.Problem = true, words.badge, words.text, words.problem
 	if m.CanManage {
 		m.Next = words.next
+		if paid, err := lastPayment(ctx, q, row); err != nil {
+			return err
+		} else if paid != "" {
+			m.Next = append(m.Next, ui.Definition{Term: "Last payment", Text: paid})
+		}
 	}
 	members, err := q.MemberCount(ctx, v.org.OrgID)
 	if err != nil {
@@ -81,6 +94,21 @@ func (s *server) billing(c echo.Context) error {
 		}
 	}
 	return s.page(c, http.StatusOK, views.BillingPage(m))
+}
+
+// lastPayment is what was last paid for a subscription, and when: "$99.00 on
+// 24 Dec 2026". Empty: nothing yet.
+func lastPayment(ctx context.Context, q *db.Queries, row db.Subscription) (string, error) {
+	paid, err := q.LastPaymentOfSubscription(ctx, db.LastPaymentOfSubscriptionParams{
+		StripeCustomerID: row.StripeCustomerID, SubscriptionID: row.StripeSubscriptionID, Currency: row.Currency,
+	})
+	if db.IsNotFound(err) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("read last payment of %s: %w", row.StripeSubscriptionID, err)
+	}
+	return money.Format(paid.AmountMinor, money.Currency(row.Currency)) + " on " + date(paid.At), nil
 }
 
 // managers are whom a member can ask: "Ada Lovelace (owner) or Grace Hopper

@@ -97,3 +97,33 @@ func TestTheEndOfATrialIsToldWhenItBegins(t *testing.T) {
 		t.Errorf("a member without a billing role sees an amount: %s", text)
 	}
 }
+
+// TestTheLastPaymentIsTold: its amount and its day, to those who may see
+// amounts, as long as the plan lasts and after it.
+func TestTheLastPaymentIsTold(t *testing.T) {
+	b := setup(t)
+	v := b.signUp("ada@example.com", "Engines")
+	v.get("/checkout/success?session_id=" + b.buy(v, "pro")).want(200)
+	const last = `.definitions div:contains("Last payment") dd`
+	v.get("/billing").want(200).wantText(last, "$99.00 on ")
+	b.exec(`DELETE FROM payment_events`)
+	if text := v.get("/billing").want(200).text(last); text != "" {
+		t.Errorf("nothing was paid, and it says %q", text)
+	}
+	paid := func(at time.Time, key string, minor int64) {
+		b.exec(`INSERT INTO payment_events (kind, natural_key, at, stripe_customer_id, subscription_id, currency, amount_minor, invoice_id, livemode)
+			SELECT 'payment_succeeded', $1, $2, stripe_customer_id, stripe_subscription_id, 'usd', $3, $1, false FROM subscriptions`, key, at, minor)
+	}
+	paid(time.Date(2026, 12, 24, 9, 0, 0, 0, time.UTC), "in_2", 9900)
+	paid(time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC), "in_1", 4900)
+	if got := v.get("/billing").want(200).text(last); got != "$99.00 on 24 Dec 2026" {
+		t.Errorf("it says %q", got)
+	}
+	b.exec(`UPDATE memberships SET role = 'member'`)
+	if text := v.get("/billing").want(200).text("main"); strings.Contains(text, "Last payment") {
+		t.Errorf("a member without a billing role is told: %s", text)
+	}
+	b.exec(`UPDATE memberships SET role = 'owner'`)
+	b.exec(`UPDATE subscriptions SET status = 'canceled', ended_at = '2027-01-24T09:00:00Z'`)
+	v.get("/billing").want(200).wantText(".blank", "It ended on 24 Jan 2027. Nothing more is charged. The last payment was $99.00 on 24 Dec 2026.")
+}

@@ -16,3 +16,9 @@ DELETE FROM payment_events WHERE id = $1;
 
 -- name: RevisePaymentEvent :exec
 UPDATE payment_events SET plan = @plan, "interval" = @interval WHERE id = @id;
+
+-- name: LastPaymentOfSubscription :one
+SELECT at, amount_minor::bigint AS amount_minor FROM payment_events
+WHERE stripe_customer_id = @stripe_customer_id::text AND subscription_id = @subscription_id::text AND currency = @currency::text
+    AND kind = 'payment_succeeded' AND amount_minor > 0
+ORDER BY at DESC, id DESC LIMIT 1;

@@ -30,7 +30,8 @@ func billing() views.Billing {
 		Next: []ui.Definition{
 			{Term: "Billed", Text: "Monthly"},
 			{Term: "Renews on", Text: "24 Dec 2026"},
-			{Term: "Next payment", Text: "$99.00 a month", Note: "Before taxes and discounts."},
+			{Term: "Next payment", Text: "$99.00 a month", Note: "Before discounts and taxes."},
+			{Term: "Last payment", Text: "$99.00 on 24 Nov 2026"},
 		},
 		Limits: []ui.Meter{
 			{Name: "Members", Used: "3", Allowed: "10", Percent: 30},
@@ -65,7 +66,7 @@ func billingTrialEnding() views.Billing {
 	m.Next = []ui.Definition{
 		{Term: "Billed", Text: "Monthly"},
 		{Term: "Trial ends on", Text: "8 Dec 2026"},
-		{Term: "First payment", Text: "$29.00 a month", Note: "Before taxes and discounts."},
+		{Term: "First payment", Text: "$29.00 a month", Note: "Before discounts and taxes."},
 	}
 	return m
 }
