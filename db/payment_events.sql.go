@@ -47,6 +47,34 @@ func (q *Queries) LastPaymentOfSubscription(ctx context.Context, arg LastPayment
 	return i, err
 }
 
+const owedOfSubscription = `-- name: OwedOfSubscription :one
+WITH tried AS (
+    SELECT DISTINCT ON (invoice_id) invoice_id, amount_minor FROM payment_events
+    WHERE stripe_customer_id = $1::text AND subscription_id = $2::text AND currency = $3::text
+        AND kind IN ('payment_failed', 'payment_action_required') AND invoice_id IS NOT NULL
+    ORDER BY invoice_id, at DESC, id DESC
+)
+SELECT coalesce(sum(t.amount_minor), 0)::bigint FROM tried t
+WHERE NOT EXISTS (
+    SELECT FROM payment_events s
+    WHERE s.invoice_id = t.invoice_id AND s.kind IN ('payment_succeeded', 'invoice_voided', 'invoice_marked_uncollectible'))
+`
+
+type OwedOfSubscriptionParams struct {
+	StripeCustomerID string
+	SubscriptionID   string
+	Currency         string
+}
+
+// The invoices whose payment failed or waits for the customer, each as its last
+// try told it, without those that were settled since.
+func (q *Queries) OwedOfSubscription(ctx context.Context, arg OwedOfSubscriptionParams) (int64, error) {
+	row := q.db.QueryRow(ctx, owedOfSubscription, arg.StripeCustomerID, arg.SubscriptionID, arg.Currency)
+	var column_1 int64
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
 const paymentEventsOfCustomer = `-- name: PaymentEventsOfCustomer :many
 SELECT id, kind, natural_key, at, org_id, stripe_customer_id, subscription_id, plan, interval, currency, amount_minor, source_event_id, details, livemode, recorded_at, invoice_id FROM payment_events WHERE stripe_customer_id = $1
 `

@@ -63,7 +63,11 @@ func (s *server) billing(c echo.Context) error {
 	if err != nil && !db.IsNotFound(err) {
 		return fmt.Errorf("read entitlement: %w", err)
 	}
-	words := inWordsFor(row, payments.AccessNow(entitlement, s.Now()), m.CanManage, s.Now())
+	owed, err := owedFor(ctx, q, row)
+	if err != nil {
+		return err
+	}
+	words := inWordsFor(row, payments.AccessNow(entitlement, s.Now()), owed, m.CanManage, s.Now())
 	m.HasPlan, m.Status, m.StatusText, m.Problem = true, words.badge, words.text, words.problem
 	if m.CanManage {
 		m.Next = words.next
@@ -109,6 +113,21 @@ func lastPayment(ctx context.Context, q *db.Queries, row db.Subscription) (strin
 		return "", fmt.Errorf("read last payment of %s: %w", row.StripeSubscriptionID, err)
 	}
 	return money.Format(paid.AmountMinor, money.Currency(row.Currency)) + " on " + date(paid.At), nil
+}
+
+// owedFor is what is open of a subscription whose payments failed: "$99.00".
+// Empty: nothing that we know of.
+func owedFor(ctx context.Context, q *db.Queries, row db.Subscription) (string, error) {
+	minor, err := q.OwedOfSubscription(ctx, db.OwedOfSubscriptionParams{
+		StripeCustomerID: row.StripeCustomerID, SubscriptionID: row.StripeSubscriptionID, Currency: row.Currency,
+	})
+	if err != nil {
+		return "", fmt.Errorf("read what is owed for %s: %w", row.StripeSubscriptionID, err)
+	}
+	if minor == 0 {
+		return "", nil
+	}
+	return money.Format(minor, money.Currency(row.Currency)), nil
 }
 
 // managers are whom a member can ask: "Ada Lovelace (owner) or Grace Hopper

@@ -1,9 +1,12 @@
 package handlers_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/PuerkitoBio/goquery"
 )
 
 // TestBillingHasOneBannerForTheGravestProblem: what is wrong, what happens next
@@ -27,7 +30,7 @@ func TestBillingHasOneBannerForTheGravestProblem(t *testing.T) {
 		"a trial that goes on":     {`status = 'trialing', trial_end = $1`, in(4 * day), "full", "", "", "Everything in the plan is yours to try"},
 		"a trial about to end":     {`status = 'trialing', trial_end = $1`, in(2 * day), "full", "Your trial ends on " + says(in(2*day)), "costs $99.00 a month", "yours to try"},
 		"a payment to be retried":  {`status = 'past_due', next_payment_attempt = $1`, in(3 * day), "grace", "Your last payment failed", "again on " + says(in(3*day)), "Everything goes on working until " + says(in(9*day))},
-		"a payment given up":       {`status = 'past_due', next_payment_attempt = NULL, trial_end = $1`, in(0), "read_only", "Your last payment failed", "Write to us", "You can read everything, and change nothing"},
+		"a payment given up":       {`status = 'past_due', next_payment_attempt = NULL, trial_end = $1`, in(0), "read_only", "Your last payment failed", "write to us", "You can read everything, and change nothing"},
 		"several payments":         {`status = 'unpaid', trial_end = $1`, in(0), "read_only", "Several payments failed", "not tried again", "until an open invoice is paid"},
 		"an end that is scheduled": {`status = 'active', cancel_at = $1`, in(20 * day), "full", "Your plan ends on " + says(in(20*day)), "does not renew", "yours to use"},
 		"an end, and a retry":      {`status = 'past_due', next_payment_attempt = $1, cancel_at_period_end = true`, in(3 * day), "grace", "Your last payment failed", "again on", "Everything goes on working until"},
@@ -78,7 +81,7 @@ func TestTheIntervalIsNamedHoweverOddItIs(t *testing.T) {
 		v.get("/billing").want(200).wantText("main .definitions", tt.billed).wantText("main .definitions", tt.price)
 	}
 	b.exec(`UPDATE subscriptions SET "interval" = NULL, interval_count = NULL, amount_minor = NULL`)
-	if text := v.get("/billing").want(200).text("main .definitions"); strings.Contains(text, "Billed") || strings.Contains(text, "payment") {
+	if text := v.get("/billing").want(200).text("main .definitions"); strings.Contains(text, "Billed") || strings.Contains(text, "Next payment") {
 		t.Errorf("what is not known is told: %s", text)
 	}
 }
@@ -96,6 +99,55 @@ func TestTheEndOfATrialIsToldWhenItBegins(t *testing.T) {
 	if text := v.get(success).want(200).wantText("h1", "Pilot is active").text("#progress"); strings.Contains(text, "$") {
 		t.Errorf("a member without a billing role sees an amount: %s", text)
 	}
+}
+
+// TestWhoOwesIsToldWhatAndWhatHappens: how much, when it is tried again, what
+// comes where it fails, and a way on that there is today.
+func TestWhoOwesIsToldWhatAndWhatHappens(t *testing.T) {
+	b := setup(t)
+	v := b.signUp("ada@example.com", "Engines")
+	v.get("/checkout/success?session_id=" + b.buy(v, "pro")).want(200)
+	const day = 24 * time.Hour
+	until, next := time.Now().Add(9*day), time.Now().Add(3*day)
+	happened := func(kind, key, invoice string, ago time.Duration, minor int64) {
+		b.exec(`INSERT INTO payment_events (kind, natural_key, at, stripe_customer_id, subscription_id, currency, amount_minor, invoice_id, livemode)
+			SELECT $1, $2, $3, stripe_customer_id, stripe_subscription_id, 'usd', $4, $5, false FROM subscriptions`, kind, key, time.Now().Add(-ago), minor, invoice)
+	}
+	b.exec(`DELETE FROM payment_events`)
+	happened("payment_failed", "in_old:1", "in_old", 40*day, 4900)
+	happened("payment_succeeded", "in_old", "in_old", 38*day, 4900)
+	happened("payment_failed", "in_void:1", "in_void", 35*day, 1900)
+	happened("invoice_voided", "in_void", "in_void", 34*day, 1900)
+	happened("payment_failed", "in_new:1", "in_new", 5*day, 12000)
+	happened("payment_failed", "in_new:2", "in_new", 2*day, 9900) // a credit in between
+
+	b.exec(`UPDATE subscriptions SET status = 'past_due', next_payment_attempt = $1`, next)
+	b.exec(`UPDATE entitlements SET access = 'grace', "until" = $1, then_access = 'read_only', then_reason = 'grace_over'`, until)
+	says := func(t time.Time) string { return t.UTC().Format("2 Jan 2006") }
+	const wayOn = "To pay it now, or with another card, write to us and we send you a link. Changing the card on this page comes later."
+	wantBanner := func(name, text, hint string) {
+		t.Helper()
+		page := v.get("/billing").want(200)
+		var got []string
+		page.doc().Find(".banner p").Each(func(_ int, p *goquery.Selection) { got = append(got, strings.Join(strings.Fields(p.Text()), " ")) })
+		want := []string{text}
+		if hint != "" {
+			want = append(want, hint)
+		}
+		if !slices.Equal(got, want) || page.doc().Find(".banner :is(a, button)").Length() > 0 {
+			t.Errorf("%s: the banner says\n%q, want\n%q", name, got, want)
+		}
+	}
+	wantBanner("in grace", "$99.00 is owed. We try the same card again on "+says(next)+". If it is not paid by "+says(until)+
+		", you can read everything and change nothing. If no try goes through, the plan may end.", wayOn)
+	b.exec(`UPDATE entitlements SET access = 'read_only', "until" = NULL, then_access = NULL, then_reason = NULL`)
+	retried := "We try the same card again on " + says(next) + ". If it goes through, everything works again at once. If no try goes through, the plan may end."
+	wantBanner("read only", "$99.00 is owed. "+retried, wayOn)
+	b.exec(`UPDATE memberships SET role = 'member'`)
+	wantBanner("to a member without a billing role", retried, "")
+	b.exec(`UPDATE memberships SET role = 'owner'`)
+	b.exec(`UPDATE subscriptions SET status = 'unpaid', next_payment_attempt = NULL`)
+	wantBanner("unpaid", "$99.00 is owed. The card is not tried again by itself.", wayOn)
 }
 
 // TestTheLastPaymentIsTold: its amount and its day, to those who may see

@@ -92,8 +92,8 @@ const soon = 3 * 24 * time.Hour
 
 // inWordsFor says how a subscription stands at now, and what access it gives.
 // Stripe's own term is on the badge for whoever hovers. Amounts are for those
-// who may pay.
-func inWordsFor(row db.Subscription, access billing.Access, seesAmounts bool, now time.Time) standing {
+// who may pay; owed is what is open, "$99.00", and empty where nothing is known.
+func inWordsFor(row db.Subscription, access billing.Access, owed string, seesAmounts bool, now time.Time) standing {
 	s := standing{badge: ui.Badge{Title: row.Status}}
 	const readOnly = "You can read everything, and change nothing, until "
 	switch billing.Status(row.Status) {
@@ -115,10 +115,12 @@ func inWordsFor(row db.Subscription, access billing.Access, seesAmounts bool, no
 		}
 	case billing.StatusPastDue:
 		s.pastDue(row, access, readOnly)
+		s.owing(owed, seesAmounts)
 	case billing.StatusUnpaid:
 		s.badge.Text, s.badge.Tone = "Unpaid", ui.Bad
 		s.text = readOnly + "an open invoice is paid."
-		s.problem = ui.Banner{Title: "Several payments failed", Text: "The card is not tried again by itself. Write to us, and we help you pay what is open.", Tone: ui.Bad}
+		s.problem = ui.Banner{Title: "Several payments failed", Text: notTriedAgain, Tone: ui.Bad}
+		s.owing(owed, seesAmounts)
 	case billing.StatusPaused:
 		s.badge.Text, s.badge.Tone = "Paused", ui.Warn
 		s.text = readOnly + "there is a card."
@@ -141,8 +143,11 @@ func inWordsFor(row db.Subscription, access billing.Access, seesAmounts bool, no
 	return s
 }
 
-// pastDue is a renewal that has not been paid: when it is tried again, and until
-// when everything works meanwhile.
+const notTriedAgain = "The card is not tried again by itself."
+
+// pastDue is a renewal that has not been paid: when it is tried again, until when
+// everything works meanwhile, and what happens where no try goes through. How
+// often Stripe tries, and whether the plan ends then, is set there.
 func (s *standing) pastDue(row db.Subscription, access billing.Access, readOnly string) {
 	s.badge.Text, s.badge.Tone = "Payment failed", ui.Warn
 	s.text = "Everything goes on working meanwhile."
@@ -153,10 +158,31 @@ func (s *standing) pastDue(row db.Subscription, access billing.Access, readOnly 
 		s.badge.Tone = ui.Bad
 		s.text = readOnly + "the payment is made good."
 	}
-	s.problem = ui.Banner{Title: "Your last payment failed", Text: "Write to us, and we help you pay it.", Tone: s.badge.Tone}
+	s.problem = ui.Banner{Title: "Your last payment failed", Text: notTriedAgain, Tone: s.badge.Tone}
 	if row.NextPaymentAttempt != nil {
-		s.problem.Text = "We try the same card again on " + date(*row.NextPaymentAttempt) + ". If it can be charged then, there is nothing for you to do."
+		s.problem.Text = "We try the same card again on " + date(*row.NextPaymentAttempt) + "."
 	}
+	switch {
+	case !access.Level.Allows() && row.NextPaymentAttempt != nil:
+		s.problem.Text += " If it goes through, everything works again at once."
+	case access.Level.Allows() && !access.Until.IsZero():
+		s.problem.Text += " If it is not paid by " + date(access.Until) + ", you can read everything and change nothing."
+	}
+	if row.NextPaymentAttempt != nil {
+		s.problem.Text += " If no try goes through, the plan may end."
+	}
+}
+
+// owing says to those who may pay what is owed and how to pay it otherwise than
+// with the card that failed.
+func (s *standing) owing(owed string, seesAmounts bool) {
+	if !seesAmounts {
+		return
+	}
+	if owed != "" {
+		s.problem.Text = owed + " is owed. " + s.problem.Text
+	}
+	s.problem.Hint = "To pay it now, or with another card, write to us and we send you a link. Changing the card on this page comes later."
 }
 
 // whatFollows are the next dates and amounts of a subscription that lives.
@@ -188,7 +214,7 @@ func whatFollows(row db.Subscription) []ui.Definition {
 		add("Renews on", date(row.CurrentPeriodEnd), "")
 	}
 	if amount(row) != "" {
-		add(payment, amount(row), "Before taxes and discounts.")
+		add(payment, amount(row), "Before discounts and taxes.")
 	}
 	return out
 }

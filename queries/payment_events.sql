@@ -22,3 +22,17 @@ SELECT at, amount_minor::bigint AS amount_minor FROM payment_events
 WHERE stripe_customer_id = @stripe_customer_id::text AND subscription_id = @subscription_id::text AND currency = @currency::text
     AND kind = 'payment_succeeded' AND amount_minor > 0
 ORDER BY at DESC, id DESC LIMIT 1;
+
+-- name: OwedOfSubscription :one
+-- The invoices whose payment failed or waits for the customer, each as its last
+-- try told it, without those that were settled since.
+WITH tried AS (
+    SELECT DISTINCT ON (invoice_id) invoice_id, amount_minor FROM payment_events
+    WHERE stripe_customer_id = @stripe_customer_id::text AND subscription_id = @subscription_id::text AND currency = @currency::text
+        AND kind IN ('payment_failed', 'payment_action_required') AND invoice_id IS NOT NULL
+    ORDER BY invoice_id, at DESC, id DESC
+)
+SELECT coalesce(sum(t.amount_minor), 0)::bigint FROM tried t
+WHERE NOT EXISTS (
+    SELECT FROM payment_events s
+    WHERE s.invoice_id = t.invoice_id AND s.kind IN ('payment_succeeded', 'invoice_voided', 'invoice_marked_uncollectible'));

@@ -46,11 +46,12 @@ func billingProblem() views.Billing {
 	m := billing()
 	m.Frame.Flash = ui.Flash{Text: "Welcome back, Grace.", Tone: ui.Good}
 	m.Problem = ui.Banner{
-		Title: "The last payment failed", Text: "We try again on 5 Mar 2026. Until 14 Mar everything stays as it is.",
-		Tone: ui.Bad, Action: ui.Action{Label: "Update the card", Href: "/billing/portal"},
+		Title: "Your last payment failed", Tone: ui.Bad,
+		Text: "$99.00 is owed. We try the same card again on 5 Mar 2026. If it goes through, everything works again at once. If no try goes through, the plan may end.",
+		Hint: "To pay it now, or with another card, write to us and we send you a link. Changing the card on this page comes later.",
 	}
 	m.Status = ui.Badge{Text: "Payment failed", Tone: ui.Bad}
-	m.StatusText = "Everything works until 14 Mar 2026."
+	m.StatusText = "You can read everything, and change nothing, until the payment is made good."
 	m.Limits[0] = ui.Meter{Name: "Members", Used: "9", Allowed: "10", Percent: 90}
 	m.Limits[1] = ui.Meter{Name: "Prompts a month", Used: "20,400", Allowed: "20,000", Percent: 102}
 	return m

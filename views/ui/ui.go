@@ -66,8 +66,10 @@ type Flash struct {
 
 // Banner is a problem at the top of a page, with the one way to solve it.
 type Banner struct {
-	Title  string
-	Text   string
+	Title string
+	Text  string
+	// Hint stands beneath: the way on that no button of ours leads. Empty: none.
+	Hint   string
 	Tone   Tone
 	Action Action
 }
