@@ -91,12 +91,14 @@ func TestTheIntervalIsNamedHoweverOddItIs(t *testing.T) {
 func TestTheEndOfATrialIsToldWhenItBegins(t *testing.T) {
 	b := setup(t)
 	v := b.signUp("ada@example.com", "Engines")
+	v.get("/checkout?plan=pilot").want(200).wantText(`form[action="/checkout"] button`, "Continue to card details").wantText(".order-total strong", "$0.00")
+	v.get("/checkout?plan=pro").want(200).wantText(`form[action="/checkout"] button`, "Continue to payment").wantText(".order-total strong", "$99.00")
 	success := "/checkout/success?session_id=" + b.buy(v, "pilot")
 	v.get(success).want(200)
 	ends := b.rows(`SELECT to_char(trial_end AT TIME ZONE 'UTC', 'FMDD Mon YYYY') FROM subscriptions`)[0]
 	v.get(success).want(200).wantText("#progress", "The trial lasts until "+ends+"; after that the plan costs $29.00 a month.")
 	b.exec(`UPDATE memberships SET role = 'member'`)
-	if text := v.get(success).want(200).wantText("h1", "Pilot is active").text("#progress"); strings.Contains(text, "$") {
+	if text := v.get(success).want(200).wantText("h1", "Your trial of Pilot has begun").text("#progress"); strings.Contains(text, "$") {
 		t.Errorf("a member without a billing role sees an amount: %s", text)
 	}
 }

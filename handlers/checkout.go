@@ -256,8 +256,13 @@ func (s *server) checkoutSuccess(c echo.Context) error {
 		m.PlanName = plan.Name
 	}
 	if progress.State == payments.ProgressActive {
-		if m.Terms, err = s.termsFor(c, progress.OrgID); err != nil {
+		row, err := s.bought(c, progress.OrgID)
+		if err != nil {
 			return err
+		}
+		m.IsTrial = billing.Status(row.Status) == billing.StatusTrialing
+		if v := visitorOf(c); v.org.OrgID == progress.OrgID && v.org.Role.CanManageBilling() { // who may see amounts
+			m.Terms = terms(row)
 		}
 	}
 	if progress.State == payments.ProgressWaiting && isPoll {
@@ -269,19 +274,14 @@ func (s *server) checkoutSuccess(c echo.Context) error {
 	return s.render(c, views.CheckoutSuccessPage(m), views.CheckoutProgress(m))
 }
 
-// termsFor are dates and amounts of what has just been bought, for those who may
-// see them.
-func (s *server) termsFor(c echo.Context, orgID uuid.UUID) (string, error) {
-	v := visitorOf(c)
-	if v.org.OrgID != orgID || !v.org.Role.CanManageBilling() {
-		return "", nil
-	}
+// bought is the subscription that an organization has now.
+func (s *server) bought(c echo.Context, orgID uuid.UUID) (db.Subscription, error) {
 	subscriptions, err := db.New(s.Pool).SubscriptionsOfOrganization(c.Request().Context(), orgID)
 	if err != nil {
-		return "", fmt.Errorf("read subscriptions: %w", err)
+		return db.Subscription{}, fmt.Errorf("read subscriptions: %w", err)
 	}
 	row, _ := current(subscriptions)
-	return terms(row), nil
+	return row, nil
 }
 
 // isStripeID: no other text can be one, and not every text can be looked up.
