@@ -42,6 +42,9 @@ func TestWrongFormsComeBackWithWhatWasTyped(t *testing.T) {
 		a := v.post("/signup", url.Values{"name": {"Grace"}, "email": {"taken@example.com"}, "password": {"short1!"}, "organization": {""}}).want(422)
 		a.wantText(`#password-error, [id^="password"].error`, "Use at least 8 characters.")
 		doc := a.doc()
+		if got := doc.Find("#password-help").Length(); got != 0 || doc.Find("#organization-help").Length() != 1 {
+			t.Errorf("the rule for passwords is told a second time, %d, or another help is gone", got)
+		}
 		if got, _ := doc.Find(`input[name="name"]`).Attr("value"); got != "Grace" {
 			t.Errorf("the name typed comes back as %q", got)
 		}
