@@ -28,7 +28,7 @@ func DecodeInvoice(raw json.RawMessage) (billing.Invoice, error) {
 		StatusTransitions  struct {
 			PaidAt number `json:"paid_at"`
 		} `json:"status_transitions"`
-		Parent             *struct {
+		Parent *struct {
 			SubscriptionDetails *struct {
 				Subscription reference `json:"subscription"`
 			} `json:"subscription_details"`
