@@ -16,7 +16,7 @@ const homeCustomers = 20
 // homePage is where a person moves the clock.
 type homePage struct {
 	Title, Version, Base, Dashboard string
-	Now                  time.Time
+	Now                             time.Time
 	// Moved says what came of moving the clock, after it was.
 	Moved string
 	// Held says why the clock cannot be moved now, while that is so.
