@@ -67,7 +67,7 @@ func (b overviewBuilder) figures() []ui.KeyFigure {
 		},
 		{
 			Label: "Active customers", Value: count(b.ActiveCustomers), Note: "Those with MRR.",
-			Delta: compare(last.Closing.Customers-previous.Closing.Customers, count, before, ui.Good, ui.Bad),
+			Delta: compareCounts(last.Closing.Customers-previous.Closing.Customers, before, ui.Good, ui.Bad),
 			Spark: b.spark(func(p analytics.Point) int64 { return p.Closing.Customers }),
 			Link:  ui.Link{Text: "By month", Href: "#customers"},
 		},
@@ -102,7 +102,7 @@ func (b overviewBuilder) spark(of func(analytics.Point) int64) ui.Spark {
 	return spark
 }
 
-// compare says how a figure differs from an earlier one. more and less are how
+// compare says how an amount differs from an earlier one. more and less are how
 // good the news is.
 func compare(by int64, format func(int64) string, than string, more, less ui.Tone) ui.Delta {
 	switch {
@@ -112,6 +112,22 @@ func compare(by int64, format func(int64) string, than string, more, less ui.Ton
 		return ui.Delta{Text: format(-by) + " less than " + than, Direction: ui.Down, Tone: less}
 	}
 	return ui.Delta{Text: "The same as " + than}
+}
+
+// compareCounts is compare for what is counted, of which there are more or fewer.
+func compareCounts(by int64, than string, more, fewer ui.Tone) ui.Delta {
+	if by < 0 {
+		return ui.Delta{Text: count(-by) + " fewer than " + than, Direction: ui.Down, Tone: fewer}
+	}
+	return compare(by, count, than, more, fewer)
+}
+
+// worth says how many invoices there are and what all of them come to.
+func (b overviewBuilder) worth(i reports.Invoices) string {
+	if i.Count == 1 {
+		return "1 invoice of " + b.minor(i.AmountMinor)
+	}
+	return count(i.Count) + " invoices worth " + b.minor(i.AmountMinor) + " in all"
 }
 
 // monthName names the year where it is another than that of the month beside.
@@ -348,14 +364,12 @@ func (b overviewBuilder) failed() ui.MonthChart {
 		all, back, asked = all.Plus(m.Failed()), back.Plus(m.Recovered), asked.Plus(m.Asked)
 	}
 	chart.Columns = []ui.Series{recovered, retry, lost}
-	chart.Finding = fmt.Sprintf("%s over %s failed at the first try; %s of that was recovered.",
-		plural(all.Count, "invoice", "invoices"), b.minor(all.AmountMinor), percentage(back.AmountMinor, all.AmountMinor))
+	chart.Finding = fmt.Sprintf("%s failed at the first try; %s of that was recovered.", b.worth(all), percentage(back.AmountMinor, all.AmountMinor))
 	if all.Count == 0 {
 		chart.Finding, chart.Empty = "No payment failed in these months.", "Nothing to recover: no renewal was declined."
 	}
 	if asked.Count > 0 {
-		chart.Finding += fmt.Sprintf(" Not among them: %s over %s that the customer was asked to confirm.",
-			plural(asked.Count, "invoice", "invoices"), b.minor(asked.AmountMinor))
+		chart.Finding += fmt.Sprintf(" Not among them: %s that the customer was asked to confirm.", b.worth(asked))
 	}
 	chart.Definition = "Each renewal once, in the month in which its payment was declined first, with what was due then. The first invoice of a subscription is left out, and so is the first after a trial, known by being tried within three days of its end; what is voided is not owed and leaves the figure. Recovered is paid later by any means; lost is unpaid when the subscription ends, when the invoice is marked uncollectible, or sixty days after the last try. Where the bank asked for the customer's confirmation at the first try, the invoice is counted apart, whatever came after."
 	return b.amounts(chart)

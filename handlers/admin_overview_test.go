@@ -175,7 +175,8 @@ func TestTheMonthsAreThoseOfTheAddress(t *testing.T) {
 		page.wantFigure("MRR", want.mrr)
 	}
 	past := s.admin.get("/admin/billing?range=custom&from=2026-03&to=2026-04").want(200)
-	past.wantFigure("MRR · Apr 2026", "$98.00 less than at the end of March").wantFigure("Net new MRR · Apr 2026", "$527.00 less than in the whole of March")
+	past.wantFigure("MRR · Apr 2026", "$98.00 less than at the end of March").wantFigure("Net new MRR · Apr 2026", "$527.00 less than in the whole of March").
+		wantFigure("Active customers · Apr 2026", "1 fewer than at the end of March")
 	past.wantText("#revenue figcaption", "MRR rose by $331.00 in 2 months, to $430.00 at the end of April 2026.")
 	past.wantText("#customers figcaption", "2 customers at the end of April 2026; 2 came and 1 left in these months.")
 	// What Stripe has now says nothing of April.
@@ -365,7 +366,7 @@ func TestFailedPaymentsAreToldByWhatBecameOfThem(t *testing.T) {
 	page := s.admin.get("/admin/billing").want(200)
 	page.wantFigure("In recovery", "$399.00 $300.00 more than at the end of April 1 invoice.")
 	page.wantRows("#failed", "March 2026 | $0.00 | $0.00 | $0.00", "April 2026 | $99.00 | $0.00 | $29.00", "May 2026 so far | $0.00 | $399.00 | $0.00")
-	page.wantText("#failed figcaption", "3 invoices over $527.00 failed at the first try; 18.8 % of that was recovered.")
+	page.wantText("#failed figcaption", "3 invoices worth $527.00 in all failed at the first try; 18.8 % of that was recovered.")
 	if got := words(page.doc().Find("#failed figcaption")); strings.Contains(got, "confirm") {
 		t.Errorf("nobody was asked to confirm, and it says %q", got)
 	}
@@ -374,7 +375,7 @@ func TestFailedPaymentsAreToldByWhatBecameOfThem(t *testing.T) {
 	event("payment_action_required", "pi_d", "2026-05-19T00:00:00Z", "d", 1200)
 	page = s.admin.get("/admin/billing").want(200)
 	page.wantFigure("In recovery", "$399.00 $300.00 more than at the end of April 1 invoice. 1 more waits to be confirmed.")
-	page.wantText("#failed figcaption", "3 invoices over $527.00 failed at the first try; 18.8 % of that was recovered. Not among them: 1 invoice over $12.00 that the customer was asked to confirm.")
+	page.wantText("#failed figcaption", "3 invoices worth $527.00 in all failed at the first try; 18.8 % of that was recovered. Not among them: 1 invoice of $12.00 that the customer was asked to confirm.")
 	page.wantText("#failed", "the first after a trial").wantText("#failed", "what is voided is not owed").wantText("#failed", "marked uncollectible")
 	s.admin.get("/admin/billing?from=2026-02&to=2026-02").want(200).wantText("#failed figcaption", "No payment failed in these months.")
 }
