@@ -343,7 +343,7 @@ func percentage(part, whole int64) string {
 	if whole == 0 {
 		return "n/a"
 	}
-	return fmt.Sprintf("%.1f %%", ratio(part, whole))
+	return fmt.Sprintf("%.1f%%", ratio(part, whole))
 }
 
 // failed is what became of the payments that failed in each month.

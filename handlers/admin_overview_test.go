@@ -129,9 +129,9 @@ func TestTheOverviewSaysHowTheMonthCompares(t *testing.T) {
 	page.wantText("#movements figcaption", "May 2026 so far: $267.00 gained, $139.00 lost, $128.00 net.")
 	page.wantText("#customers figcaption", "3 customers now; 4 came and 1 left in these months.")
 	// In the order in which they are sold; what each gained or lost in May.
-	page.wantRows("#plans", "Pilot | $0.00 -$31.00 | 0.0 % | 0", "Pro | $297.00 +$297.00 | 53.2 % | 0", "Enterprise | $261.00 -$138.00 | 46.8 % | 0")
-	page.wantText("#plans figcaption", "Pro carries 53.2 % of MRR.")
-	if got := words(page.doc().Find("#plans tfoot")); got != "All plans $558.00 100.0 % 3" {
+	page.wantRows("#plans", "Pilot | $0.00 -$31.00 | 0.0% | 0", "Pro | $297.00 +$297.00 | 53.2% | 0", "Enterprise | $261.00 -$138.00 | 46.8% | 0")
+	page.wantText("#plans figcaption", "Pro carries 53.2% of MRR.")
+	if got := words(page.doc().Find("#plans tfoot")); got != "All plans $558.00 100.0% 3" {
 		t.Errorf("the plans add up to %q", got)
 	}
 	if n := len(page.table("#revenue")); n != 12 {
@@ -180,7 +180,7 @@ func TestTheMonthsAreThoseOfTheAddress(t *testing.T) {
 	past.wantText("#revenue figcaption", "MRR rose by $331.00 in 2 months, to $430.00 at the end of April 2026.")
 	past.wantText("#customers figcaption", "2 customers at the end of April 2026; 2 came and 1 left in these months.")
 	// What Stripe has now says nothing of April.
-	past.wantRows("#plans", "Pilot | $31.00 +$1.00 | 7.2 %", "Pro | $0.00 -$99.00 | 0.0 %", "Enterprise | $399.00 $0.00 | 92.8 %")
+	past.wantRows("#plans", "Pilot | $31.00 +$1.00 | 7.2%", "Pro | $0.00 -$99.00 | 0.0%", "Enterprise | $399.00 $0.00 | 92.8%")
 	if from := past.doc().Find("#from option[selected]").AttrOr("value", ""); from != "2026-03" {
 		t.Errorf("the form keeps %q", from)
 	}
@@ -273,7 +273,7 @@ func TestAPriceThatNoPlanClaimsIsOneRow(t *testing.T) {
 		VALUES ('sub_1', 'cus_1', 'active', 1, 'usd', 700, now(), now(), false, true, false, '{}', now(), now())`)
 	s.exec(`INSERT INTO customer_subscription VALUES (1, 'cus_1', 'sub_1', 'usd', 1)`)
 	page := s.admin.get("/admin/billing").want(200)
-	if got := strings.Join(page.table("#plans"), "; "); got != "Unknown price | $7.00 +$7.00 | 100.0 % | 1" {
+	if got := strings.Join(page.table("#plans"), "; "); got != "Unknown price | $7.00 +$7.00 | 100.0% | 1" {
 		t.Errorf("the plans are %s", got)
 	}
 }
@@ -366,7 +366,7 @@ func TestFailedPaymentsAreToldByWhatBecameOfThem(t *testing.T) {
 	page := s.admin.get("/admin/billing").want(200)
 	page.wantFigure("In recovery", "$399.00 $300.00 more than at the end of April 1 invoice.")
 	page.wantRows("#failed", "March 2026 | $0.00 | $0.00 | $0.00", "April 2026 | $99.00 | $0.00 | $29.00", "May 2026 so far | $0.00 | $399.00 | $0.00")
-	page.wantText("#failed figcaption", "3 invoices worth $527.00 in all failed at the first try; 18.8 % of that was recovered.")
+	page.wantText("#failed figcaption", "3 invoices worth $527.00 in all failed at the first try; 18.8% of that was recovered.")
 	if got := words(page.doc().Find("#failed figcaption")); strings.Contains(got, "confirm") {
 		t.Errorf("nobody was asked to confirm, and it says %q", got)
 	}
@@ -375,7 +375,7 @@ func TestFailedPaymentsAreToldByWhatBecameOfThem(t *testing.T) {
 	event("payment_action_required", "pi_d", "2026-05-19T00:00:00Z", "d", 1200)
 	page = s.admin.get("/admin/billing").want(200)
 	page.wantFigure("In recovery", "$399.00 $300.00 more than at the end of April 1 invoice. 1 more waits to be confirmed.")
-	page.wantText("#failed figcaption", "3 invoices worth $527.00 in all failed at the first try; 18.8 % of that was recovered. Not among them: 1 invoice of $12.00 that the customer was asked to confirm.")
+	page.wantText("#failed figcaption", "3 invoices worth $527.00 in all failed at the first try; 18.8% of that was recovered. Not among them: 1 invoice of $12.00 that the customer was asked to confirm.")
 	page.wantText("#failed", "the first after a trial").wantText("#failed", "what is voided is not owed").wantText("#failed", "marked uncollectible")
 	s.admin.get("/admin/billing?from=2026-02&to=2026-02").want(200).wantText("#failed figcaption", "No payment failed in these months.")
 }
