@@ -240,16 +240,72 @@ func (s *server) timeLine(o reports.Organization, id string) views.TimeLine {
 	}
 	for i, entry := range o.TimeLine {
 		if i == 0 || !entry.Day.Equal(o.TimeLine[i-1].Day) {
-			m.Days = append(m.Days, views.TimeLineDay{Day: ui.Instant{Text: date(entry.Day), ISO: entry.Day.Format(time.DateOnly)}})
-		}
-		day := &m.Days[len(m.Days)-1]
-		if entry.Movement != nil {
-			day.Movements = append(day.Movements, s.movementInWords(*entry.Movement))
-		} else {
-			day.Events = append(day.Events, s.eventInWords(entry.Event, o.TimeZone))
+			m.Days = append(m.Days, s.timeLineDay(o, entriesOfTheDay(o.TimeLine[i:])))
 		}
 	}
 	return m
+}
+
+// entriesOfTheDay are those in front that are of the first one's day.
+func entriesOfTheDay(entries []reports.Entry) []reports.Entry {
+	end := slices.IndexFunc(entries, func(e reports.Entry) bool { return !e.Day.Equal(entries[0].Day) })
+	if end < 0 {
+		return entries
+	}
+	return entries[:end]
+}
+
+// timeLineDay puts each movement under the event that explains it, where one of
+// the day does, and else at the head of the day.
+func (s *server) timeLineDay(o reports.Organization, entries []reports.Entry) views.TimeLineDay {
+	day := views.TimeLineDay{Day: ui.Instant{Text: date(entries[0].Day), ISO: entries[0].Day.Format(time.DateOnly)}}
+	var events []reports.CustomerEvent
+	for _, entry := range entries {
+		if entry.Movement == nil {
+			events = append(events, entry.Event)
+			day.Events = append(day.Events, s.eventInWords(entry.Event, o))
+		}
+	}
+	for _, entry := range entries {
+		if entry.Movement == nil {
+			continue
+		}
+		moved := s.movementInWords(*entry.Movement)
+		if i := causeOf(*entry.Movement, events); i >= 0 {
+			day.Events[i].Movements = append(day.Events[i].Movements, moved)
+		} else {
+			day.Movements = append(day.Movements, moved)
+		}
+	}
+	return day
+}
+
+// causes are the kinds of event that explain why MRR moved, the best first. No
+// event tells of another quantity or of a discount.
+var causes = map[analytics.Reason][]string{
+	analytics.ReasonPurchase:          {"subscription_activated", "subscription_created"},
+	analytics.ReasonReturn:            {"subscription_activated", "subscription_created"},
+	analytics.ReasonAddon:             {"subscription_activated", "subscription_created"},
+	analytics.ReasonTrialConverted:    {"subscription_activated", "subscription_past_due"},
+	analytics.ReasonPlanChange:        {"plan_changed"},
+	analytics.ReasonPriceMigration:    {"plan_changed"},
+	analytics.ReasonFreeDowngrade:     {"plan_changed"},
+	analytics.ReasonCancelVoluntary:   {"subscription_canceled"},
+	analytics.ReasonCancelInvoluntary: {"subscription_canceled", "subscription_unpaid"},
+	analytics.ReasonDispute:           {"subscription_canceled"},
+	analytics.ReasonPause:             {"collection_paused", "subscription_paused"},
+	analytics.ReasonResume:            {"collection_resumed", "subscription_resumed"},
+	analytics.ReasonPaymentRecovered:  {"subscription_recovered"},
+}
+
+// causeOf is the place of the event that explains a movement, or -1.
+func causeOf(moved reports.DayMovement, events []reports.CustomerEvent) int {
+	for _, kind := range causes[moved.Reason] {
+		if i := slices.IndexFunc(events, func(e reports.CustomerEvent) bool { return e.Kind == kind }); i >= 0 {
+			return i
+		}
+	}
+	return -1
 }
 
 func pageQuery(page int) string {
@@ -311,8 +367,8 @@ var eventTones = map[string]ui.Tone{
 // eventInWords shows an amount where money moved or was to move; what a plan
 // costs is said in the text, or four events of a purchase would read like four
 // payments.
-func (s *server) eventInWords(e reports.CustomerEvent, zone *time.Location) views.TimeLineEvent {
-	at := e.At.In(zone)
+func (s *server) eventInWords(e reports.CustomerEvent, o reports.Organization) views.TimeLineEvent {
+	at := e.At.In(o.TimeZone)
 	m := views.TimeLineEvent{
 		Title: happening(e.Kind), Tone: eventTones[e.Kind],
 		At: ui.Instant{Text: at.Format("15:04"), Title: at.Format("2 Jan 2006, 15:04:05 MST"), ISO: e.At.UTC().Format(time.RFC3339)},
@@ -325,11 +381,12 @@ func (s *server) eventInWords(e reports.CustomerEvent, zone *time.Location) view
 	}
 	switch e.Kind {
 	case "payment_succeeded", "payment_failed", "payment_action_required", "invoice_marked_uncollectible", "invoice_voided":
-		if words := billingReasons[e.Details.BillingReason]; words != "" {
+		if words := billingReasons[e.Details.BillingReason]; isFirstAfterTrial(e, o.Subscriptions) {
+			say("First charge after the trial")
+		} else if words != "" {
 			say(words)
 		}
-		isTry := strings.HasPrefix(e.Kind, "payment_")
-		if isTry && e.Details.Attempt > 1 || e.Kind == "payment_failed" && e.Details.Attempt == 1 {
+		if strings.HasPrefix(e.Kind, "payment_") && e.Details.Attempt > 1 {
 			say(fmt.Sprintf("attempt %d", e.Details.Attempt))
 		}
 		if e.Plan != "" {
@@ -380,6 +437,31 @@ func (s *server) eventInWords(e reports.CustomerEvent, zone *time.Location) view
 		m.IDs = []string{e.SubscriptionID}
 	}
 	return m
+}
+
+// isFirstAfterTrial reports whether an invoice is the one that a trial ended
+// with. Stripe calls it a renewal; it is the one that is settled within a period
+// from the end of the trial.
+func isFirstAfterTrial(e reports.CustomerEvent, subscriptions []reports.Subscription) bool {
+	if e.Details.BillingReason != "subscription_cycle" {
+		return false
+	}
+	i := slices.IndexFunc(subscriptions, func(s reports.Subscription) bool { return s.ID == e.SubscriptionID })
+	if i < 0 || subscriptions[i].TrialEnd.IsZero() {
+		return false
+	}
+	end, next := subscriptions[i].TrialEnd, subscriptions[i].TrialEnd
+	switch e.Interval {
+	case billing.Day:
+		next = next.AddDate(0, 0, 1)
+	case billing.Week:
+		next = next.AddDate(0, 0, 7)
+	case billing.Year:
+		next = next.AddDate(1, 0, 0)
+	default:
+		next = next.AddDate(0, 1, 0)
+	}
+	return !e.At.Before(end) && e.At.Before(next)
 }
 
 // isPriced are the kinds that tell what a subscription costs from then on.

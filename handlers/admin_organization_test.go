@@ -67,9 +67,9 @@ func TestTheTimeLineTellsALifeWithItsMovements(t *testing.T) {
 		"= 17 Feb 2026",
 		"MRR +$198.00 Expansion: another quantity now $297.00",
 		"= 10 Oct 2025",
-		"MRR +$99.00 New: a purchase now $99.00",
 		"12:01 Payment succeeded First payment · Pro, monthly in_7 evt_payment_succeeded $99.00",
 		"12:00 Subscription created Pro, monthly · $99.00 a month evt_subscription_created",
+		"MRR +$99.00 New: a purchase now $99.00",
 		"= 9 Oct 2025",
 		"12:00 Checkout abandoned Pro, yearly",
 	}, a.days()); diff != "" {
@@ -90,6 +90,26 @@ func TestTheTimeLineTellsALifeWithItsMovements(t *testing.T) {
 	}
 	if ids := words(a.doc().Find(".ids")); ids != "Organization "+acme+" Customer at Stripe cus_1" {
 		t.Errorf("the ids are %q", ids)
+	}
+}
+
+func TestTheFirstChargeAfterATrialIsNoRenewal(t *testing.T) {
+	b, admin := desk(t)
+	acme := b.rows(`SELECT id::text FROM organizations WHERE name = 'Acme'`)[0]
+	ended := today.AddDate(0, -2, 0)
+	b.exec(`UPDATE subscriptions SET trial_end = $1 WHERE stripe_subscription_id = 'sub_1'`, ended)
+	const cycle = `{"billing_reason": "subscription_cycle", "attempt": %d}`
+	b.happened(ended.Add(time.Hour), "payment_failed", "cus_1", fmt.Sprintf(cycle, 1), 9_900)
+	b.happened(ended.AddDate(0, 0, 3), "payment_succeeded", "cus_1", fmt.Sprintf(cycle, 2), 9_900)
+	b.happened(ended.AddDate(0, 1, 0).Add(time.Hour), "payment_failed", "cus_1", fmt.Sprintf(cycle, 1), 9_900)
+	got := strings.Join(admin.get(organizationURL+acme).want(200).days(), "\n")
+	for _, want := range []string{
+		"13:00 Payment failed First charge after the trial · Pro, monthly", "Payment succeeded First charge after the trial · attempt 2 · Pro, monthly",
+		"13:00 Payment failed Renewal · Pro, monthly",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%q is not in\n%s", want, got)
+		}
 	}
 }
 

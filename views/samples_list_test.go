@@ -54,7 +54,7 @@ func organization() views.AdminOrganization {
 				Day:       ui.Instant{Text: "3 Mar 2026", ISO: "2026-03-03"},
 				Movements: []views.TimeLineMovement{{Change: "+$99.00", Tone: ui.Good, Text: "New: a purchase", Balance: "$99.00"}, {Text: "unchanged: Pro to Twin", Balance: "$99.00"}},
 				Events: []views.TimeLineEvent{
-					{At: when, Title: "Payment failed", Text: "Renewal · attempt 2", Amount: "$99.00", Tone: ui.Bad, IDs: []string{"in_1", "evt_1"}},
+					{At: when, Title: "Payment failed", Text: "Renewal · attempt 2", Amount: "$99.00", Tone: ui.Bad, IDs: []string{"in_1", "evt_1"}, Movements: []views.TimeLineMovement{{Change: "−$99.00", Tone: ui.Bad, Text: "Churn: payments that failed", Balance: "$0.00"}}},
 					{At: when, Title: "Checkout started"},
 				},
 			}},
