@@ -28,12 +28,14 @@ const (
 	paysByYear     = 0.22
 	cautiousBank   = 16 // every sixteenth has a bank that asks at the checkout
 
-	trialIsLeft  = 0.16
-	trialFails   = 0.12
-	mendsTrial   = 0.45
-	mendsRenewal = 0.66
-	withdraws    = 0.25 // of those who have said that they leave
-	returns      = 0.33 // of those who have left
+	trialIsLeft   = 0.16
+	trialFails    = 0.12
+	mendsTrial    = 0.45
+	withdraws     = 0.25 // of those who have said that they leave
+	returns       = 0.33 // of those who have left
+	noticesInTime = 0.15 // that a card expires, so that nothing fails
+	// failuresAMonth is of all organizations.
+	failuresAMonth = 0.02
 
 	// These are for a month.
 	upgrades     = 0.060
@@ -43,7 +45,7 @@ const (
 	leaves       = 0.026
 	leavesYearly = 0.012
 	leavesNow    = 0.005
-	cardFails    = 0.055
+	cardFails    = 0.070
 	hardTimes    = 6   // times as many leave in the hard month
 	hesitates    = 0.7 // of those who would have come in its wake
 )
@@ -55,6 +57,32 @@ const hardAfter = 15 * day
 // preference is how many of a hundred buy each plan, the cheapest first.
 var preference = []int{44, 40, 16}
 
+// company is what the lives have in common. Each is drawn by itself, but what
+// befalls cards is dealt out: in a company of sixty, chance alone would leave
+// months in which nothing fails, and years in which nobody recovers.
+type company struct {
+	customers int
+	// failures are the renewals that fail, by the month in which they do.
+	failures map[time.Time]int
+}
+
+// strain is how many times as likely as usual another renewal of the month
+// fails: while few have, more.
+func (c *company) strain(renewal time.Time) float64 {
+	usual := failuresAMonth * float64(c.customers)
+	share := float64(c.failures[monthOf(renewal)]) / usual
+	return 6 / (1 + 6*share*share)
+}
+
+// fails notes a renewal that fails, and decides what becomes of it: of each
+// month's first three, all but the second are paid in the end, and so on. Who
+// pays most is called, and pays.
+func (c *company) fails(renewal time.Time, isDearest bool) (recovers bool) {
+	month := monthOf(renewal)
+	c.failures[month]++
+	return isDearest || c.failures[month]%3 != 2
+}
+
 // life tells what one organization does. It knows when things fall due, as a
 // customer would who reads the billing page, and leaves to Stripe what does.
 type life struct {
@@ -65,6 +93,7 @@ type life struct {
 	// present is when it must stop.
 	present time.Time
 	hard    span
+	company *company
 
 	at       time.Time // how far it is told
 	plan     int
@@ -75,6 +104,8 @@ type life struct {
 	// hasCredit: Stripe owes the rest of a dearer plan, which pays renewals, so
 	// that no card can fail. It stays with the customer.
 	hasCredit bool
+	// hasFailed: a renewal has, which happens to nobody twice.
+	hasFailed bool
 	acts      []Act
 }
 
@@ -90,11 +121,30 @@ func (l *life) tell(r role, i, of int) {
 		l.signUp()
 		l.plan, l.interval = l.choosePlan(), billing.Month
 		l.startCheckout()
+	case onFailingTrial:
+		l.at = l.present.Add(-l.between(8*day, 10*day))
+		l.signUp()
+		l.plan, l.interval = l.trialPlan(), billing.Month
+		l.checkout(failingCard)
 	case inRetry:
-		renewal := l.beginAnchoredTo(l.present.Add(-l.between(26*time.Hour, 40*time.Hour)))
+		renewal := l.beginAnchoredTo(l.planAt(1), l.present.Add(-l.between(50*time.Hour, 64*time.Hour)))
 		l.act(renewal.Add(-l.between(5*day, 9*day)), Act{Kind: ReplaceCard, Card: failingCard})
+	case inLastRetry:
+		renewal := l.beginAnchoredTo(l.trialPlan(), l.present.Add(-l.between(9*day, 11*day)))
+		l.act(renewal.Add(-l.between(3*day, 9*day)), Act{Kind: ReplaceCard, Card: failingCard})
+	case mended:
+		renewal := l.beginAnchoredTo(l.planAt(1), l.present.Add(-l.between(26*time.Hour, 40*time.Hour)))
+		l.act(renewal.Add(-l.between(5*day, 9*day)), Act{Kind: ReplaceCard, Card: failingCard})
+		l.act(renewal.Add(collectedAfter+l.between(4*time.Hour, 20*time.Hour)), Act{Kind: ReplaceCard, Card: goodCard})
+	case mendedLate:
+		renewal := l.beginAnchoredTo(l.planAt(2), l.present.Add(-l.between(5*day, 7*day)))
+		l.act(renewal.Add(-l.between(5*day, 9*day)), Act{Kind: ReplaceCard, Card: failingCard})
+		l.act(renewal.Add(collectedAfter+firstRetry+l.between(4*time.Hour, 40*time.Hour)), Act{Kind: ReplaceCard, Card: goodCard})
+	case failsSoon:
+		l.beginAnchoredTo(l.planAt(1), l.present.Add(l.between(20*day, 25*day)))
+		l.act(l.present.Add(-l.between(10*time.Hour, 30*time.Hour)), Act{Kind: ReplaceCard, Card: failingCard})
 	case leaving:
-		renewal := l.beginAnchoredTo(l.present.Add(-l.between(9*day, 12*day)))
+		renewal := l.beginAnchoredTo(l.planAt(1), l.present.Add(-l.between(9*day, 12*day)))
 		l.act(renewal.Add(l.between(2*day, 5*day)), l.goodbye(CancelAtEnd))
 	case free:
 		// The last days belong to those with roles.
@@ -111,23 +161,22 @@ func (l *life) tell(r role, i, of int) {
 	}
 }
 
-// beginAnchoredTo buys by the month, a plan without a trial, so long ago that a
-// renewal falls on the moment or, for want of such a day in its month, a little
-// earlier. It returns that renewal.
-func (l *life) beginAnchoredTo(renewal time.Time) time.Time {
+// beginAnchoredTo buys the plan by the month so long ago that, after its trial
+// if it has one, a renewal falls on the moment or, for want of such a day in its
+// month, a little earlier. It returns that renewal.
+func (l *life) beginAnchoredTo(plan int, renewal time.Time) time.Time {
 	const toPay = 10 * time.Minute // after the sign-up, about
+	trial := time.Duration(l.plans[plan].TrialDays) * day
 	months := 1
-	for months < 5 && addMonths(renewal, -months-1).Add(-day).After(l.start) {
+	for months < 5 && addMonths(renewal, -months-1).Add(-trial-day).After(l.start) {
 		months++
 	}
-	l.at = addMonths(renewal, -months).Add(-toPay)
+	l.at = addMonths(renewal, -months).Add(-trial - toPay)
 	l.signUp()
-	l.plan, l.interval = len(l.plans)-1, billing.Month
-	for l.plan > 0 && (l.plans[l.plan].TrialDays > 0 || l.plan > 1) {
-		l.plan--
-	}
+	l.plan, l.interval = plan, billing.Month
 	l.checkout(goodCard)
-	return addMonths(l.at, months)
+	l.anchor = l.at.Add(trial)
+	return addMonths(l.anchor, months)
 }
 
 func (l *life) liveFreely() {
@@ -190,16 +239,17 @@ func (l *life) begin() {
 	}
 	l.wasHere = true
 	fate := l.rand.Float64()
+	fails := fate < trialFails && l.isOver(l.at.AddDate(0, 0, trial+1))
 	card := goodCard
-	if fate < trialFails {
+	if fails {
 		card = failingCard
 	}
 	l.checkout(card)
 	l.anchor = l.at.AddDate(0, 0, trial)
 	switch {
-	case fate < trialFails:
-		l.dun(l.anchor, mendsTrial, false)
-	case fate < trialFails+trialIsLeft:
+	case fails:
+		l.dun(l.anchor, l.chance(mendsTrial))
+	case fate >= trialFails && fate < trialFails+trialIsLeft:
 		moment := l.officeHours(l.at.Add(l.between(3*day, time.Duration(trial-2)*day)))
 		if l.chance(0.3) {
 			l.act(moment, l.goodbye(CancelNow))
@@ -257,9 +307,14 @@ func (l *life) month() {
 	case happens(turnsMonthly) && isYearly:
 		l.change(moment, l.plan, billing.Month)
 		l.hasCredit = true
-	case happens(cardFails) && !isYearly && !l.hasCredit:
+	case l.mayFail(isYearly) && happens(cardFails*l.company.strain(l.renewal())):
 		l.act(moment, Act{Kind: ReplaceCard, Card: failingCard})
-		l.dun(l.renewal(), mendsRenewal, true)
+		if l.chance(noticesInTime) {
+			l.act(l.renewal().Add(-l.between(time.Hour, day)), Act{Kind: ReplaceCard, Card: goodCard})
+			break
+		}
+		l.hasFailed = true
+		l.dun(l.renewal(), l.company.fails(l.renewal(), l.plan == len(l.plans)-1))
 		return
 	}
 	l.at = end.Add(2 * time.Hour)
@@ -275,25 +330,33 @@ func (l *life) change(at time.Time, plan int, interval billing.Interval) {
 	l.plan, l.interval = plan, interval
 }
 
-// dun is what follows from a card that will not pay at the renewal: noticed in
-// time, mended while Stripe retries, paid by hand, or never.
-func (l *life) dun(renewal time.Time, mends float64, inTime bool) {
+// mayFail reports whether the card may fail at the next renewal: there is
+// something to pay then, and it is settled by the present.
+func (l *life) mayFail(isYearly bool) bool {
+	return !isYearly && !l.hasCredit && !l.hasFailed && l.isOver(l.renewal())
+}
+
+// isOver reports whether a renewal that fails is settled by the present, one
+// way or the other. After that nobody acts any more, so that all would be lost.
+func (l *life) isOver(renewal time.Time) bool {
+	return renewal.Add(collectedAfter + firstRetry + secondRetry + lastRetry).Before(l.present)
+}
+
+// dun is what follows from a card that does not pay at the renewal: mended while
+// Stripe retries, paid by hand, or never.
+func (l *life) dun(renewal time.Time, recovers bool) {
 	failed := renewal.Add(collectedAfter)
-	mended := Act{Kind: ReplaceCard, Card: goodCard}
-	if !l.chance(mends) {
+	if !recovers {
 		l.leave(failed.Add(firstRetry + secondRetry + lastRetry))
 		return
 	}
+	mended := Act{Kind: ReplaceCard, Card: goodCard}
 	switch l.rand.IntN(4) {
-	case 0:
-		if inTime {
-			l.act(renewal.Add(-l.between(time.Hour, day)), mended)
-			break
-		}
-		fallthrough
-	case 1, 2: // the next retry succeeds
+	case 0, 1: // another card, with which the next retry succeeds
 		l.act(failed.Add(l.between(4*time.Hour, firstRetry-time.Hour)), mended)
-	default:
+	case 2: // the card works again, which shows at the second retry
+		l.act(failed.Add(firstRetry+secondRetry-l.between(time.Hour, 4*time.Hour)), mended)
+	default: // the mail is read, and the invoice paid by hand
 		at := failed.Add(firstRetry + l.between(4*time.Hour, secondRetry-time.Hour))
 		l.act(at, mended)
 		l.act(at.Add(l.between(time.Minute, 5*time.Minute)), Act{Kind: PayInvoice})
@@ -360,6 +423,9 @@ func (l *life) choosePlan() int {
 	}
 	return len(l.plans) - 1
 }
+
+// planAt is the plan in that place of the price list, or the dearest before it.
+func (l *life) planAt(i int) int { return min(i, len(l.plans)-1) }
 
 // trialPlan is the first plan with a trial; without any, the first plan.
 func (l *life) trialPlan() int {

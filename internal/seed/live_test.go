@@ -204,7 +204,53 @@ func TestTheDashboardHasTheMRRThatTheStandInHad(t *testing.T) {
 			if compared < 6 {
 				t.Errorf("only %d months had any MRR", compared)
 			}
+			p.checkExamples(plan)
+			p.checkMonthAfter(plan)
 		})
+	}
+}
+
+// checkExamples wants who is said to pay, and to fail, to do so.
+func (p *place) checkExamples(plan seed.Plan) {
+	p.t.Helper()
+	want := map[string]string{} // status by organization
+	for _, sold := range billing.DefaultPlans().Plans {
+		if i := plan.Paying(sold); i >= 0 {
+			want[plan.Organizations[i].Name] = sold.Code + " active"
+		}
+	}
+	for _, i := range plan.Failing {
+		want[plan.Organizations[i].Name] = "pro past_due"
+	}
+	if len(plan.Failing) == 0 || len(want) == len(plan.Failing) {
+		p.t.Errorf("examples are %v", want)
+	}
+	for name, standing := range want {
+		var got string
+		err := p.pool.QueryRow(p.t.Context(), `SELECT coalesce(string_agg(l.plan || ' ' || l.status, ', '), '')
+			FROM subscription_list l JOIN organizations o ON o.id = l.org_id WHERE o.name = $1 AND l.status <> 'canceled'`, name).Scan(&got)
+		if err != nil || got != standing {
+			p.t.Errorf("%s has %q, %v; the plan says %q", name, got, err, standing)
+		}
+	}
+}
+
+// checkMonthAfter wants something to come well and something to end badly in the
+// month after the present, in which nobody acts.
+func (p *place) checkMonthAfter(plan seed.Plan) {
+	p.t.Helper()
+	if err := p.Advance(p.t.Context(), plan.Present.AddDate(0, 0, 31)); err != nil {
+		p.t.Fatal(err)
+	}
+	if err := p.Settle(p.t.Context()); err != nil {
+		p.t.Fatal(err)
+	}
+	for _, kind := range []string{"subscription_recovered", "subscription_activated", "subscription_canceled", "payment_failed", "payment_succeeded"} {
+		var n int
+		err := p.pool.QueryRow(p.t.Context(), "SELECT count(*) FROM payment_events WHERE kind = $1 AND at > $2", kind, plan.Present).Scan(&n)
+		if err != nil || n == 0 {
+			p.t.Errorf("%d of %s in the month after the present, %v", n, kind, err)
+		}
 	}
 }
 

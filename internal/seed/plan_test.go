@@ -40,8 +40,8 @@ func TestTheDefaultYear(t *testing.T) {
 		got[a.Kind]++
 	}
 	want := map[seed.Kind]int{
-		seed.SignUp: 60, seed.StartCheckout: 68, seed.TryCard: 7, seed.Pay: 60, seed.ChangePlan: 16, seed.ReplaceCard: 12,
-		seed.PayInvoice: 1, seed.CancelAtEnd: 13, seed.WithdrawAtEnd: 4, seed.CancelNow: 1, seed.MonthEnds: 12,
+		seed.SignUp: 60, seed.StartCheckout: 66, seed.TryCard: 3, seed.Pay: 62, seed.ChangePlan: 21, seed.ReplaceCard: 32,
+		seed.PayInvoice: 2, seed.CancelAtEnd: 15, seed.WithdrawAtEnd: 5, seed.CancelNow: 3, seed.MonthEnds: 12,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("acts by kind (-want +got):\n%s", diff)
@@ -161,5 +161,70 @@ func TestSomethingIsOpenAtThePresent(t *testing.T) {
 				t.Errorf("seed %d: nobody's last act is %s; there are %v", number, kind, slices.Collect(maps.Keys(open)))
 			}
 		}
+		if len(p.Failing) == 0 {
+			t.Errorf("seed %d: nobody is in retry", number)
+		}
+	}
+}
+
+// failingNumber is of the card that is taken and does not pay later.
+const failingNumber = "4000000000000341"
+
+// TestMostCardsThatFailAreReplaced holds years to what is usual: all through the
+// year cards fail, and most of their owners put in another one.
+func TestMostCardsThatFailAreReplaced(t *testing.T) {
+	t.Parallel()
+	for number := range int64(20) {
+		p := seed.Make(config(60, 12, number))
+		failing, failed, replaced := map[int]bool{}, 0, 0
+		months := map[time.Month]bool{}
+		for _, a := range p.Acts {
+			if a.Kind != seed.ReplaceCard {
+				continue
+			}
+			isFailing := a.Card.Number == failingNumber
+			switch {
+			case isFailing:
+				failed++
+			case failing[a.Org]:
+				replaced++
+				months[a.At.Month()] = true
+			}
+			failing[a.Org] = isFailing
+		}
+		if failed < 12 || failed > 30 || 100*replaced < 50*failed || 100*replaced > 90*failed {
+			t.Errorf("seed %d: %d cards fail, %d of them are replaced", number, failed, replaced)
+		}
+		if len(months) < 5 {
+			t.Errorf("seed %d: cards are replaced in %d months only", number, len(months))
+		}
+	}
+}
+
+// TestAnExampleOfEachPlanPays finds somebody for each, who has done nothing
+// lately and whose card pays.
+func TestAnExampleOfEachPlanPays(t *testing.T) {
+	t.Parallel()
+	for number := range int64(20) {
+		p := seed.Make(config(60, 12, number))
+		for _, plan := range billing.DefaultPlans().Plans {
+			i := p.Paying(plan)
+			if i < 0 {
+				t.Errorf("seed %d: nobody pays for %s", number, plan.Code)
+				continue
+			}
+			var last seed.Act
+			for _, a := range p.Acts {
+				if a.Org == i {
+					last = a
+				}
+			}
+			if last.At.After(p.Present.AddDate(0, 0, -14)) || last.Card.Number == failingNumber || last.Kind == seed.CancelAtEnd || last.Kind == seed.CancelNow {
+				t.Errorf("seed %d: for %s pays one whose last act is %+v", number, plan.Code, last)
+			}
+		}
+	}
+	if i := seed.Make(config(1, 1, 1)).Paying(billing.Plan{Code: "none"}); i != -1 {
+		t.Errorf("organization %d pays for a plan that nobody sells", i)
 	}
 }

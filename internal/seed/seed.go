@@ -69,6 +69,9 @@ type Plan struct {
 	Organizations []Organization
 	// Acts are in order of time.
 	Acts []Act
+	// Failing are the organizations whose last renewal has failed by the present
+	// and whose card will not pay at a retry either, by their place.
+	Failing []int
 }
 
 // Organization is who acts.
