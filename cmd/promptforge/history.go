@@ -109,28 +109,23 @@ func (h history) config(now time.Time) seed.Config {
 	return c
 }
 
-// conflict is the first flag that was given and says otherwise than what the
+// conflicts are the flags that were given and say otherwise than what the
 // folder holds.
-func (a askedHistory) conflict(held history) string {
+func (a askedHistory) conflicts(held history) []string {
+	differs := map[string]bool{
+		"customers": a.Customers != held.Customers,
+		"months":    a.Months != held.Months,
+		"seed":      a.Seed != held.Seed || held.IsEmpty,
+		"at":        held.At == nil || a.At == nil || !a.At.Equal(*held.At),
+		"empty":     a.IsEmpty != held.IsEmpty,
+	}
+	var names []string
 	for _, name := range a.given {
-		differs := false
-		switch name {
-		case "customers":
-			differs = a.Customers != held.Customers
-		case "months":
-			differs = a.Months != held.Months
-		case "seed":
-			differs = a.Seed != held.Seed || held.IsEmpty
-		case "at":
-			differs = held.At == nil || !a.At.Equal(*held.At)
-		case "empty":
-			differs = a.IsEmpty != held.IsEmpty
-		}
-		if differs {
-			return name
+		if differs[name] {
+			names = append(names, "--"+name)
 		}
 	}
-	return ""
+	return names
 }
 
 // fill takes over what was asked for before, where nothing is said now.
@@ -153,8 +148,8 @@ func (d *demo) openHistory(asked askedHistory) error {
 	case err != nil:
 		return err
 	case held.IsDone:
-		if name := asked.conflict(held); name != "" {
-			return fmt.Errorf("%s holds %s: start without --%s to go on with it, or name another folder with --data", d.dir, held, name)
+		if names := asked.conflicts(held); len(names) > 0 {
+			return fmt.Errorf("%s holds %s: start without %s to go on with it, or name another folder with --data", d.dir, held, listed(names))
 		}
 		fmt.Fprintf(d.std.out, "== %s holds %s: going on with it\n", d.dir, held)
 		d.history = held
@@ -165,6 +160,15 @@ func (d *demo) openHistory(asked askedHistory) error {
 	}
 	// Written before anything is made, so that a part is never taken for the whole.
 	return writeJSON(d.historyPath(), d.history)
+}
+
+// listed is "a", "a and b", "a, b and c".
+func listed(words []string) string {
+	last := len(words) - 1
+	if last < 1 {
+		return strings.Join(words, "")
+	}
+	return strings.Join(words[:last], ", ") + " and " + words[last]
 }
 
 func (d *demo) readHistory() (history, error) {

@@ -123,6 +123,11 @@ func TestAHistoryThatWasCutOffIsMadeAgain(t *testing.T) {
 			t.Errorf("%v on another history: exit %d, %s", args, code, stderr)
 		}
 	}
+	// All that differ are named, and only those.
+	_, stderr, code := call(t, nil, "", "demo", "--data", data, "--addr", "127.0.0.1:0", "--stripe-addr", "127.0.0.1:0", "--seed", "6", "--months", "3", "--customers", "60", "--at", "2026-05-30T12:00:00Z")
+	if code != 1 || !strings.Contains(stderr, ": start without --at, --customers and --seed to go on with it") {
+		t.Errorf("several flags on another history: exit %d, %s", code, stderr)
+	}
 	third := startDemo(t, data, "--seed", "5")
 	if out := third.out.String(); strings.Contains(out, "live through") || !strings.Contains(out, "--at 2026-06-30T12:00:00Z: going on with it") {
 		t.Errorf("a finished history was not gone on with:\n%s", third.out)
