@@ -98,7 +98,7 @@ func (s *server) pricingNotice(c echo.Context, b buyer) (views.PricingNotice, er
 		return views.PricingNotice{}, nil
 	case !b.hasOrganization() && b.user.IsAdmin:
 		return views.PricingNotice{
-			Text:   "Plans belong to organizations, and this account is in none. What customers see is below.",
+			Text:   "Plans belong to organizations, and this account is in none.",
 			Action: ui.Action{Label: "Back to the overview", Href: "/admin/billing"},
 		}, nil
 	case !b.hasOrganization():
