@@ -35,7 +35,7 @@ func (s *server) adminOrganization(c echo.Context) error {
 	}
 	o, err := s.Reports.Organization(c.Request().Context(), id, page)
 	if errors.Is(err, reports.ErrUnknownCustomer) {
-		return errNoSuchPage
+		return errNoSuchCustomer
 	}
 	if err != nil {
 		return err

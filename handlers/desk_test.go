@@ -53,6 +53,33 @@ func TestTheDashboardIsForAdministrators(t *testing.T) {
 	}
 }
 
+// TestAnAdministratorWhoErrsStaysAtTheDesk: the rail stays, nothing is said to be
+// somebody else's, and the way on leads to where the mistake was made. To anyone
+// else there is no desk.
+func TestAnAdministratorWhoErrsStaysAtTheDesk(t *testing.T) {
+	b := setup(t)
+	admin := b.admin()
+	const unknown = "/admin/billing/organizations/7b0f2f8e-54b4-4a3c-9d1f-2d7f0d5d3a10"
+	for path, want := range map[string]struct{ title, href string }{
+		unknown:                  {"No such organization", "/admin/billing/subscriptions"},
+		"/admin/billing/nothing": {"There is no such page", "/admin/billing"},
+		"/admin/nothing":         {"There is no such page", "/admin/billing"},
+	} {
+		doc := admin.get(path).want(404).wantText("main h1", want.title).doc()
+		if got, _ := doc.Find("main a.button").Attr("href"); got != want.href || doc.Find(".rail nav a").Length() == 0 {
+			t.Errorf("%s leads to %q, with %d links in the rail", path, got, doc.Find(".rail nav a").Length())
+		}
+		if text := doc.Find("main").Text(); strings.Contains(text, "yours") {
+			t.Errorf("%s says %q", path, text)
+		}
+	}
+	for name, v := range map[string]*visitor{"a stranger": b.visitor(), "a customer": b.signUp("ada@example.com", "Engines")} {
+		if a := v.get(unknown).want(404); a.text("main h1") != "There is nothing here" || a.doc().Find(".rail").Length() > 0 {
+			t.Errorf("%s is told %q", name, a.text("main"))
+		}
+	}
+}
+
 func sign(secret string, at time.Time, body string) string {
 	mac := hmac.New(sha256.New, []byte(secret))
 	fmt.Fprintf(mac, "%d.%s", at.Unix(), body)

@@ -32,6 +32,7 @@ var (
 	errCrossOrigin     = errors.New("the request came from another site")
 	errUnauthenticated = errors.New("no session")
 	errNoSuchPage      = errors.New("no such page for this visitor")
+	errNoSuchCustomer  = errors.New("no such organization or customer")
 	errCannotCount     = errors.New("requests cannot be counted")
 	errNotJSON         = errors.New("the body is not a JSON object")
 	errMediaType       = errors.New("the body is of another type")
@@ -138,6 +139,11 @@ func describe(err error) failure {
 		}
 	case errors.Is(err, errNoSuchPage):
 		return failure{status: 404, code: billing.CodeNotFound, message: "There is nothing here."}
+	case errors.Is(err, errNoSuchCustomer): // to administrators alone
+		return failure{
+			status: 404, code: billing.CodeNotFound, isRefusal: true, title: "No such organization", url: "/admin/billing/subscriptions",
+			message: "Neither an organization nor a customer at Stripe has this id.",
+		}
 	case errors.Is(err, context.Canceled):
 		return failure{status: statusGone}
 	case errors.As(err, &http_):
@@ -207,10 +213,15 @@ func (s *server) failPage(c echo.Context, f failure) error {
 	if f.isRefusal { // a rule has better words than a status
 		m.Message = f.message
 	}
-	if m.Action.IsZero() && v.user.IsAdmin && !v.hasOrganization() { // whose start page is the overview
+	isDesk := strings.HasPrefix(c.Request().URL.Path+"/", "/admin/")
+	m.InAdministration = isDesk && v.user.IsAdmin
+	if m.InAdministration && f.status == 404 && m.Title == "" { // nothing is kept from an administrator
+		m.Title, m.Message = "There is no such page", "The address may be mistyped."
+	}
+	if m.Action.IsZero() && v.user.IsAdmin && (isDesk || !v.hasOrganization()) { // whose start page is the overview
 		m.Action = wayOn("/admin/billing")
 	}
-	if f.status == 404 && !v.isSignedIn() && strings.HasPrefix(c.Request().URL.Path+"/", "/admin/") {
+	if f.status == 404 && !v.isSignedIn() && isDesk {
 		m.LoginURL = loginURL(c)
 	}
 	return s.page(c, f.status, views.ErrorPage(m))
@@ -220,6 +231,7 @@ func (s *server) failPage(c echo.Context, f failure) error {
 func wayOn(url string) ui.Action {
 	return ui.Action{Label: map[string]string{
 		"/billing": "Go to billing", "/pricing": "See plans and prices", "/admin/billing": "Open the overview",
+		"/admin/billing/subscriptions": "See all subscriptions",
 	}[url], Href: url}
 }
 

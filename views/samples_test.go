@@ -74,6 +74,10 @@ func fullPages() []sample {
 		{"error-404-admin", views.ErrorPage(views.Error{
 			Frame: at(visitor, "/admin/billing"), Status: 404, RequestID: "0197c1b2-6f0e-7d3a-9a51-3f5f7f5b2c11", LoginURL: "/login?next=%2Fadmin%2Fbilling",
 		})},
+		{"error-404-desk", views.ErrorPage(views.Error{
+			Frame: at(administrator, "/admin/billing/nothing"), Status: 404, Title: "There is no such page", Message: "The address may be mistyped.",
+			Action: ui.Action{Label: "Open the overview", Href: "/admin/billing"}, InAdministration: true, RequestID: "0197c1b2-6f0e-7d3a-9a51-3f5f7f5b2c11",
+		})},
 		{"error-500", views.ErrorPage(views.Error{Frame: at(customer, "/billing"), Status: 500, RequestID: "0197c1b2-6f0e-7d3a-9a51-3f5f7f5b2c11"})},
 	}, progressPages()...)
 }
