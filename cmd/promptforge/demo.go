@@ -22,7 +22,6 @@ import (
 	"github.com/promptforge/payments/internal/payments"
 	"github.com/promptforge/payments/internal/pgembed"
 	"github.com/promptforge/payments/internal/ratelimit"
-	"github.com/promptforge/payments/internal/seed"
 	"github.com/promptforge/payments/internal/stripeapi"
 	"github.com/promptforge/payments/internal/stripesim"
 	"github.com/promptforge/payments/migrations"
@@ -97,14 +96,7 @@ func runDemo(ctx context.Context, args []string, std stdio) (err error) {
 		return err
 	}
 	defer d.stripe.Close()
-	// Only now: whoever holds the addresses is the demo that the file tells of.
-	if err := d.removeFile(); err != nil {
-		return err
-	}
 	if err := d.openHistory(asked); err != nil {
-		return err
-	}
-	if d.secrets, err = openSecrets(filepath.Join(d.dir, "secrets.json"), config.DemoKeyPrefix); err != nil {
 		return err
 	}
 	defer sayStop(ctx, std.out)()
@@ -122,6 +114,9 @@ func (d *demo) run(ctx context.Context) (err error) {
 		defer cancel()
 		err = errors.Join(err, d.postgres.Stop(stopping))
 	}()
+	if err := d.openFolder(ctx); err != nil {
+		return err
+	}
 	d.phase("schema")
 	if _, err := migrations.Up(ctx, d.databaseAddress); err != nil {
 		return err
@@ -215,10 +210,31 @@ func (d *demo) prepare(ctx context.Context, a *app, sim *stripesim.Server, settl
 
 func (d *demo) phase(name string) { fmt.Fprintf(d.std.out, "== %s\n", name) }
 
+// startPostgres also finds out that nobody else is at work on the folder: its
+// server holds a lock there that ends with the process.
 func (d *demo) startPostgres(ctx context.Context) error {
 	var err error
-	if d.postgres, err = pgembed.Start(ctx, pgembed.Config{Dir: filepath.Join(d.dir, "postgres"), Binaries: d.binaries}); err != nil {
+	d.postgres, err = pgembed.Start(ctx, pgembed.Config{Dir: filepath.Join(d.dir, "postgres"), Binaries: d.binaries})
+	if errors.Is(err, pgembed.ErrInUse) {
+		return fmt.Errorf("another demo runs on %s: stop it or use another --data", d.dir)
+	}
+	if err != nil {
 		return fmt.Errorf("start Postgres: %w", err)
+	}
+	return nil
+}
+
+// openFolder makes ready what the folder keeps, now that it is ours.
+func (d *demo) openFolder(ctx context.Context) error {
+	if err := d.removeFile(); err != nil {
+		return err
+	}
+	if err := d.noteHistory(); err != nil {
+		return err
+	}
+	var err error
+	if d.secrets, err = openSecrets(filepath.Join(d.dir, "secrets.json"), config.DemoKeyPrefix); err != nil {
+		return err
 	}
 	if d.isCutOff {
 		if err := d.dropPart(ctx); err != nil {
@@ -329,11 +345,14 @@ Pay with card 4242 4242 4242 4242; 4000 0000 0000 0002 is declined. Ctrl-C stops
 `, d.app.Addr(), d.stripe.Addr(), demoAdmin, d.secrets.AdminPassword, demoCustomer, d.secrets.CustomerPassword, d.others())
 }
 
-// others tells how to log in as somebody of the history.
+// others tells as whom of the history to log in.
 func (d *demo) others() string {
-	if d.history.IsEmpty {
+	if len(d.history.Examples) == 0 {
 		return ""
 	}
-	first := seed.Make(d.history.config(time.Now())).Organizations[0]
-	return fmt.Sprintf("  Any other       such as %s, the customer's password\n", first.Email)
+	lines := "\n  As the history leaves them, with the customer's password:\n"
+	for _, e := range d.history.Examples {
+		lines += fmt.Sprintf("  %-15s %s\n", e.Label, e.Email)
+	}
+	return lines
 }

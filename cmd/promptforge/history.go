@@ -33,12 +33,34 @@ type history struct {
 	Seed      int64 `json:"seed,omitempty"`
 	// At is the present that was asked for, nil for the machine's.
 	At *time.Time `json:"at,omitempty"`
+	// Examples are who is worth looking at, as the history leaves them.
+	Examples []example `json:"examples,omitempty"`
 	// IsDone: all of it is there. Without, the folder holds a part that is good
 	// for nothing.
 	IsDone bool `json:"done"`
 }
 
 const historyVersion = 1
+
+// example is somebody of the history, and what is to be seen of them.
+type example struct {
+	Label string `json:"label"`
+	Email string `json:"email"`
+}
+
+// examplesOf are one who pays and one whose payment fails.
+func examplesOf(p seed.Plan, plans billing.Plans) []example {
+	var out []example
+	for _, plan := range plans.Plans {
+		if i := p.Paying(plan); plan.Recommended && i >= 0 {
+			out = append(out, example{"Pays " + plan.Name, p.Organizations[i].Email})
+		}
+	}
+	if len(p.Failing) > 0 {
+		out = append(out, example{"Card fails", p.Organizations[p.Failing[0]].Email})
+	}
+	return out
+}
 
 // String says in words what there is.
 func (h history) String() string {
@@ -153,13 +175,11 @@ func (d *demo) openHistory(asked askedHistory) error {
 		}
 		fmt.Fprintf(d.std.out, "== %s holds %s: going on with it\n", d.dir, held)
 		d.history = held
-		return nil
 	default:
 		asked.fill(held)
 		d.history, d.isCutOff = asked.history, true
 	}
-	// Written before anything is made, so that a part is never taken for the whole.
-	return writeJSON(d.historyPath(), d.history)
+	return nil
 }
 
 // listed is "a", "a and b", "a, b and c".
@@ -169,6 +189,15 @@ func listed(words []string) string {
 		return strings.Join(words, "")
 	}
 	return strings.Join(words[:last], ", ") + " and " + words[last]
+}
+
+// noteHistory writes what the folder is to hold before anything of it is made,
+// so that a part is never taken for the whole.
+func (d *demo) noteHistory() error {
+	if d.history.IsDone {
+		return nil
+	}
+	return writeJSON(d.historyPath(), d.history)
 }
 
 func (d *demo) readHistory() (history, error) {
@@ -235,7 +264,8 @@ func (d *demo) makeHistory(ctx context.Context, a *app, sim *stripesim.Server, s
 		},
 	}
 	bar := newBar(d.std.out, began)
-	err = world.Live(ctx, seed.Make(config), func(p seed.Progress) error {
+	plan := seed.Make(config)
+	err = world.Live(ctx, plan, func(p seed.Progress) error {
 		d.curtain.tell(p)
 		bar.show(p)
 		return nil
@@ -252,6 +282,7 @@ func (d *demo) makeHistory(ctx context.Context, a *app, sim *stripesim.Server, s
 			return err
 		}
 	}
+	d.history.Examples = examplesOf(plan, config.Plans)
 	var events int
 	if err := a.pool.QueryRow(ctx, "SELECT count(*) FROM webhook_events").Scan(&events); err != nil {
 		return fmt.Errorf("count events: %w", err)

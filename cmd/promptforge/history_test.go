@@ -135,6 +135,24 @@ func TestAHistoryThatWasCutOffIsMadeAgain(t *testing.T) {
 	if diff := cmp.Diff(want, figuresOf(t, third)); diff != "" {
 		t.Errorf("after another start (-before +after):\n%s", diff)
 	}
+	examples := readSeed(t, data).Examples
+	if len(examples) == 0 {
+		t.Error("nobody of the history is named")
+	}
+	for _, e := range examples {
+		if !strings.Contains(again.out.String(), e.Email) || !strings.Contains(third.out.String(), e.Email) {
+			t.Errorf("%s, who %s, is not printed at each start", e.Email, e.Label)
+		}
+	}
+
+	// A second demo leaves the folder of the first one as it is.
+	second := launchDemo(t, data)
+	if err := second.cmd.Wait(); err == nil || !strings.Contains(second.out.String(), "another demo runs on "+data+": stop it or use another --data") {
+		t.Errorf("a second demo on the same folder: %v\n%s", err, second.out)
+	}
+	if _, err := os.Stat(filepath.Join(data, "demo.json")); err != nil {
+		t.Errorf("the second demo took the first one's file: %v", err)
+	}
 }
 
 func readSeed(t *testing.T, data string) history {
