@@ -74,6 +74,7 @@ func cast(t *testing.T, args ...string) *world {
 	w.control(t, "/sim/clock/advance", `{"by":"340h"}`)
 	settle(t, w.demo)
 
+	w.stray = w.dashboardCustomer(t)
 	w.open = w.order(t, newcomer, "pilot", false)
 	w.signUp(t, subscriber, "Hedy Kiesler", "Frequency Works")
 	w.buy(t, subscriber, "pro", "4242424242424242")
@@ -81,7 +82,6 @@ func cast(t *testing.T, args ...string) *world {
 	w.buy(t, trialist, "pilot", "4242424242424242")
 	w.buy(t, leaver, "enterprise", "4242424242424242")
 	w.object(t, http.MethodPost, "/v1/subscriptions/"+w.subscription(t, leaver), url.Values{"cancel_at_period_end": {"true"}})
-	w.stray = w.dashboardCustomer(t)
 	settle(t, w.demo)
 	row := w.database(t).QueryRow(t.Context(), `SELECT org_id::text FROM payment_events
 		JOIN subscriptions s USING (stripe_customer_id) WHERE org_id IS NOT NULL AND s.status = 'active'

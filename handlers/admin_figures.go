@@ -57,7 +57,7 @@ func (b overviewBuilder) figures() []ui.KeyFigure {
 			Label: "MRR", Value: b.micro(b.MRRMicro), Note: "ARR " + b.micro(b.ARRMicro),
 			Delta: compare(last.Closing.MRRMicro-previous.Closing.MRRMicro, b.micro, before, ui.Good, ui.Bad),
 			Spark: b.spark(func(p analytics.Point) int64 { return p.Closing.MRRMicro }),
-			Link:  ui.Link{Text: "Subscriptions", Href: subscriptionsPath},
+			Link:  ui.Link{Text: "Who pays", Href: subscriptionsPath},
 		},
 		{
 			Label: "Net new MRR this month", Value: b.micro(last.NetNewMicro()), Note: "So far.",
