@@ -74,10 +74,10 @@ func cast(t *testing.T, args ...string) *world {
 	w.control(t, "/sim/clock/advance", `{"by":"340h"}`)
 	settle(t, w.demo)
 
-	w.stray = w.dashboardCustomer(t)
 	w.open = w.order(t, newcomer, "pilot", false)
 	w.signUp(t, subscriber, "Hedy Kiesler", "Frequency Works")
 	w.buy(t, subscriber, "pro", "4242424242424242")
+	w.stray = w.dashboardCustomer(t)
 	w.signUp(t, trialist, "Alan Bombe", "Bletchley Tools")
 	w.buy(t, trialist, "pilot", "4242424242424242")
 	w.buy(t, leaver, "enterprise", "4242424242424242")
