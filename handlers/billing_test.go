@@ -56,7 +56,7 @@ func TestBillingHasOneBannerForTheGravestProblem(t *testing.T) {
 			t.Errorf("%s: the banner is %q: %q, in %s", name, got, page.text(".banner"), page.text("main"))
 		}
 	}
-	b.exec(`UPDATE subscriptions SET cancel_at = NULL, status = 'trialing', trial_end = $1`, in(day))
+	b.exec(`UPDATE subscriptions SET cancel_at = NULL, cancel_at_period_end = false, status = 'trialing', trial_end = $1`, in(day))
 	b.exec(`UPDATE memberships SET role = 'member'`)
 	if text := v.get("/billing").want(200).wantText(".banner h2", "Your trial ends on").text("main"); strings.Contains(text, "$") {
 		t.Errorf("a member without a billing role sees an amount: %s", text)
