@@ -25,7 +25,8 @@ const APIVersion = stripe.APIVersion
 // Client asks and acts at Stripe with one key. Its errors wrap
 // payments.ErrNoSuchObject, ErrRefused or ErrUnavailable.
 type Client struct {
-	api *client.API
+	api    *client.API
+	budget *budget
 }
 
 var _ payments.Stripe = (*Client)(nil)
@@ -35,24 +36,22 @@ type Config struct {
 	Key string
 	// Base is the address of the API without /v1; empty for Stripe itself.
 	Base string
-	// MaxRPS is the ceiling of requests a second of this process.
+	// MaxRPS is the ceiling of requests a second of all replicas together;
+	// Share says how many there are.
 	MaxRPS int
-	// Transport carries the requests; nil for http.DefaultTransport.
+	// Transport carries the requests; nil for one like http.DefaultTransport.
 	Transport http.RoundTripper
 }
-
-// requestTimeout bounds one try; stripe-go tries up to three times with the
-// same idempotency key.
-const requestTimeout = 10 * time.Second
 
 // New returns a client. It does not ask Stripe anything.
 func New(cfg Config) *Client {
 	transport := cfg.Transport
 	if transport == nil {
-		transport = http.DefaultTransport
+		transport = newTransport()
 	}
+	budget := newBudget(transport, cfg.MaxRPS)
 	backend := &stripe.BackendConfig{
-		HTTPClient:        &http.Client{Timeout: requestTimeout, Transport: newBudget(transport, cfg.MaxRPS)},
+		HTTPClient:        &http.Client{Transport: budget},                // which times each request, from when it is sent
 		LeveledLogger:     &stripe.LeveledLogger{Level: stripe.LevelNull}, // errors are returned, not logged
 		MaxNetworkRetries: stripe.Int64(2),
 		EnableTelemetry:   stripe.Bool(false),
@@ -61,8 +60,14 @@ func New(cfg Config) *Client {
 		backend.URL = stripe.String(cfg.Base)
 	}
 	b := stripe.GetBackendWithConfig(stripe.APIBackend, backend)
-	return &Client{api: client.New(cfg.Key, &stripe.Backends{API: b, Connect: b, Uploads: b})}
+	return &Client{api: client.New(cfg.Key, &stripe.Backends{API: b, Connect: b, Uploads: b}), budget: budget}
 }
+
+// Share divides the ceiling of requests by the number of replicas that live.
+func (c *Client) Share(replicas int) { c.budget.share(replicas) }
+
+// Usage is how the budget of requests has been spent.
+func (c *Client) Usage() Usage { return c.budget.usage() }
 
 // CreateCustomer makes a customer that is known by its metadata alone.
 func (c *Client) CreateCustomer(ctx context.Context, key string, metadata map[string]string) (string, error) {
