@@ -61,7 +61,7 @@ func (q *Queries) BalancesOfCustomer(ctx context.Context, arg BalancesOfCustomer
 }
 
 const customersOfOrganization = `-- name: CustomersOfOrganization :many
-SELECT stripe_customer_id, org_id, is_current, livemode, currency, created_at FROM customers WHERE org_id = $1::uuid ORDER BY is_current DESC, created_at DESC, stripe_customer_id
+SELECT stripe_customer_id, org_id, is_current, livemode, currency, created_at, vanished_at FROM customers WHERE org_id = $1::uuid ORDER BY is_current DESC, created_at DESC, stripe_customer_id
 `
 
 // The current one first.
@@ -81,6 +81,7 @@ func (q *Queries) CustomersOfOrganization(ctx context.Context, orgID uuid.UUID) 
 			&i.Livemode,
 			&i.Currency,
 			&i.CreatedAt,
+			&i.VanishedAt,
 		); err != nil {
 			return nil, err
 		}

@@ -143,14 +143,54 @@ func (q *Queries) AttemptOpened(ctx context.Context, arg AttemptOpenedParams) (i
 	return result.RowsAffected(), nil
 }
 
-const attemptPaid = `-- name: AttemptPaid :exec
-UPDATE checkout_attempts SET payment_status = 'paid'
-WHERE subscription_id = $1::text AND state = 'complete' AND payment_status = 'unpaid'
+const attemptsBySession = `-- name: AttemptsBySession :many
+SELECT id, org_id, user_id, plan, interval, price_id, params, state, payment_status, session_id, subscription_id, url, expires_at, created_at, ended_at FROM checkout_attempts WHERE session_id = ANY ($1::text[])
 `
 
-// The result of a payment whose money was still on its way.
-func (q *Queries) AttemptPaid(ctx context.Context, subscriptionID string) error {
-	_, err := q.db.Exec(ctx, attemptPaid, subscriptionID)
+func (q *Queries) AttemptsBySession(ctx context.Context, sessionIds []string) ([]CheckoutAttempt, error) {
+	rows, err := q.db.Query(ctx, attemptsBySession, sessionIds)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []CheckoutAttempt{}
+	for rows.Next() {
+		var i CheckoutAttempt
+		if err := rows.Scan(
+			&i.ID,
+			&i.OrgID,
+			&i.UserID,
+			&i.Plan,
+			&i.Interval,
+			&i.PriceID,
+			&i.Params,
+			&i.State,
+			&i.PaymentStatus,
+			&i.SessionID,
+			&i.SubscriptionID,
+			&i.URL,
+			&i.ExpiresAt,
+			&i.CreatedAt,
+			&i.EndedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const attemptsPaid = `-- name: AttemptsPaid :exec
+UPDATE checkout_attempts SET payment_status = 'paid'
+WHERE subscription_id = ANY ($1::text[]) AND state = 'complete' AND payment_status = 'unpaid'
+`
+
+// The result of payments whose money was still on its way.
+func (q *Queries) AttemptsPaid(ctx context.Context, subscriptionIds []string) error {
+	_, err := q.db.Exec(ctx, attemptsPaid, subscriptionIds)
 	return err
 }
 

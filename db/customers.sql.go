@@ -37,7 +37,7 @@ func (q *Queries) BillingContact(ctx context.Context, arg BillingContactParams) 
 }
 
 const currentCustomer = `-- name: CurrentCustomer :one
-SELECT stripe_customer_id, org_id, is_current, livemode, currency, created_at FROM customers WHERE org_id = $1::uuid AND is_current
+SELECT stripe_customer_id, org_id, is_current, livemode, currency, created_at, vanished_at FROM customers WHERE org_id = $1::uuid AND is_current
 `
 
 func (q *Queries) CurrentCustomer(ctx context.Context, orgID uuid.UUID) (Customer, error) {
@@ -50,12 +50,13 @@ func (q *Queries) CurrentCustomer(ctx context.Context, orgID uuid.UUID) (Custome
 		&i.Livemode,
 		&i.Currency,
 		&i.CreatedAt,
+		&i.VanishedAt,
 	)
 	return i, err
 }
 
 const customerByStripeID = `-- name: CustomerByStripeID :one
-SELECT stripe_customer_id, org_id, is_current, livemode, currency, created_at FROM customers WHERE stripe_customer_id = $1
+SELECT stripe_customer_id, org_id, is_current, livemode, currency, created_at, vanished_at FROM customers WHERE stripe_customer_id = $1
 `
 
 func (q *Queries) CustomerByStripeID(ctx context.Context, stripeCustomerID string) (Customer, error) {
@@ -68,8 +69,73 @@ func (q *Queries) CustomerByStripeID(ctx context.Context, stripeCustomerID strin
 		&i.Livemode,
 		&i.Currency,
 		&i.CreatedAt,
+		&i.VanishedAt,
 	)
 	return i, err
+}
+
+const customersByStripeID = `-- name: CustomersByStripeID :many
+SELECT stripe_customer_id, org_id, is_current, livemode, currency, created_at, vanished_at FROM customers WHERE stripe_customer_id = ANY ($1::text[])
+`
+
+func (q *Queries) CustomersByStripeID(ctx context.Context, ids []string) ([]Customer, error) {
+	rows, err := q.db.Query(ctx, customersByStripeID, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []Customer{}
+	for rows.Next() {
+		var i Customer
+		if err := rows.Scan(
+			&i.StripeCustomerID,
+			&i.OrgID,
+			&i.IsCurrent,
+			&i.Livemode,
+			&i.Currency,
+			&i.CreatedAt,
+			&i.VanishedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const customersOfOrganizations = `-- name: CustomersOfOrganizations :many
+SELECT stripe_customer_id, org_id, is_current, livemode, currency, created_at, vanished_at FROM customers WHERE org_id = ANY ($1::uuid[])
+`
+
+func (q *Queries) CustomersOfOrganizations(ctx context.Context, orgIds []uuid.UUID) ([]Customer, error) {
+	rows, err := q.db.Query(ctx, customersOfOrganizations, orgIds)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []Customer{}
+	for rows.Next() {
+		var i Customer
+		if err := rows.Scan(
+			&i.StripeCustomerID,
+			&i.OrgID,
+			&i.IsCurrent,
+			&i.Livemode,
+			&i.Currency,
+			&i.CreatedAt,
+			&i.VanishedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const linkCustomer = `-- name: LinkCustomer :exec
@@ -107,6 +173,30 @@ func (q *Queries) LockOrganization(ctx context.Context, id uuid.UUID) (Organizat
 	return i, err
 }
 
+const lockOrganizations = `-- name: LockOrganizations :many
+SELECT id FROM organizations WHERE id = ANY ($1::uuid[]) ORDER BY id FOR NO KEY UPDATE
+`
+
+func (q *Queries) LockOrganizations(ctx context.Context, ids []uuid.UUID) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, lockOrganizations, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []uuid.UUID{}
+	for rows.Next() {
+		var id uuid.UUID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const roleIn = `-- name: RoleIn :one
 SELECT role FROM memberships WHERE org_id = $1 AND user_id = $2
 `
@@ -123,27 +213,15 @@ func (q *Queries) RoleIn(ctx context.Context, arg RoleInParams) (string, error) 
 	return role, err
 }
 
-const seeCustomer = `-- name: SeeCustomer :exec
-INSERT INTO customers (stripe_customer_id, livemode, currency, created_at)
-VALUES ($1, $2, nullif($3::text, ''), $4)
-ON CONFLICT (stripe_customer_id) DO UPDATE SET currency = coalesce(excluded.currency, customers.currency)
-WHERE customers.currency IS DISTINCT FROM coalesce(excluded.currency, customers.currency)
+const vanishedOfLate = `-- name: VanishedOfLate :one
+SELECT count(*) FROM customers
+WHERE vanished_at > now() - interval '10 minutes' AND NOT stripe_customer_id = ANY ($1::text[])
 `
 
-type SeeCustomerParams struct {
-	StripeCustomerID string
-	Livemode         bool
-	Currency         string
-	CreatedAt        time.Time
-}
-
-// Notes a customer that Stripe named; who owns it is not for Stripe to say.
-func (q *Queries) SeeCustomer(ctx context.Context, arg SeeCustomerParams) error {
-	_, err := q.db.Exec(ctx, seeCustomer,
-		arg.StripeCustomerID,
-		arg.Livemode,
-		arg.Currency,
-		arg.CreatedAt,
-	)
-	return err
+// Customers that vanished within ten minutes, without the ones asked about.
+func (q *Queries) VanishedOfLate(ctx context.Context, but []string) (int64, error) {
+	row := q.db.QueryRow(ctx, vanishedOfLate, but)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
 }

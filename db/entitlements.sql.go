@@ -7,8 +7,6 @@ package db
 
 import (
 	"context"
-	"encoding/json"
-	"time"
 
 	"github.com/google/uuid"
 )
@@ -36,42 +34,38 @@ func (q *Queries) Entitlement(ctx context.Context, orgID uuid.UUID) (Entitlement
 	return i, err
 }
 
-const writeEntitlement = `-- name: WriteEntitlement :exec
-INSERT INTO entitlements (org_id, plan, status, access, reason, until, then_access, then_reason, features, limits, as_of)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
-ON CONFLICT (org_id) DO UPDATE SET
-    plan = excluded.plan, status = excluded.status, access = excluded.access, reason = excluded.reason, until = excluded.until,
-    then_access = excluded.then_access, then_reason = excluded.then_reason, features = excluded.features,
-    limits = excluded.limits, as_of = excluded.as_of
+const entitlementsOf = `-- name: EntitlementsOf :many
+SELECT org_id, plan, status, access, reason, until, then_access, then_reason, features, limits, as_of FROM entitlements WHERE org_id = ANY ($1::uuid[])
 `
 
-type WriteEntitlementParams struct {
-	OrgID      uuid.UUID
-	Plan       *string
-	Status     *string
-	Access     string
-	Reason     string
-	Until      *time.Time
-	ThenAccess *string
-	ThenReason *string
-	Features   json.RawMessage
-	Limits     json.RawMessage
-	AsOf       time.Time
-}
-
-func (q *Queries) WriteEntitlement(ctx context.Context, arg WriteEntitlementParams) error {
-	_, err := q.db.Exec(ctx, writeEntitlement,
-		arg.OrgID,
-		arg.Plan,
-		arg.Status,
-		arg.Access,
-		arg.Reason,
-		arg.Until,
-		arg.ThenAccess,
-		arg.ThenReason,
-		arg.Features,
-		arg.Limits,
-		arg.AsOf,
-	)
-	return err
+func (q *Queries) EntitlementsOf(ctx context.Context, orgIds []uuid.UUID) ([]Entitlement, error) {
+	rows, err := q.db.Query(ctx, entitlementsOf, orgIds)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []Entitlement{}
+	for rows.Next() {
+		var i Entitlement
+		if err := rows.Scan(
+			&i.OrgID,
+			&i.Plan,
+			&i.Status,
+			&i.Access,
+			&i.Reason,
+			&i.Until,
+			&i.ThenAccess,
+			&i.ThenReason,
+			&i.Features,
+			&i.Limits,
+			&i.AsOf,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }

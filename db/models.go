@@ -51,6 +51,8 @@ type Customer struct {
 	Livemode         bool
 	Currency         *string
 	CreatedAt        time.Time
+	// When Stripe was first found not to know the customer, by the machine's clock; NULL: it knows it
+	VanishedAt *time.Time
 }
 
 // Applied contributions: balance at the end of each day on which it changed. The customer is org:<uuid> where linked, else cus_….

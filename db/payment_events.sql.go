@@ -7,18 +7,15 @@ package db
 
 import (
 	"context"
-	"encoding/json"
 	"time"
-
-	"github.com/google/uuid"
 )
 
-const deletePaymentEvent = `-- name: DeletePaymentEvent :exec
-DELETE FROM payment_events WHERE id = $1
+const deletePaymentEvents = `-- name: DeletePaymentEvents :exec
+DELETE FROM payment_events WHERE id = ANY ($1::bigint[])
 `
 
-func (q *Queries) DeletePaymentEvent(ctx context.Context, id int64) error {
-	_, err := q.db.Exec(ctx, deletePaymentEvent, id)
+func (q *Queries) DeletePaymentEvents(ctx context.Context, ids []int64) error {
+	_, err := q.db.Exec(ctx, deletePaymentEvents, ids)
 	return err
 }
 
@@ -75,12 +72,12 @@ func (q *Queries) OwedOfSubscription(ctx context.Context, arg OwedOfSubscription
 	return column_1, err
 }
 
-const paymentEventsOfCustomer = `-- name: PaymentEventsOfCustomer :many
-SELECT id, kind, natural_key, at, org_id, stripe_customer_id, subscription_id, plan, interval, currency, amount_minor, source_event_id, details, livemode, recorded_at, invoice_id FROM payment_events WHERE stripe_customer_id = $1
+const paymentEventsOfCustomers = `-- name: PaymentEventsOfCustomers :many
+SELECT id, kind, natural_key, at, org_id, stripe_customer_id, subscription_id, plan, interval, currency, amount_minor, source_event_id, details, livemode, recorded_at, invoice_id FROM payment_events WHERE stripe_customer_id = ANY ($1::text[]) ORDER BY id
 `
 
-func (q *Queries) PaymentEventsOfCustomer(ctx context.Context, stripeCustomerID *string) ([]PaymentEvent, error) {
-	rows, err := q.db.Query(ctx, paymentEventsOfCustomer, stripeCustomerID)
+func (q *Queries) PaymentEventsOfCustomers(ctx context.Context, customers []string) ([]PaymentEvent, error) {
+	rows, err := q.db.Query(ctx, paymentEventsOfCustomers, customers)
 	if err != nil {
 		return nil, err
 	}
@@ -114,67 +111,4 @@ func (q *Queries) PaymentEventsOfCustomer(ctx context.Context, stripeCustomerID 
 		return nil, err
 	}
 	return items, nil
-}
-
-const recordPaymentEvent = `-- name: RecordPaymentEvent :exec
-INSERT INTO payment_events
-    (kind, natural_key, at, org_id, stripe_customer_id, subscription_id, plan, "interval", currency, amount_minor, invoice_id, source_event_id, details, livemode)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
-ON CONFLICT (kind, natural_key) DO UPDATE SET
-    at = excluded.at, amount_minor = excluded.amount_minor, source_event_id = excluded.source_event_id, details = excluded.details
-WHERE (excluded.at, coalesce(excluded.source_event_id, '~')) < (payment_events.at, coalesce(payment_events.source_event_id, '~'))
-`
-
-type RecordPaymentEventParams struct {
-	Kind             string
-	NaturalKey       string
-	At               time.Time
-	OrgID            *uuid.UUID
-	StripeCustomerID *string
-	SubscriptionID   *string
-	Plan             *string
-	Interval         *string
-	Currency         *string
-	AmountMinor      *int64
-	InvoiceID        *string
-	SourceEventID    *string
-	Details          json.RawMessage
-	Livemode         bool
-}
-
-// Of two that are one and the same, the earlier stays, and of the same moment
-// the one that an event told: whichever is heard first.
-func (q *Queries) RecordPaymentEvent(ctx context.Context, arg RecordPaymentEventParams) error {
-	_, err := q.db.Exec(ctx, recordPaymentEvent,
-		arg.Kind,
-		arg.NaturalKey,
-		arg.At,
-		arg.OrgID,
-		arg.StripeCustomerID,
-		arg.SubscriptionID,
-		arg.Plan,
-		arg.Interval,
-		arg.Currency,
-		arg.AmountMinor,
-		arg.InvoiceID,
-		arg.SourceEventID,
-		arg.Details,
-		arg.Livemode,
-	)
-	return err
-}
-
-const revisePaymentEvent = `-- name: RevisePaymentEvent :exec
-UPDATE payment_events SET plan = $1, "interval" = $2 WHERE id = $3
-`
-
-type RevisePaymentEventParams struct {
-	Plan     *string
-	Interval *string
-	ID       int64
-}
-
-func (q *Queries) RevisePaymentEvent(ctx context.Context, arg RevisePaymentEventParams) error {
-	_, err := q.db.Exec(ctx, revisePaymentEvent, arg.Plan, arg.Interval, arg.ID)
-	return err
 }

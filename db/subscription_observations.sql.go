@@ -7,17 +7,15 @@ package db
 
 import (
 	"context"
-	"encoding/json"
-	"time"
 )
 
-const observationsOfCustomer = `-- name: ObservationsOfCustomer :many
-SELECT subscription_id, source, source_id, stripe_customer_id, kind, at, object_created, facts, before, complete, decoder, recorded_at FROM subscription_observations WHERE stripe_customer_id = $1
+const observationsOfCustomers = `-- name: ObservationsOfCustomers :many
+SELECT subscription_id, source, source_id, stripe_customer_id, kind, at, object_created, facts, before, complete, decoder, recorded_at FROM subscription_observations WHERE stripe_customer_id = ANY ($1::text[])
 ORDER BY subscription_id, at, source, source_id
 `
 
-func (q *Queries) ObservationsOfCustomer(ctx context.Context, stripeCustomerID string) ([]SubscriptionObservation, error) {
-	rows, err := q.db.Query(ctx, observationsOfCustomer, stripeCustomerID)
+func (q *Queries) ObservationsOfCustomers(ctx context.Context, customers []string) ([]SubscriptionObservation, error) {
+	rows, err := q.db.Query(ctx, observationsOfCustomers, customers)
 	if err != nil {
 		return nil, err
 	}
@@ -47,42 +45,4 @@ func (q *Queries) ObservationsOfCustomer(ctx context.Context, stripeCustomerID s
 		return nil, err
 	}
 	return items, nil
-}
-
-const observe = `-- name: Observe :exec
-INSERT INTO subscription_observations
-    (subscription_id, source, source_id, stripe_customer_id, kind, at, object_created, facts, before, complete, decoder)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
-ON CONFLICT DO NOTHING
-`
-
-type ObserveParams struct {
-	SubscriptionID   string
-	Source           string
-	SourceID         string
-	StripeCustomerID string
-	Kind             string
-	At               time.Time
-	ObjectCreated    time.Time
-	Facts            json.RawMessage
-	Before           json.RawMessage
-	Complete         bool
-	Decoder          int16
-}
-
-func (q *Queries) Observe(ctx context.Context, arg ObserveParams) error {
-	_, err := q.db.Exec(ctx, observe,
-		arg.SubscriptionID,
-		arg.Source,
-		arg.SourceID,
-		arg.StripeCustomerID,
-		arg.Kind,
-		arg.At,
-		arg.ObjectCreated,
-		arg.Facts,
-		arg.Before,
-		arg.Complete,
-		arg.Decoder,
-	)
-	return err
 }

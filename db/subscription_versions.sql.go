@@ -7,32 +7,14 @@ package db
 
 import (
 	"context"
-	"encoding/json"
-	"time"
-
-	"github.com/google/uuid"
 )
 
-const deleteVersion = `-- name: DeleteVersion :exec
-DELETE FROM subscription_versions WHERE subscription_id = $1 AND at = $2
-`
-
-type DeleteVersionParams struct {
-	SubscriptionID string
-	At             time.Time
-}
-
-func (q *Queries) DeleteVersion(ctx context.Context, arg DeleteVersionParams) error {
-	_, err := q.db.Exec(ctx, deleteVersion, arg.SubscriptionID, arg.At)
-	return err
-}
-
 const markDirty = `-- name: MarkDirty :exec
-INSERT INTO metric_dirty (customer_id) VALUES ($1)
+INSERT INTO metric_dirty (customer_id) SELECT unnest($1::text[])
 `
 
-func (q *Queries) MarkDirty(ctx context.Context, customerID string) error {
-	_, err := q.db.Exec(ctx, markDirty, customerID)
+func (q *Queries) MarkDirty(ctx context.Context, customers []string) error {
+	_, err := q.db.Exec(ctx, markDirty, customers)
 	return err
 }
 
@@ -50,12 +32,12 @@ func (q *Queries) MarkDirtyByPrice(ctx context.Context, stripePriceID string) er
 	return err
 }
 
-const versionsOfCustomer = `-- name: VersionsOfCustomer :many
-SELECT subscription_id, at, stripe_customer_id, facts, source, source_id FROM subscription_versions WHERE stripe_customer_id = $1 ORDER BY subscription_id, at
+const versionsOfCustomers = `-- name: VersionsOfCustomers :many
+SELECT subscription_id, at, stripe_customer_id, facts, source, source_id FROM subscription_versions WHERE stripe_customer_id = ANY ($1::text[]) ORDER BY subscription_id, at
 `
 
-func (q *Queries) VersionsOfCustomer(ctx context.Context, stripeCustomerID string) ([]SubscriptionVersion, error) {
-	rows, err := q.db.Query(ctx, versionsOfCustomer, stripeCustomerID)
+func (q *Queries) VersionsOfCustomers(ctx context.Context, customers []string) ([]SubscriptionVersion, error) {
+	rows, err := q.db.Query(ctx, versionsOfCustomers, customers)
 	if err != nil {
 		return nil, err
 	}
@@ -79,63 +61,4 @@ func (q *Queries) VersionsOfCustomer(ctx context.Context, stripeCustomerID strin
 		return nil, err
 	}
 	return items, nil
-}
-
-const versionsOfOrganization = `-- name: VersionsOfOrganization :many
-SELECT v.subscription_id, v.at, v.stripe_customer_id, v.facts, v.source, v.source_id FROM subscription_versions v JOIN customers c USING (stripe_customer_id)
-WHERE c.org_id = $1::uuid ORDER BY v.subscription_id, v.at
-`
-
-func (q *Queries) VersionsOfOrganization(ctx context.Context, orgID uuid.UUID) ([]SubscriptionVersion, error) {
-	rows, err := q.db.Query(ctx, versionsOfOrganization, orgID)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []SubscriptionVersion{}
-	for rows.Next() {
-		var i SubscriptionVersion
-		if err := rows.Scan(
-			&i.SubscriptionID,
-			&i.At,
-			&i.StripeCustomerID,
-			&i.Facts,
-			&i.Source,
-			&i.SourceID,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
-const writeVersion = `-- name: WriteVersion :exec
-INSERT INTO subscription_versions (subscription_id, at, stripe_customer_id, facts, source, source_id)
-VALUES ($1, $2, $3, $4, $5, $6)
-ON CONFLICT (subscription_id, at) DO UPDATE SET facts = excluded.facts, source = excluded.source, source_id = excluded.source_id
-`
-
-type WriteVersionParams struct {
-	SubscriptionID   string
-	At               time.Time
-	StripeCustomerID string
-	Facts            json.RawMessage
-	Source           string
-	SourceID         string
-}
-
-func (q *Queries) WriteVersion(ctx context.Context, arg WriteVersionParams) error {
-	_, err := q.db.Exec(ctx, writeVersion,
-		arg.SubscriptionID,
-		arg.At,
-		arg.StripeCustomerID,
-		arg.Facts,
-		arg.Source,
-		arg.SourceID,
-	)
-	return err
 }

@@ -7,25 +7,17 @@ package db
 
 import (
 	"context"
-	"encoding/json"
-	"time"
 
 	"github.com/google/uuid"
 )
 
 const markUnverified = `-- name: MarkUnverified :exec
-UPDATE subscriptions SET is_verified = false
-WHERE stripe_customer_id = $1 AND NOT stripe_subscription_id = ANY ($2::text[]) AND is_verified
+UPDATE subscriptions SET is_verified = false WHERE stripe_subscription_id = ANY ($1::text[]) AND is_verified
 `
 
-type MarkUnverifiedParams struct {
-	StripeCustomerID string
-	Listed           []string
-}
-
-// Stripe no longer lists the object: the row stays as the end of its history.
-func (q *Queries) MarkUnverified(ctx context.Context, arg MarkUnverifiedParams) error {
-	_, err := q.db.Exec(ctx, markUnverified, arg.StripeCustomerID, arg.Listed)
+// Stripe no longer lists these: each row stays as the end of its history.
+func (q *Queries) MarkUnverified(ctx context.Context, ids []string) error {
+	_, err := q.db.Exec(ctx, markUnverified, ids)
 	return err
 }
 
@@ -69,12 +61,12 @@ func (q *Queries) SubscriptionByStripeID(ctx context.Context, stripeSubscription
 	return i, err
 }
 
-const subscriptionsOfCustomer = `-- name: SubscriptionsOfCustomer :many
-SELECT stripe_subscription_id, stripe_customer_id, status, plan, stripe_price_id, interval, interval_count, quantity, currency, amount_minor, current_period_start, current_period_end, trial_end, cancel_at_period_end, cancel_at, canceled_at, ended_at, pause_behavior, pause_resumes_at, latest_invoice_id, latest_invoice_status, next_payment_attempt, has_paid, livemode, facts, created_at, read_at, is_verified FROM subscriptions WHERE stripe_customer_id = $1 ORDER BY created_at, stripe_subscription_id
+const subscriptionsOfCustomers = `-- name: SubscriptionsOfCustomers :many
+SELECT stripe_subscription_id, stripe_customer_id, status, plan, stripe_price_id, interval, interval_count, quantity, currency, amount_minor, current_period_start, current_period_end, trial_end, cancel_at_period_end, cancel_at, canceled_at, ended_at, pause_behavior, pause_resumes_at, latest_invoice_id, latest_invoice_status, next_payment_attempt, has_paid, livemode, facts, created_at, read_at, is_verified FROM subscriptions WHERE stripe_customer_id = ANY ($1::text[]) ORDER BY created_at, stripe_subscription_id
 `
 
-func (q *Queries) SubscriptionsOfCustomer(ctx context.Context, stripeCustomerID string) ([]Subscription, error) {
-	rows, err := q.db.Query(ctx, subscriptionsOfCustomer, stripeCustomerID)
+func (q *Queries) SubscriptionsOfCustomers(ctx context.Context, customers []string) ([]Subscription, error) {
+	rows, err := q.db.Query(ctx, subscriptionsOfCustomers, customers)
 	if err != nil {
 		return nil, err
 	}
@@ -175,92 +167,4 @@ func (q *Queries) SubscriptionsOfOrganization(ctx context.Context, orgID uuid.UU
 		return nil, err
 	}
 	return items, nil
-}
-
-const writeSubscription = `-- name: WriteSubscription :exec
-INSERT INTO subscriptions (
-    stripe_subscription_id, stripe_customer_id, status, plan, stripe_price_id, "interval", interval_count, quantity, currency,
-    amount_minor, current_period_start, current_period_end, trial_end, cancel_at_period_end, cancel_at, canceled_at, ended_at,
-    pause_behavior, pause_resumes_at, latest_invoice_id, latest_invoice_status, next_payment_attempt, has_paid, livemode,
-    facts, created_at, read_at, is_verified)
-VALUES (
-    $1, $2, $3, $4, $5, $6, $7, $8, $9,
-    $10, $11, $12, $13, $14, $15, $16, $17,
-    $18, $19, $20, $21, $22, $23, $24,
-    $25, $26, $27, $28)
-ON CONFLICT (stripe_subscription_id) DO UPDATE SET
-    status = excluded.status, plan = excluded.plan, stripe_price_id = excluded.stripe_price_id,
-    "interval" = excluded."interval", interval_count = excluded.interval_count, quantity = excluded.quantity,
-    currency = excluded.currency, amount_minor = excluded.amount_minor,
-    current_period_start = excluded.current_period_start, current_period_end = excluded.current_period_end,
-    trial_end = excluded.trial_end, cancel_at_period_end = excluded.cancel_at_period_end, cancel_at = excluded.cancel_at,
-    canceled_at = excluded.canceled_at, ended_at = excluded.ended_at, pause_behavior = excluded.pause_behavior,
-    pause_resumes_at = excluded.pause_resumes_at, latest_invoice_id = excluded.latest_invoice_id,
-    latest_invoice_status = excluded.latest_invoice_status, next_payment_attempt = excluded.next_payment_attempt,
-    has_paid = excluded.has_paid, facts = excluded.facts, read_at = excluded.read_at, is_verified = excluded.is_verified
-`
-
-type WriteSubscriptionParams struct {
-	StripeSubscriptionID string
-	StripeCustomerID     string
-	Status               string
-	Plan                 *string
-	StripePriceID        *string
-	Interval             *string
-	IntervalCount        *int32
-	Quantity             int64
-	Currency             string
-	AmountMinor          *int64
-	CurrentPeriodStart   time.Time
-	CurrentPeriodEnd     time.Time
-	TrialEnd             *time.Time
-	CancelAtPeriodEnd    bool
-	CancelAt             *time.Time
-	CanceledAt           *time.Time
-	EndedAt              *time.Time
-	PauseBehavior        *string
-	PauseResumesAt       *time.Time
-	LatestInvoiceID      *string
-	LatestInvoiceStatus  *string
-	NextPaymentAttempt   *time.Time
-	HasPaid              bool
-	Livemode             bool
-	Facts                json.RawMessage
-	CreatedAt            time.Time
-	ReadAt               time.Time
-	IsVerified           bool
-}
-
-func (q *Queries) WriteSubscription(ctx context.Context, arg WriteSubscriptionParams) error {
-	_, err := q.db.Exec(ctx, writeSubscription,
-		arg.StripeSubscriptionID,
-		arg.StripeCustomerID,
-		arg.Status,
-		arg.Plan,
-		arg.StripePriceID,
-		arg.Interval,
-		arg.IntervalCount,
-		arg.Quantity,
-		arg.Currency,
-		arg.AmountMinor,
-		arg.CurrentPeriodStart,
-		arg.CurrentPeriodEnd,
-		arg.TrialEnd,
-		arg.CancelAtPeriodEnd,
-		arg.CancelAt,
-		arg.CanceledAt,
-		arg.EndedAt,
-		arg.PauseBehavior,
-		arg.PauseResumesAt,
-		arg.LatestInvoiceID,
-		arg.LatestInvoiceStatus,
-		arg.NextPaymentAttempt,
-		arg.HasPaid,
-		arg.Livemode,
-		arg.Facts,
-		arg.CreatedAt,
-		arg.ReadAt,
-		arg.IsVerified,
-	)
-	return err
 }

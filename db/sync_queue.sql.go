@@ -12,18 +12,19 @@ import (
 )
 
 const claimDue = `-- name: ClaimDue :many
-WITH c AS (
-    SELECT due.subject FROM (VALUES (0), (1), (2)) AS l (lane) CROSS JOIN LATERAL (
-        SELECT subject FROM sync_queue
-        WHERE lane = l.lane AND due_at <= now() AND lease_until < now()
-        ORDER BY due_at LIMIT $1
-        FOR UPDATE SKIP LOCKED
-    ) AS due LIMIT $1
-)
 UPDATE sync_queue q SET lease_until = now() + interval '60 seconds', ticket = ticket + 1
-FROM c WHERE q.subject = c.subject
-RETURNING q.subject, q.ticket, q.wanted, q.attempts, q.stale_asks
+WHERE q.subject = ANY (ARRAY(
+    SELECT due.subject FROM sync_queue due
+    WHERE due.lane = $1 AND due.due_at <= now() + $2::interval AND due.lease_until < now()
+    ORDER BY due.due_at LIMIT $3 FOR UPDATE SKIP LOCKED))
+RETURNING q.subject, q.ticket, q.wanted, q.attempts, q.stale_asks, q.lane
 `
+
+type ClaimDueParams struct {
+	InLane  int16
+	Ahead   time.Duration
+	MaxRows int32
+}
 
 type ClaimDueRow struct {
 	Subject   string
@@ -31,11 +32,14 @@ type ClaimDueRow struct {
 	Wanted    int64
 	Attempts  int32
 	StaleAsks int32
+	Lane      int16
 }
 
-// A walk of each lane in turn, so that the index serves it on every Postgres.
-func (q *Queries) ClaimDue(ctx context.Context, maxRows int32) ([]ClaimDueRow, error) {
-	rows, err := q.db.Query(ctx, claimDue, maxRows)
+// What is due in a lane: by the business clock, which is ahead of the database
+// by as much as it says. Leases end by the database alone. The array is chosen
+// once; a join could choose, and lock, again.
+func (q *Queries) ClaimDue(ctx context.Context, arg ClaimDueParams) ([]ClaimDueRow, error) {
+	rows, err := q.db.Query(ctx, claimDue, arg.InLane, arg.Ahead, arg.MaxRows)
 	if err != nil {
 		return nil, err
 	}
@@ -49,6 +53,7 @@ func (q *Queries) ClaimDue(ctx context.Context, maxRows int32) ([]ClaimDueRow, e
 			&i.Wanted,
 			&i.Attempts,
 			&i.StaleAsks,
+			&i.Lane,
 		); err != nil {
 			return nil, err
 		}
@@ -62,11 +67,16 @@ func (q *Queries) ClaimDue(ctx context.Context, maxRows int32) ([]ClaimDueRow, e
 
 const claimNow = `-- name: ClaimNow :one
 INSERT INTO sync_queue (subject, ticket, lane, lease_until, due_at)
-VALUES ($1, 1, 0, now() + interval '60 seconds', now())
+VALUES ($1, 1, 0, now() + interval '60 seconds', now() + $2::interval)
 ON CONFLICT (subject) DO UPDATE SET
-    ticket = sync_queue.ticket + 1, lease_until = excluded.lease_until, due_at = least(sync_queue.due_at, now())
-RETURNING subject, ticket, wanted, attempts, stale_asks
+    ticket = sync_queue.ticket + 1, lease_until = excluded.lease_until, due_at = least(sync_queue.due_at, excluded.due_at)
+RETURNING subject, ticket, wanted, attempts, stale_asks, lane
 `
+
+type ClaimNowParams struct {
+	Subject string
+	Ahead   time.Duration
+}
 
 type ClaimNowRow struct {
 	Subject   string
@@ -74,13 +84,14 @@ type ClaimNowRow struct {
 	Wanted    int64
 	Attempts  int32
 	StaleAsks int32
+	Lane      int16
 }
 
 // The claim of a button or a page: whoever claims later makes the earlier
 // ticket void, so nobody waits for anybody. The subject is due from now on, so
 // that a worker takes it up should the claimer die.
-func (q *Queries) ClaimNow(ctx context.Context, subject string) (ClaimNowRow, error) {
-	row := q.db.QueryRow(ctx, claimNow, subject)
+func (q *Queries) ClaimNow(ctx context.Context, arg ClaimNowParams) (ClaimNowRow, error) {
+	row := q.db.QueryRow(ctx, claimNow, arg.Subject, arg.Ahead)
 	var i ClaimNowRow
 	err := row.Scan(
 		&i.Subject,
@@ -88,35 +99,45 @@ func (q *Queries) ClaimNow(ctx context.Context, subject string) (ClaimNowRow, er
 		&i.Wanted,
 		&i.Attempts,
 		&i.StaleAsks,
+		&i.Lane,
 	)
 	return i, err
 }
 
-const finishClaim = `-- name: FinishClaim :exec
-UPDATE sync_queue SET
-    done        = $1::bigint,
+const finishClaims = `-- name: FinishClaims :exec
+UPDATE sync_queue q SET
+    done        = greatest(q.done, c.wanted),
     lease_until = '-infinity',
     attempts    = 0,
     stale_asks  = 0,
     last_error  = NULL,
-    lane        = CASE WHEN wanted > $1::bigint THEN lane ELSE 2 END,
-    due_at      = CASE WHEN wanted > $1::bigint THEN now() ELSE now() + $2::interval END
-WHERE subject = $3
+    lane        = CASE WHEN q.wanted > c.wanted THEN q.lane ELSE 2 END,
+    due_at      = now() + make_interval(secs => CASE WHEN q.wanted > c.wanted THEN c.ahead ELSE c.ahead + c.next_in END)
+FROM (SELECT unnest($1::text[]) AS subject, unnest($2::bigint[]) AS wanted, unnest($3::float8[]) AS next_in, $4::float8 AS ahead) AS c
+WHERE q.subject = c.subject
 `
 
-type FinishClaimParams struct {
-	Wanted  int64
-	NextIn  time.Duration
-	Subject string
+type FinishClaimsParams struct {
+	Subjects []string
+	Wanted   []int64
+	NextIn   []float64
+	Ahead    float64
 }
 
-func (q *Queries) FinishClaim(ctx context.Context, arg FinishClaimParams) error {
-	_, err := q.db.Exec(ctx, finishClaim, arg.Wanted, arg.NextIn, arg.Subject)
+// Gives claims back. What had been wanted when Stripe was asked is done; what
+// came since is due at once.
+func (q *Queries) FinishClaims(ctx context.Context, arg FinishClaimsParams) error {
+	_, err := q.db.Exec(ctx, finishClaims,
+		arg.Subjects,
+		arg.Wanted,
+		arg.NextIn,
+		arg.Ahead,
+	)
 	return err
 }
 
 const lockClaims = `-- name: LockClaims :many
-SELECT q.subject FROM sync_queue q
+SELECT q.subject, q.ticket FROM sync_queue q
 JOIN (SELECT unnest($1::text[]) AS subject, unnest($2::bigint[]) AS ticket) AS c ON (q.subject, q.ticket) = (c.subject, c.ticket)
 ORDER BY q.subject FOR NO KEY UPDATE OF q
 `
@@ -126,20 +147,25 @@ type LockClaimsParams struct {
 	Tickets  []int64
 }
 
+type LockClaimsRow struct {
+	Subject string
+	Ticket  int64
+}
+
 // Locks the rows whose ticket is still the claimer's, in order of the subject.
-func (q *Queries) LockClaims(ctx context.Context, arg LockClaimsParams) ([]string, error) {
+func (q *Queries) LockClaims(ctx context.Context, arg LockClaimsParams) ([]LockClaimsRow, error) {
 	rows, err := q.db.Query(ctx, lockClaims, arg.Subjects, arg.Tickets)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	items := []string{}
+	items := []LockClaimsRow{}
 	for rows.Next() {
-		var subject string
-		if err := rows.Scan(&subject); err != nil {
+		var i LockClaimsRow
+		if err := rows.Scan(&i.Subject, &i.Ticket); err != nil {
 			return nil, err
 		}
-		items = append(items, subject)
+		items = append(items, i)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err
@@ -172,18 +198,19 @@ func (q *Queries) PostponeFailed(ctx context.Context, arg PostponeFailedParams) 
 }
 
 const postponeStale = `-- name: PostponeStale :exec
-UPDATE sync_queue SET lease_until = '-infinity', stale_asks = stale_asks + 1, due_at = now() + interval '2 seconds'
-WHERE subject = $1 AND ticket = $2
+UPDATE sync_queue SET lease_until = '-infinity', stale_asks = stale_asks + 1, due_at = now() + $1::interval
+WHERE subject = $2 AND ticket = $3
 `
 
 type PostponeStaleParams struct {
+	NextIn  time.Duration
 	Subject string
 	Ticket  int64
 }
 
 // The answer was older than the event that raised the ask: ask again soon.
 func (q *Queries) PostponeStale(ctx context.Context, arg PostponeStaleParams) error {
-	_, err := q.db.Exec(ctx, postponeStale, arg.Subject, arg.Ticket)
+	_, err := q.db.Exec(ctx, postponeStale, arg.NextIn, arg.Subject, arg.Ticket)
 	return err
 }
 

@@ -37,20 +37,35 @@ func (q *Queries) MarkEvents(ctx context.Context, arg MarkEventsParams) error {
 }
 
 const pendingEvents = `-- name: PendingEvents :many
-SELECT created, id, type, body FROM webhook_events
-WHERE subject = $1 AND state = 'pending'
-ORDER BY created, id
+SELECT e.subject::text AS subject, e.created, e.id, e.type, e.body, e.has_more::boolean AS has_more FROM (
+    SELECT subject, created, id, type, body,
+        row_number() OVER w AS n, sum(octet_length(body)) OVER w AS bytes, row_number() OVER w < count(*) OVER (PARTITION BY subject) AS has_more
+    FROM webhook_events WHERE subject = ANY ($1::text[]) AND state = 'pending'
+    WINDOW w AS (PARTITION BY subject ORDER BY created, id)
+) AS e
+WHERE e.n = 1 OR e.n <= $2::integer AND e.bytes <= $3::bigint
+ORDER BY e.subject, e.created, e.id
 `
 
+type PendingEventsParams struct {
+	Subjects  []string
+	MaxEvents int32
+	MaxBytes  int64
+}
+
 type PendingEventsRow struct {
+	Subject string
 	Created time.Time
 	ID      string
 	Type    string
 	Body    []byte
+	HasMore bool
 }
 
-func (q *Queries) PendingEvents(ctx context.Context, subject *string) ([]PendingEventsRow, error) {
-	rows, err := q.db.Query(ctx, pendingEvents, subject)
+// The oldest pending events of each subject, as many as one sync takes up: a
+// subject of which nobody asked for days must not fill the memory.
+func (q *Queries) PendingEvents(ctx context.Context, arg PendingEventsParams) ([]PendingEventsRow, error) {
+	rows, err := q.db.Query(ctx, pendingEvents, arg.Subjects, arg.MaxEvents, arg.MaxBytes)
 	if err != nil {
 		return nil, err
 	}
@@ -59,10 +74,12 @@ func (q *Queries) PendingEvents(ctx context.Context, subject *string) ([]Pending
 	for rows.Next() {
 		var i PendingEventsRow
 		if err := rows.Scan(
+			&i.Subject,
 			&i.Created,
 			&i.ID,
 			&i.Type,
 			&i.Body,
+			&i.HasMore,
 		); err != nil {
 			return nil, err
 		}

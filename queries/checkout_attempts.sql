@@ -33,10 +33,13 @@ UPDATE checkout_attempts SET
     subscription_id = nullif(@subscription_id::text, '')
 WHERE id = @id AND state IN ('creating', 'open');
 
--- name: AttemptPaid :exec
--- The result of a payment whose money was still on its way.
+-- name: AttemptsBySession :many
+SELECT * FROM checkout_attempts WHERE session_id = ANY (@session_ids::text[]);
+
+-- name: AttemptsPaid :exec
+-- The result of payments whose money was still on its way.
 UPDATE checkout_attempts SET payment_status = 'paid'
-WHERE subscription_id = @subscription_id::text AND state = 'complete' AND payment_status = 'unpaid';
+WHERE subscription_id = ANY (@subscription_ids::text[]) AND state = 'complete' AND payment_status = 'unpaid';
 
 -- name: AttemptsPastEnd :many
 SELECT * FROM checkout_attempts

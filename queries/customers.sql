@@ -4,12 +4,27 @@ SELECT * FROM customers WHERE org_id = @org_id::uuid AND is_current;
 -- name: CustomerByStripeID :one
 SELECT * FROM customers WHERE stripe_customer_id = $1;
 
--- name: SeeCustomer :exec
--- Notes a customer that Stripe named; who owns it is not for Stripe to say.
-INSERT INTO customers (stripe_customer_id, livemode, currency, created_at)
-VALUES (@stripe_customer_id, @livemode, nullif(@currency::text, ''), @created_at)
-ON CONFLICT (stripe_customer_id) DO UPDATE SET currency = coalesce(excluded.currency, customers.currency)
-WHERE customers.currency IS DISTINCT FROM coalesce(excluded.currency, customers.currency);
+-- name: CustomersByStripeID :many
+SELECT * FROM customers WHERE stripe_customer_id = ANY (@ids::text[]);
+
+-- name: CustomersOfOrganizations :many
+SELECT * FROM customers WHERE org_id = ANY (@org_ids::uuid[]);
+
+-- name: SeeCustomer :batchexec
+-- Notes a customer that Stripe named, or no longer knows; who owns it is not
+-- for Stripe to say.
+INSERT INTO customers (stripe_customer_id, livemode, currency, created_at, vanished_at)
+VALUES (@stripe_customer_id, @livemode, nullif(@currency::text, ''), @created_at, CASE WHEN @is_gone::boolean THEN clock_timestamp() END)
+ON CONFLICT (stripe_customer_id) DO UPDATE SET
+    currency    = coalesce(excluded.currency, customers.currency),
+    vanished_at = CASE WHEN @is_gone::boolean THEN coalesce(customers.vanished_at, excluded.vanished_at) END
+WHERE customers.currency IS DISTINCT FROM coalesce(excluded.currency, customers.currency)
+    OR (customers.vanished_at IS NOT NULL) <> @is_gone::boolean;
+
+-- name: VanishedOfLate :one
+-- Customers that vanished within ten minutes, without the ones asked about.
+SELECT count(*) FROM customers
+WHERE vanished_at > now() - interval '10 minutes' AND NOT stripe_customer_id = ANY (@but::text[]);
 
 -- name: LinkCustomer :exec
 INSERT INTO customers (stripe_customer_id, org_id, livemode, created_at)
@@ -19,6 +34,9 @@ WHERE customers.org_id IS NULL;
 
 -- name: LockOrganization :one
 SELECT * FROM organizations WHERE id = $1 FOR NO KEY UPDATE;
+
+-- name: LockOrganizations :many
+SELECT id FROM organizations WHERE id = ANY (@ids::uuid[]) ORDER BY id FOR NO KEY UPDATE;
 
 -- name: RoleIn :one
 SELECT role FROM memberships WHERE org_id = @org_id AND user_id = @user_id;

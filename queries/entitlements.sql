@@ -1,7 +1,10 @@
 -- name: Entitlement :one
 SELECT * FROM entitlements WHERE org_id = $1;
 
--- name: WriteEntitlement :exec
+-- name: EntitlementsOf :many
+SELECT * FROM entitlements WHERE org_id = ANY (@org_ids::uuid[]);
+
+-- name: WriteEntitlement :batchexec
 INSERT INTO entitlements (org_id, plan, status, access, reason, until, then_access, then_reason, features, limits, as_of)
 VALUES (@org_id, @plan, @status, @access, @reason, @until, @then_access, @then_reason, @features, @limits, @as_of)
 ON CONFLICT (org_id) DO UPDATE SET

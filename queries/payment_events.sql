@@ -1,20 +1,21 @@
--- name: RecordPaymentEvent :exec
+-- name: RecordPaymentEvent :batchexec
 -- Of two that are one and the same, the earlier stays, and of the same moment
 -- the one that an event told: whichever is heard first.
 INSERT INTO payment_events
     (kind, natural_key, at, org_id, stripe_customer_id, subscription_id, plan, "interval", currency, amount_minor, invoice_id, source_event_id, details, livemode)
 VALUES (@kind, @natural_key, @at, @org_id, @stripe_customer_id, @subscription_id, @plan, @interval, @currency, @amount_minor, @invoice_id, @source_event_id, @details, @livemode)
 ON CONFLICT (kind, natural_key) DO UPDATE SET
-    at = excluded.at, amount_minor = excluded.amount_minor, source_event_id = excluded.source_event_id, details = excluded.details
+    at = excluded.at, plan = coalesce(excluded.plan, payment_events.plan), "interval" = coalesce(excluded."interval", payment_events."interval"),
+    amount_minor = excluded.amount_minor, source_event_id = excluded.source_event_id, details = excluded.details
 WHERE (excluded.at, coalesce(excluded.source_event_id, '~')) < (payment_events.at, coalesce(payment_events.source_event_id, '~'));
 
--- name: PaymentEventsOfCustomer :many
-SELECT * FROM payment_events WHERE stripe_customer_id = $1;
+-- name: PaymentEventsOfCustomers :many
+SELECT * FROM payment_events WHERE stripe_customer_id = ANY (@customers::text[]) ORDER BY id;
 
--- name: DeletePaymentEvent :exec
-DELETE FROM payment_events WHERE id = $1;
+-- name: DeletePaymentEvents :exec
+DELETE FROM payment_events WHERE id = ANY (@ids::bigint[]);
 
--- name: RevisePaymentEvent :exec
+-- name: RevisePaymentEvent :batchexec
 UPDATE payment_events SET plan = @plan, "interval" = @interval WHERE id = @id;
 
 -- name: LastPaymentOfSubscription :one

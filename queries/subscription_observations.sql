@@ -1,8 +1,8 @@
--- name: ObservationsOfCustomer :many
-SELECT * FROM subscription_observations WHERE stripe_customer_id = $1
+-- name: ObservationsOfCustomers :many
+SELECT * FROM subscription_observations WHERE stripe_customer_id = ANY (@customers::text[])
 ORDER BY subscription_id, at, source, source_id;
 
--- name: Observe :exec
+-- name: Observe :batchexec
 INSERT INTO subscription_observations
     (subscription_id, source, source_id, stripe_customer_id, kind, at, object_created, facts, before, complete, decoder)
 VALUES (@subscription_id, @source, @source_id, @stripe_customer_id, @kind, @at, @object_created, @facts, @before, @complete, @decoder)

@@ -1,20 +1,16 @@
--- name: VersionsOfCustomer :many
-SELECT * FROM subscription_versions WHERE stripe_customer_id = $1 ORDER BY subscription_id, at;
+-- name: VersionsOfCustomers :many
+SELECT * FROM subscription_versions WHERE stripe_customer_id = ANY (@customers::text[]) ORDER BY subscription_id, at;
 
--- name: VersionsOfOrganization :many
-SELECT v.* FROM subscription_versions v JOIN customers c USING (stripe_customer_id)
-WHERE c.org_id = @org_id::uuid ORDER BY v.subscription_id, v.at;
-
--- name: WriteVersion :exec
+-- name: WriteVersion :batchexec
 INSERT INTO subscription_versions (subscription_id, at, stripe_customer_id, facts, source, source_id)
 VALUES (@subscription_id, @at, @stripe_customer_id, @facts, @source, @source_id)
 ON CONFLICT (subscription_id, at) DO UPDATE SET facts = excluded.facts, source = excluded.source, source_id = excluded.source_id;
 
--- name: DeleteVersion :exec
+-- name: DeleteVersion :batchexec
 DELETE FROM subscription_versions WHERE subscription_id = @subscription_id AND at = @at;
 
 -- name: MarkDirty :exec
-INSERT INTO metric_dirty (customer_id) VALUES (@customer_id);
+INSERT INTO metric_dirty (customer_id) SELECT unnest(@customers::text[]);
 
 -- name: MarkDirtyByPrice :exec
 -- What a price costs was not known until now: whoever ever had it is counted

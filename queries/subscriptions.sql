@@ -1,15 +1,15 @@
 -- name: SubscriptionByStripeID :one
 SELECT * FROM subscriptions WHERE stripe_subscription_id = $1;
 
--- name: SubscriptionsOfCustomer :many
-SELECT * FROM subscriptions WHERE stripe_customer_id = $1 ORDER BY created_at, stripe_subscription_id;
+-- name: SubscriptionsOfCustomers :many
+SELECT * FROM subscriptions WHERE stripe_customer_id = ANY (@customers::text[]) ORDER BY created_at, stripe_subscription_id;
 
 -- name: SubscriptionsOfOrganization :many
 SELECT s.* FROM subscriptions s JOIN customers c USING (stripe_customer_id)
 WHERE c.org_id = @org_id::uuid
 ORDER BY s.created_at, s.stripe_subscription_id;
 
--- name: WriteSubscription :exec
+-- name: WriteSubscription :batchexec
 INSERT INTO subscriptions (
     stripe_subscription_id, stripe_customer_id, status, plan, stripe_price_id, "interval", interval_count, quantity, currency,
     amount_minor, current_period_start, current_period_end, trial_end, cancel_at_period_end, cancel_at, canceled_at, ended_at,
@@ -32,6 +32,5 @@ ON CONFLICT (stripe_subscription_id) DO UPDATE SET
     has_paid = excluded.has_paid, facts = excluded.facts, read_at = excluded.read_at, is_verified = excluded.is_verified;
 
 -- name: MarkUnverified :exec
--- Stripe no longer lists the object: the row stays as the end of its history.
-UPDATE subscriptions SET is_verified = false
-WHERE stripe_customer_id = @stripe_customer_id AND NOT stripe_subscription_id = ANY (@listed::text[]) AND is_verified;
+-- Stripe no longer lists these: each row stays as the end of its history.
+UPDATE subscriptions SET is_verified = false WHERE stripe_subscription_id = ANY (@ids::text[]) AND is_verified;

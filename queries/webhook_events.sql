@@ -20,9 +20,16 @@ ON CONFLICT (subject) DO UPDATE SET
     due_at = CASE WHEN sync_queue.attempts = 0 THEN least(sync_queue.due_at, now()) ELSE sync_queue.due_at END;
 
 -- name: PendingEvents :many
-SELECT created, id, type, body FROM webhook_events
-WHERE subject = @subject AND state = 'pending'
-ORDER BY created, id;
+-- The oldest pending events of each subject, as many as one sync takes up: a
+-- subject of which nobody asked for days must not fill the memory.
+SELECT e.subject::text AS subject, e.created, e.id, e.type, e.body, e.has_more::boolean AS has_more FROM (
+    SELECT subject, created, id, type, body,
+        row_number() OVER w AS n, sum(octet_length(body)) OVER w AS bytes, row_number() OVER w < count(*) OVER (PARTITION BY subject) AS has_more
+    FROM webhook_events WHERE subject = ANY (@subjects::text[]) AND state = 'pending'
+    WINDOW w AS (PARTITION BY subject ORDER BY created, id)
+) AS e
+WHERE e.n = 1 OR e.n <= @max_events::integer AND e.bytes <= @max_bytes::bigint
+ORDER BY e.subject, e.created, e.id;
 
 -- name: MarkEvents :exec
 -- Ends exactly the events that were taken up, by id; those that came meanwhile

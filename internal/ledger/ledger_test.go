@@ -102,13 +102,15 @@ func (b *bundle) version(customer, subscription string, day int, f billing.Facts
 	raw, err := json.Marshal(f)
 	b.must(err)
 	b.must(db.InTx(b.ctx, b.pool, func(_ pgx.Tx, q *db.Queries) error {
-		if err := q.WriteVersion(b.ctx, db.WriteVersionParams{
+		var fault error
+		q.WriteVersion(b.ctx, []db.WriteVersionParams{{
 			SubscriptionID: subscription, At: birth.AddDate(0, 0, day), StripeCustomerID: customer,
 			Facts: raw, Source: "event", SourceID: fmt.Sprint("evt_", day),
-		}); err != nil {
-			return err
+		}}).Exec(func(_ int, err error) { fault = err })
+		if fault != nil {
+			return fault
 		}
-		return q.MarkDirty(b.ctx, customer)
+		return q.MarkDirty(b.ctx, []string{customer})
 	}))
 }
 
@@ -197,8 +199,8 @@ func TestAMarkWithoutAChangeWritesNothing(t *testing.T) {
 		UNION ALL SELECT 'subscription ' || xmin FROM customer_subscription
 		UNION ALL SELECT 'daily ' || xmin FROM flow_daily UNION ALL SELECT 'monthly ' || xmin FROM flow_monthly`
 	before := b.lines(written)
-	b.must(b.q.MarkDirty(b.ctx, "cus_1"))
-	b.must(b.q.MarkDirty(b.ctx, "cus_1"))
+	b.must(b.q.MarkDirty(b.ctx, []string{"cus_1"}))
+	b.must(b.q.MarkDirty(b.ctx, []string{"cus_1"}))
 	b.settle()
 	b.want("writing transactions", before, b.lines(written))
 }
@@ -294,7 +296,7 @@ func TestEachSubscriptionKeepsWhatItIsWorthNow(t *testing.T) {
 	b.want("subscriptions later", "cus_1 sub_2 usd 798\ncus_1 sub_3 usd 29", b.lines(worth))
 
 	b.exec(`UPDATE customers SET org_id = $1 WHERE stripe_customer_id = 'cus_1'`, acme)
-	b.must(b.q.MarkDirty(b.ctx, "cus_1"))
+	b.must(b.q.MarkDirty(b.ctx, []string{"cus_1"}))
 	b.settle()
 	b.want("subscriptions once linked", "org sub_2 usd 798\norg sub_3 usd 29", b.lines(worth))
 }
@@ -311,26 +313,26 @@ func TestLinkingMovesTheContributionsToTheOrganization(t *testing.T) {
 	b.want("movements", "cus_1 new 99\ncus_2 new 29", b.lines(who))
 
 	b.exec(`UPDATE customers SET org_id = $1 WHERE stripe_customer_id = 'cus_1'`, acme)
-	b.must(b.q.MarkDirty(b.ctx, "cus_1"))
+	b.must(b.q.MarkDirty(b.ctx, []string{"cus_1"}))
 	b.settle()
 	b.want("movements after linking", fmt.Sprintf("cus_2 new 29\norg:%s new 99", acme), b.lines(who))
 
 	// A second Stripe customer of the same organization is one more subscription of one customer.
 	b.customer("cus_2", &acme)
-	b.must(b.q.MarkDirty(b.ctx, "cus_2"))
+	b.must(b.q.MarkDirty(b.ctx, []string{"cus_2"}))
 	b.settle()
 	b.want("movements after linking both", fmt.Sprintf("org:%[1]s expansion 29\norg:%[1]s new 99", acme), b.lines(who))
 
 	// Linked elsewhere, it leaves the first organization though only it is marked.
 	b.exec(`UPDATE customers SET org_id = $1 WHERE stripe_customer_id = 'cus_2'`, other)
-	b.must(b.q.MarkDirty(b.ctx, "cus_2"))
+	b.must(b.q.MarkDirty(b.ctx, []string{"cus_2"}))
 	b.settle()
 	b.want("movements after linking elsewhere", strings.Join(sorted(
 		fmt.Sprintf("org:%s new 99", acme), fmt.Sprintf("org:%s new 29", other)), "\n"), b.lines(who))
 
 	// An organization that is deleted leaves its customers to themselves.
 	b.exec(`DELETE FROM organizations WHERE id = $1`, acme)
-	b.must(b.q.MarkDirty(b.ctx, "cus_1"))
+	b.must(b.q.MarkDirty(b.ctx, []string{"cus_1"}))
 	b.settle()
 	b.want("movements after the end of the organization", fmt.Sprintf("cus_1 new 99\norg:%s new 29", other), b.lines(who))
 }
@@ -353,7 +355,7 @@ func TestHistoryRewrittenByALateEventMovesTheLedgerByTheDifference(t *testing.T)
 	const months = `SELECT concat_ws(' ', month, kind, amount_micro / 100000000, customers) FROM flow_monthly ORDER BY 1`
 	b.want("flows", "2026-01-01 new 99 1\n2026-03-01 expansion 198 0\n2026-03-01 new 99 1", b.lines(months))
 
-	b.must(b.q.DeleteVersion(b.ctx, db.DeleteVersionParams{SubscriptionID: "sub_1", At: birth.AddDate(0, 0, 40)}))
+	b.q.DeleteVersion(b.ctx, []db.DeleteVersionParams{{SubscriptionID: "sub_1", At: birth.AddDate(0, 0, 40)}}).Exec(func(_ int, err error) { b.must(err) })
 	b.version("cus_1", "sub_1", 20, facts("pro", 3))
 	b.settle()
 	b.want("flows after the event", "2026-01-01 new 99 1\n2026-02-01 expansion 198 0\n2026-03-01 new 99 1", b.lines(months))
@@ -439,7 +441,7 @@ func TestUnreadableVersionsHoldUpNoOneElse(t *testing.T) {
 	b.version("cus_1", "sub_1", 0, facts("pro", 1))
 	b.settle()
 	b.exec(`INSERT INTO subscription_versions VALUES ('sub_1', $1, 'cus_1', '{"status": 7}', 'event', 'evt_x')`, birth.AddDate(0, 0, 5))
-	b.must(b.q.MarkDirty(b.ctx, "cus_1"))
+	b.must(b.q.MarkDirty(b.ctx, []string{"cus_1"}))
 	b.version("cus_2", "sub_2", 0, facts("pilot", 1))
 	b.settle()
 	b.want("movements", "2026-01-31 new pro 99 1 purchase\n2026-01-31 new pilot 29 1 purchase", b.lines(movementsSQL))
@@ -459,7 +461,7 @@ func TestAnUnknownPriceAddsNothingUntilItIsSeen(t *testing.T) {
 	b.settle()
 	b.want("movements", "", b.lines(movementsSQL))
 	b.price("gold", 1000)
-	b.must(b.q.MarkDirty(b.ctx, "cus_1"))
+	b.must(b.q.MarkDirty(b.ctx, []string{"cus_1"}))
 	b.settle()
 	b.want("movements once known", "2026-01-31 new gold 1000 1 purchase", b.lines(movementsSQL))
 }

@@ -21,7 +21,9 @@ const decoder = 1
 type material struct {
 	claim
 	events []taken
-	answer Answer
+	// hasMore: the subject has more events pending than this sync takes up.
+	hasMore bool
+	answer  Answer
 	// isGone: Stripe does not know the customer, so the answer is empty and our
 	// rows are the end of their history.
 	isGone bool
@@ -29,27 +31,27 @@ type material struct {
 	// as anyone knows them; learned are the ones to remember.
 	prices  map[string]billing.Price
 	learned []billing.Price
+	// refused is why a write left this subject out: errOvertaken, errVanished.
+	refused error
 }
 
 // ask takes the pending events up and asks Stripe how the customer stands.
-func (p *Payments) ask(ctx context.Context, c claim) (material, error) {
-	m := material{claim: c, prices: map[string]billing.Price{}}
-	rows, err := db.New(p.Pool).PendingEvents(ctx, &c.Subject)
-	if err != nil {
-		return m, fmt.Errorf("read pending events: %w", err)
-	}
-	for _, row := range rows {
+func (p *Payments) ask(ctx context.Context, d due) (*material, error) {
+	m := &material{claim: d.claim, prices: map[string]billing.Price{}}
+	for _, row := range d.events {
 		m.events = append(m.events, take(row))
+		m.hasMore = row.HasMore
 	}
-	m.answer, err = p.Stripe.Subscriptions(ctx, c.Subject)
+	var err error
+	m.answer, err = p.Stripe.Subscriptions(ctx, d.Subject)
 	m.isGone = errors.Is(err, ErrNoSuchObject) && !m.answer.At.IsZero()
 	if err != nil && !m.isGone {
 		return m, fmt.Errorf("ask for subscriptions: %w", err)
 	}
-	if m.isStale() && c.StaleAsks < maxStaleAsks {
+	if m.isStale() && d.StaleAsks < maxStaleAsks {
 		return m, errStale
 	}
-	return m, p.learnPrices(ctx, &m)
+	return m, p.learnPrices(ctx, m)
 }
 
 // isStale reports whether the answer is older than what the events tell: it

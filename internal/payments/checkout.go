@@ -161,7 +161,7 @@ func (p *Payments) customerOf(ctx context.Context, r CheckoutRequest) (string, e
 		}
 		// A webhook may have come first: what was counted for the Stripe
 		// customer now counts for the organization.
-		return q.MarkDirty(ctx, id)
+		return q.MarkDirty(ctx, []string{id})
 	})
 	if err != nil {
 		return "", fmt.Errorf("link customer %s: %w", id, err)

@@ -11,46 +11,40 @@ import (
 
 // writeCopies makes a row of each subscription equal to the answer. One that
 // Stripe no longer lists stays as the end of its history, marked unverified.
-func (w *writing) writeCopies() error {
-	listed := []string{}
+func (w *writing) writeCopies() {
+	listed := map[string]bool{}
 	for _, s := range w.answer.Subscriptions {
-		listed = append(listed, s.ID)
-		if err := w.writeCopy(s, true); err != nil {
-			return err
-		}
+		listed[s.ID] = true
+		w.writeCopy(s, true)
 	}
 	for _, t := range w.events { // in order of creation, so the newest stays
-		if t.subscription == nil || t.parked != "" || slices.Contains(listed, t.subscription.ID) {
-			continue
-		}
-		if err := w.writeCopy(*t.subscription, false); err != nil {
-			return err
+		if t.subscription != nil && t.parked == "" && !listed[t.subscription.ID] {
+			w.writeCopy(*t.subscription, false)
 		}
 	}
-	if err := w.q.MarkUnverified(w.ctx, db.MarkUnverifiedParams{StripeCustomerID: w.Subject, Listed: listed}); err != nil {
-		return fmt.Errorf("mark unverified: %w", err)
+	for id, row := range w.copies {
+		if row.IsVerified && !listed[id] {
+			row.IsVerified = false
+			w.copies[id] = row
+			w.changes.unverified = append(w.changes.unverified, id)
+		}
 	}
-	return nil
 }
 
-func (w *writing) writeCopy(s billing.Subscription, isVerified bool) error {
+func (w *writing) writeCopy(s billing.Subscription, isVerified bool) {
 	var old *db.Subscription
-	if row, ok := w.old[s.ID]; ok {
+	if row, ok := w.copies[s.ID]; ok {
 		old = &row
 		if was := billing.Status(row.Status); was.IsTerminal() && was != s.Facts.Status {
-			return nil // what is over never comes back to life, whoever says so
+			return // what is over never comes back to life, whoever says so
 		}
 	}
 	row := w.copyOf(s, old, isVerified)
-	if err := w.q.WriteSubscription(w.ctx, row); err != nil {
-		return fmt.Errorf("write subscription %s: %w", s.ID, err)
-	}
+	w.copies[s.ID] = db.Subscription(row)
+	w.changes.copies = append(w.changes.copies, row)
 	if row.HasPaid { // whatever the checkout's own event said, which may be older
-		if err := w.q.AttemptPaid(w.ctx, s.ID); err != nil {
-			return fmt.Errorf("note that the checkout of %s is paid: %w", s.ID, err)
-		}
+		w.changes.paid = append(w.changes.paid, s.ID)
 	}
-	return nil
 }
 
 func (w *writing) copyOf(s billing.Subscription, old *db.Subscription, isVerified bool) db.WriteSubscriptionParams {
@@ -100,44 +94,35 @@ func (w *writing) hasPaid(s billing.Subscription, old *db.Subscription) bool {
 }
 
 // writeCheckouts ends the attempts whose completion an event told.
-func (w *writing) writeCheckouts() error {
+func (w *writing) writeCheckouts() {
 	for _, t := range w.events {
 		if t.session == nil || t.parked != "" || w.customer.OrgID == nil {
 			continue
 		}
-		attempt, err := w.q.AttemptBySession(w.ctx, t.session.ID)
-		if db.IsNotFound(err) {
-			continue // not one of ours: a payment link, or another system's
+		attempt, ok := w.rows.attempts[t.session.ID]
+		// One that is not ours is a payment link's, or another system's; and an
+		// event of one organization changes nothing of another.
+		if !ok || attempt.OrgID != *w.customer.OrgID {
+			continue
 		}
-		if err != nil {
-			return fmt.Errorf("read checkout of session %s: %w", t.session.ID, err)
-		}
-		if attempt.OrgID != *w.customer.OrgID {
-			continue // an event of one organization changes nothing of another
-		}
-		if _, err := w.q.AttemptEnded(w.ctx, db.AttemptEndedParams{
+		w.changes.attempts = append(w.changes.attempts, db.AttemptEndedParams{
 			ID: attempt.ID, State: attemptComplete, PaymentStatus: t.session.PaymentStatus, SubscriptionID: t.session.SubscriptionID,
 			EndedAt: t.event.Created,
-		}); err != nil {
-			return fmt.Errorf("complete checkout %s: %w", attempt.ID, err)
-		}
+		})
 		t.happening.plan, t.happening.interval = attempt.Plan, billing.Interval(attempt.Interval)
 	}
-	return nil
 }
 
 // recordHappenings writes what the events told beyond states, and the payments
 // that were found when reading.
-func (w *writing) recordHappenings() error {
+func (w *writing) recordHappenings() {
 	for _, t := range w.events {
 		if t.happening == nil || t.parked != "" {
 			continue
 		}
 		o := w.occasion()
 		o.at, o.eventID = t.event.Created, t.event.ID
-		if err := w.recordWithPlan(o, *t.happening); err != nil {
-			return err
-		}
+		w.recordWithPlan(o, *t.happening)
 	}
 	for _, s := range w.answer.Subscriptions {
 		old, known := w.old[s.ID]
@@ -146,23 +131,30 @@ func (w *writing) recordHappenings() error {
 		}
 		if h := foundPaid(s.LatestInvoice); h != nil {
 			h.subscriptionID = s.ID
-			if err := w.recordWithPlan(w.occasion(), *h); err != nil {
-				return err
-			}
+			w.recordWithPlan(w.occasion(), *h)
 		}
 	}
-	return nil
 }
 
 // recordWithPlan gives a happening that names no plan the one of its moment.
-func (w *writing) recordWithPlan(o occasion, h happening) error {
+func (w *writing) recordWithPlan(o occasion, h happening) {
 	if !h.at.IsZero() {
 		o.at = h.at
 	}
 	if then, ok := at(chapters(w.histories[h.subscriptionID], w.prices), o.at); ok && h.plan == "" {
 		h.plan, h.interval = then.plan, then.interval
 	}
-	return record(w.ctx, w.q, o, h)
+	w.record(o, h)
+}
+
+func (w *writing) record(o occasion, h happening) {
+	params := recording(o, h)
+	w.changes.recorded = append(w.changes.recorded, params)
+	isKnown := func(kind, key string) bool { return kind == params.Kind && key == params.NaturalKey }
+	if !slices.ContainsFunc(w.rows.events[w.Subject], func(row db.PaymentEvent) bool { return isKnown(row.Kind, row.NaturalKey) }) &&
+		!slices.ContainsFunc(w.changes.told, func(p db.RecordPaymentEventParams) bool { return isKnown(p.Kind, p.NaturalKey) }) {
+		w.changes.told = append(w.changes.told, params)
+	}
 }
 
 func (w *writing) occasion() occasion {

@@ -1,49 +1,38 @@
 package payments
 
 import (
-	"fmt"
 	"slices"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/promptforge/payments/db"
 	"github.com/promptforge/payments/internal/billing"
 )
 
-// writeEntitlement answers again what the organization may do.
-func (w *writing) writeEntitlement() error {
-	if w.customer.OrgID == nil {
-		return nil
-	}
-	orgID := *w.customer.OrgID
-	rows, err := w.q.SubscriptionsOfOrganization(w.ctx, orgID)
-	if err != nil {
-		return fmt.Errorf("read subscriptions of organization: %w", err)
-	}
-	versions, err := w.q.VersionsOfOrganization(w.ctx, orgID)
-	if err != nil {
-		return fmt.Errorf("read versions of organization: %w", err)
-	}
+// entitle answers what an organization may do by all its subscriptions, in
+// order of their creation, and their versions.
+func entitle(orgID uuid.UUID, subscriptions []db.Subscription, versions []db.SubscriptionVersion, _ db.Entitlement,
+	plans billing.Plans, now, asOf time.Time,
+) (db.WriteEntitlementParams, error) {
 	history := map[string][]db.SubscriptionVersion{}
 	for _, v := range versions {
 		history[v.SubscriptionID] = append(history[v.SubscriptionID], v)
 	}
-	standings := make([]billing.Standing, 0, len(rows))
-	for _, row := range rows {
+	standings := make([]billing.Standing, 0, len(subscriptions))
+	for _, row := range subscriptions {
 		s, err := standing(row, history[row.StripeSubscriptionID])
 		if err != nil {
-			return err
+			return db.WriteEntitlementParams{}, err
 		}
 		standings = append(standings, s)
 	}
-	e := billing.DefaultAccessPolicy().Entitle(standings, w.Plans, w.Now())
-	if err := w.q.WriteEntitlement(w.ctx, db.WriteEntitlementParams{
+	e := billing.DefaultAccessPolicy().Entitle(standings, plans, now)
+	return db.WriteEntitlementParams{
 		OrgID: orgID, Plan: optional(e.Plan), Status: optional(string(e.Status)), Access: string(e.Level), Reason: e.Reason,
 		Until: optional(e.Until), ThenAccess: optional(string(e.Then)), ThenReason: optional(e.ThenReason),
-		Features: mustJSON(e.Features), Limits: mustJSON(e.Limits), AsOf: w.answer.At,
-	}); err != nil {
-		return fmt.Errorf("write entitlement: %w", err)
-	}
-	return nil
+		Features: mustJSON(e.Features), Limits: mustJSON(e.Limits), AsOf: asOf,
+	}, nil
 }
 
 // standing puts the copy and what only the history knows together: since when

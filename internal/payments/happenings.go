@@ -89,7 +89,8 @@ type occasion struct {
 	eventID    string // empty where no event told it
 }
 
-func record(ctx context.Context, q *db.Queries, o occasion, h happening) error {
+// recording is the row that a happening becomes.
+func recording(o occasion, h happening) db.RecordPaymentEventParams {
 	if !h.at.IsZero() {
 		o.at = h.at
 	}
@@ -99,15 +100,19 @@ func record(ctx context.Context, q *db.Queries, o occasion, h happening) error {
 	if h.details == nil {
 		h.details = map[string]any{}
 	}
-	err := q.RecordPaymentEvent(ctx, db.RecordPaymentEventParams{
+	return db.RecordPaymentEventParams{
 		Kind: h.kind, NaturalKey: h.key,
 		At:    o.at.Truncate(time.Second), // as Stripe dates, so that ours sort among its own
 		OrgID: o.orgID, StripeCustomerID: optional(o.customerID),
 		SubscriptionID: optional(h.subscriptionID), Plan: optional(h.plan), Interval: optional(string(h.interval)),
 		Currency: optional(string(h.currency)), AmountMinor: h.amountMinor, InvoiceID: optional(h.invoiceID), SourceEventID: optional(o.eventID),
 		Details: mustJSON(h.details), Livemode: o.livemode,
-	})
-	if err != nil {
+	}
+}
+
+// record writes a happening that no sync told.
+func record(ctx context.Context, q *db.Queries, o occasion, h happening) error {
+	if err := each(q.RecordPaymentEvent(ctx, []db.RecordPaymentEventParams{recording(o, h)})); err != nil {
 		return fmt.Errorf("record %s %s: %w", h.kind, h.key, err)
 	}
 	return nil

@@ -39,12 +39,19 @@ type Payments struct {
 	Log   *slog.Logger
 
 	wake chan struct{}
+	// writes gathers what concurrent syncs have to write.
+	writes *group[*material]
 }
 
 // New returns the door with its wake-up wired; the caller sets the fields of
 // its argument first.
 func New(p Payments) *Payments {
 	p.wake = make(chan struct{}, 1)
+	p.writes = &group[*material]{
+		write: p.write, flushers: 2, maxItems: maxSubjects, patience: patient,
+		// Whatever it was, it may be one subject's fault alone.
+		isolates: func(error) bool { return true },
+	}
 	return &p
 }
 

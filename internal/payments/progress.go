@@ -150,7 +150,7 @@ func (p *Payments) endAttempt(ctx context.Context, attempt db.CheckoutAttempt, s
 			return err
 		}
 		if n == 0 && session.PaymentStatus == "paid" {
-			return q.AttemptPaid(ctx, session.SubscriptionID)
+			return q.AttemptsPaid(ctx, []string{session.SubscriptionID})
 		}
 		if n == 0 {
 			return nil

@@ -2,7 +2,7 @@ package payments
 
 import (
 	"encoding/json"
-	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strconv"
@@ -192,17 +192,13 @@ func tellStatus(tell func(kind, key string, details map[string]any), was, is bil
 }
 
 // writeStories rewrites by difference what the histories of this write tell.
-func (w *writing) writeStories() error {
-	rows, err := w.q.PaymentEventsOfCustomer(w.ctx, &w.Subject)
-	if err != nil {
-		return fmt.Errorf("read the stories: %w", err)
-	}
+func (w *writing) writeStories() {
 	stored := map[string]db.PaymentEvent{}
-	for _, row := range rows {
+	for _, row := range w.rows.events[w.Subject] {
 		stored[row.Kind+" "+row.NaturalKey] = row
 	}
-	for id, history := range w.histories {
-		all := chapters(history, w.prices)
+	for _, id := range slices.Sorted(maps.Keys(w.histories)) {
+		all := chapters(w.histories[id], w.prices)
 		for _, h := range story(all) {
 			key := h.kind + " " + h.key
 			row, ok := stored[key]
@@ -211,32 +207,23 @@ func (w *writing) writeStories() error {
 				continue
 			}
 			if ok {
-				if err := w.q.DeletePaymentEvent(w.ctx, row.ID); err != nil {
-					return fmt.Errorf("take back %s: %w", key, err)
-				}
+				w.changes.takenBack = append(w.changes.takenBack, row.ID)
 			}
-			if err := record(w.ctx, w.q, w.occasion(), h); err != nil {
-				return err
-			}
+			w.record(w.occasion(), h)
 		}
-		if err := w.reviseStory(id, all, stored); err != nil {
-			return err
-		}
+		w.reviseStory(id, all, stored)
 	}
-	return nil
 }
 
 // reviseStory takes back what the history no longer tells, and gives what came
 // by other ways the plan that held at its moment.
-func (w *writing) reviseStory(id string, all []chapter, stored map[string]db.PaymentEvent) error {
-	for key, row := range stored {
+func (w *writing) reviseStory(id string, all []chapter, stored map[string]db.PaymentEvent) {
+	for _, row := range stored {
 		if deref(row.SubscriptionID) != id {
 			continue
 		}
 		if slices.Contains(storyKinds, row.Kind) {
-			if err := w.q.DeletePaymentEvent(w.ctx, row.ID); err != nil {
-				return fmt.Errorf("take back %s: %w", key, err)
-			}
+			w.changes.takenBack = append(w.changes.takenBack, row.ID)
 			continue
 		}
 		then, ok := at(all, row.At)
@@ -244,14 +231,11 @@ func (w *writing) reviseStory(id string, all []chapter, stored map[string]db.Pay
 			continue
 		}
 		if deref(row.Plan) != then.plan || deref(row.Interval) != string(then.interval) {
-			if err := w.q.RevisePaymentEvent(w.ctx, db.RevisePaymentEventParams{
+			w.changes.revised = append(w.changes.revised, db.RevisePaymentEventParams{
 				ID: row.ID, Plan: optional(then.plan), Interval: optional(string(then.interval)),
-			}); err != nil {
-				return fmt.Errorf("revise %s: %w", key, err)
-			}
+			})
 		}
 	}
-	return nil
 }
 
 func tells(row db.PaymentEvent, h happening) bool {
@@ -268,31 +252,4 @@ func sameDetails(stored json.RawMessage, told map[string]any) bool {
 		return false
 	}
 	return reflect.DeepEqual(a, b)
-}
-
-// knowPricesOfHistories reads the prices that only older states name.
-func (w *writing) knowPricesOfHistories() error {
-	var ids []string
-	for _, history := range w.histories {
-		for _, v := range history {
-			for _, item := range v.Facts.Items {
-				if _, ok := w.prices[item.PriceID]; !ok && !slices.Contains(ids, item.PriceID) {
-					ids = append(ids, item.PriceID)
-				}
-			}
-		}
-	}
-	if len(ids) == 0 {
-		return nil
-	}
-	rows, err := w.q.PricesByID(w.ctx, ids)
-	if err != nil {
-		return fmt.Errorf("read prices of the histories: %w", err)
-	}
-	for _, row := range rows {
-		if w.prices[row.StripePriceID], err = priceFromRow(row); err != nil {
-			return err
-		}
-	}
-	return nil
 }

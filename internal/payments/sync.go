@@ -22,6 +22,7 @@ type claim struct {
 	Wanted    int64
 	Attempts  int32
 	StaleAsks int32
+	Lane      int16
 }
 
 // maxStaleAsks is how often an answer older than its event is asked again
@@ -31,6 +32,8 @@ const maxStaleAsks = 5
 var (
 	// errOvertaken: somebody claimed the subject after us and will write it.
 	errOvertaken = errors.New("overtaken by a later claim")
+	// errVanished: too many customers at once that Stripe does not know.
+	errVanished = errors.New("many customers vanished at once: the key or the account may be wrong")
 	// errStale: the answer is older than the event that raised the ask.
 	errStale = errors.New("the answer is older than the event")
 )
@@ -54,11 +57,11 @@ func (p *Payments) syncNow(ctx context.Context, customerID string) (Answer, erro
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patient)
 	defer cancel()
 	q := db.New(p.Pool)
-	row, err := q.ClaimNow(ctx, customerID)
+	row, err := q.ClaimNow(ctx, db.ClaimNowParams{Subject: customerID, Ahead: p.ahead()})
 	if err != nil {
 		return Answer{}, fmt.Errorf("claim %s: %w", customerID, err)
 	}
-	answer, err := p.sync(ctx, claim(row))
+	answer, err := p.syncAlone(ctx, claim(row))
 	if err == nil {
 		return answer, nil
 	}
@@ -103,8 +106,10 @@ func (p *Payments) Run(ctx context.Context) error {
 }
 
 const (
-	workers = 16               // subjects asked about at the same time
-	patient = 45 * time.Second // for one of them; shorter than the lease
+	workers = 32 // subjects asked about at the same time
+	// reserved are the workers that a backlog leaves to whoever comes.
+	reserved = workers / 4
+	patient  = 45 * time.Second // for one of them; shorter than the lease
 )
 
 // Work claims what is due, once, syncs it and waits for the end. It returns how
@@ -119,53 +124,112 @@ func (p *Payments) Work(ctx context.Context) (int, error) {
 	return len(claims), err
 }
 
-func (p *Payments) claimDue(ctx context.Context, n int) ([]claim, error) {
-	if n <= 0 {
+// due is a claim with the pending events of its subject.
+type due struct {
+	claim
+	events []db.PendingEventsRow
+}
+
+// claimDue claims at most n subjects, lane by lane.
+func (p *Payments) claimDue(ctx context.Context, n int) ([]due, error) {
+	var claims []claim
+	for _, lane := range Lanes() {
+		room := n - len(claims)
+		if lane == LaneBacklog {
+			room -= reserved
+		}
+		if room <= 0 {
+			continue
+		}
+		rows, err := db.New(p.Pool).ClaimDue(ctx, db.ClaimDueParams{InLane: int16(lane), Ahead: p.ahead(), MaxRows: int32(room)}) //nolint:gosec // at most workers
+		if err != nil {
+			return nil, fmt.Errorf("claim due subjects of lane %d: %w", lane, err)
+		}
+		for _, row := range rows {
+			claims = append(claims, claim(row))
+		}
+	}
+	return p.withEvents(ctx, claims)
+}
+
+// What one sync takes up of one subject; the rest follows at once.
+const (
+	maxEvents     = 500
+	maxEventBytes = 8 << 20
+)
+
+func (p *Payments) withEvents(ctx context.Context, claims []claim) ([]due, error) {
+	if len(claims) == 0 {
 		return nil, nil
 	}
-	rows, err := db.New(p.Pool).ClaimDue(ctx, int32(n)) //nolint:gosec // at most workers
+	subjects := make([]string, len(claims))
+	for i, c := range claims {
+		subjects[i] = c.Subject
+	}
+	rows, err := db.New(p.Pool).PendingEvents(ctx, db.PendingEventsParams{Subjects: subjects, MaxEvents: maxEvents, MaxBytes: maxEventBytes})
 	if err != nil {
-		return nil, fmt.Errorf("claim due subjects: %w", err)
+		return nil, fmt.Errorf("read pending events: %w", err)
 	}
-	claims := make([]claim, len(rows))
-	for i, row := range rows {
-		claims[i] = claim(row)
+	pending := map[string][]db.PendingEventsRow{}
+	for _, row := range rows {
+		pending[row.Subject] = append(pending[row.Subject], row)
 	}
-	return claims, nil
+	out := make([]due, len(claims))
+	for i, c := range claims {
+		out[i] = due{c, pending[c.Subject]}
+	}
+	return out, nil
 }
+
+// ahead is how far the business clock is ahead of the machine's: nothing,
+// except in a simulated year.
+func (p *Payments) ahead() time.Duration { return p.Now().Sub(p.Clock()).Round(time.Second) }
 
 // work syncs a claimed subject and puts it off if that fails. What was claimed
 // is finished even while the process stops.
-func (p *Payments) work(ctx context.Context, c claim) {
+func (p *Payments) work(ctx context.Context, d due) {
 	asking, cancel := context.WithTimeout(context.WithoutCancel(ctx), patient)
 	defer cancel()
-	_, err := p.sync(asking, c)
+	_, err := p.sync(WithLane(asking, Lane(d.Lane)), d)
 	if err == nil {
 		return
 	}
 	ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second) // the failure may have been asking's end
 	defer cancel()
 	if errors.Is(err, errStale) {
-		err = db.New(p.Pool).PostponeStale(ctx, db.PostponeStaleParams{Subject: c.Subject, Ticket: c.Ticket})
+		err = db.New(p.Pool).PostponeStale(ctx, db.PostponeStaleParams{
+			Subject: d.Subject, Ticket: d.Ticket, NextIn: p.ahead() + 2*time.Second,
+		})
 	} else {
-		p.Log.WarnContext(ctx, "sync put off", "subject", c.Subject, "attempts", c.Attempts+1, "error", err)
-		err = p.putOff(ctx, c, err)
+		p.Log.WarnContext(ctx, "sync put off", "subject", d.Subject, "attempts", d.Attempts+1, "error", err)
+		err = p.putOff(ctx, d.claim, err)
 	}
 	if err != nil {
-		p.Log.ErrorContext(ctx, "put a sync off", "subject", c.Subject, "error", err)
+		p.Log.ErrorContext(ctx, "put a sync off", "subject", d.Subject, "error", err)
 	}
+}
+
+func (p *Payments) syncAlone(ctx context.Context, c claim) (Answer, error) {
+	all, err := p.withEvents(ctx, []claim{c})
+	if err != nil {
+		return Answer{}, err
+	}
+	return p.sync(ctx, all[0])
 }
 
 // sync asks and writes under a claim. An answer older than the events is
 // errStale; to be overtaken is no error. After an error the claim is still held
 // and the caller gives it back; after a death the lease runs out.
-func (p *Payments) sync(ctx context.Context, c claim) (Answer, error) {
-	m, err := p.ask(ctx, c)
+func (p *Payments) sync(ctx context.Context, d due) (Answer, error) {
+	m, err := p.ask(ctx, d)
 	if err == nil {
-		err = p.write(ctx, m)
+		err = p.writes.do(ctx, m)
 	}
 	if isDataFault(err) && len(m.events) > 0 {
 		err = p.writeWithoutCulprits(ctx, m, err)
+	}
+	if err == nil {
+		err = m.refused
 	}
 	switch {
 	case err == nil, errors.Is(err, errOvertaken):
@@ -173,7 +237,7 @@ func (p *Payments) sync(ctx context.Context, c claim) (Answer, error) {
 	case errors.Is(err, errStale):
 		return m.answer, errStale
 	default:
-		return m.answer, fmt.Errorf("sync %s: %w", c.Subject, err)
+		return m.answer, fmt.Errorf("sync %s: %w", d.Subject, err)
 	}
 }
 
@@ -186,12 +250,13 @@ func isDataFault(err error) bool {
 
 // writeWithoutCulprits tries each event alone, parks those that no row takes,
 // and writes the rest: one event never stops the next.
-func (p *Payments) writeWithoutCulprits(ctx context.Context, m material, cause error) error {
+func (p *Payments) writeWithoutCulprits(ctx context.Context, m *material, cause error) error {
 	found := false
 	for i := range m.events {
-		alone := m
+		alone := *m
 		alone.events = m.events[i : i+1 : i+1]
-		err := p.write(ctx, alone)
+		alone.hasMore = true // the others
+		err := p.write(ctx, []*material{&alone})
 		if isDataFault(err) {
 			m.events[i].parked, found = clean(err.Error()), true
 		} else if err != nil {
@@ -201,13 +266,13 @@ func (p *Payments) writeWithoutCulprits(ctx context.Context, m material, cause e
 	if !found {
 		return cause // it is not an event's fault
 	}
-	return p.write(ctx, m)
+	return p.write(ctx, []*material{m})
 }
 
 // putOff backs a subject off after a failure. It is never given up.
 func (p *Payments) putOff(ctx context.Context, c claim, cause error) error {
 	return db.New(p.Pool).PostponeFailed(ctx, db.PostponeFailedParams{
-		Subject: c.Subject, Ticket: c.Ticket, LastError: clean(cause.Error()), NextIn: backoff(c.Attempts),
+		Subject: c.Subject, Ticket: c.Ticket, LastError: clean(cause.Error()), NextIn: p.ahead() + backoff(c.Attempts),
 	})
 }
 

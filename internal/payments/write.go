@@ -1,14 +1,15 @@
 package payments
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/promptforge/payments/db"
@@ -17,16 +18,85 @@ import (
 	"github.com/promptforge/payments/internal/money"
 )
 
-// writing is one write of one subject: a short READ COMMITTED transaction
-// under the queue row's lock, without network.
-type writing struct {
+// maxSubjects is how many subjects one transaction writes.
+const maxSubjects = 32
+
+// write makes our rows equal to what Stripe answered about several subjects: in
+// one short READ COMMITTED transaction under their queue rows' locks, without
+// network, with each table read once and written once. A subject that it leaves
+// out says why in its refused.
+func (p *Payments) write(ctx context.Context, all []*material) error {
+	b := batch{Payments: p, ctx: ctx}
+	err := db.InTx(ctx, p.Pool, func(tx pgx.Tx, q *db.Queries) error {
+		b.tx, b.q = tx, q
+		for _, step := range []func() error{
+			func() error { return b.lock(all) }, b.refuseVanished, b.rememberWhatWasSeen, b.load, b.compute, b.entitle, b.flush,
+		} {
+			if err := step(); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err == nil {
+		b.tell()
+	}
+	return err
+}
+
+// batch is one write of several subjects.
+type batch struct {
 	*Payments
-	material
-	ctx context.Context
-	q   *db.Queries
-	// The rows as they were.
+	ctx     context.Context
+	tx      pgx.Tx
+	q       *db.Queries
+	ours    []*material // in order of their subjects
+	rows    rows
+	changes changes
+	// writings are the subjects by customer, once computed.
+	writings map[string]*writing
+}
+
+// rows are the rows as they were when the batch began, by customer.
+type rows struct {
+	customers     map[string]db.Customer
+	subscriptions map[string][]db.Subscription
+	observations  map[string][]db.SubscriptionObservation
+	versions      map[string][]db.SubscriptionVersion
+	events        map[string][]db.PaymentEvent
+	attempts      map[string]db.CheckoutAttempt // by session
+	entitlements  map[uuid.UUID]db.Entitlement
+}
+
+// changes are what a batch writes, gathered from all its subjects.
+type changes struct {
+	observed     []db.ObserveParams
+	versions     []db.WriteVersionParams
+	versionsGone []db.DeleteVersionParams
+	dirty        []string
+	copies       []db.WriteSubscriptionParams
+	unverified   []string // subscriptions
+	attempts     []db.AttemptEndedParams
+	paid         []string // subscriptions
+	entitlements []db.WriteEntitlementParams
+	recorded     []db.RecordPaymentEventParams
+	revised      []db.RevisePaymentEventParams
+	takenBack    []int64
+	marked       db.MarkEventsParams
+	finished     db.FinishClaimsParams
+	// told are those of recorded that nobody knew.
+	told []db.RecordPaymentEventParams
+}
+
+// writing is one subject of a batch. It computes in memory what the batch then
+// writes.
+type writing struct {
+	*batch
+	*material
 	customer db.Customer
 	old      map[string]db.Subscription
+	// copies are the rows of the customer's subscriptions as they will be.
+	copies map[string]db.Subscription
 	// What the history says once the events are in it.
 	histories map[string][]analytics.Version
 	// meets is false while the history does not end in the copy's facts;
@@ -35,59 +105,106 @@ type writing struct {
 	newestEvent time.Time
 }
 
-// write makes our rows equal to the answer. It returns errOvertaken, having
-// written nothing, when the ticket is no longer the row's.
-func (p *Payments) write(ctx context.Context, m material) error {
-	return db.InTx(ctx, p.Pool, func(_ pgx.Tx, q *db.Queries) error {
-		mine, err := q.LockClaims(ctx, db.LockClaimsParams{Subjects: []string{m.Subject}, Tickets: []int64{m.Ticket}})
-		if err != nil {
-			return fmt.Errorf("lock the claim: %w", err)
-		}
-		if len(mine) == 0 {
-			return errOvertaken
-		}
-		w := writing{Payments: p, material: m, ctx: ctx, q: q, meets: true}
-		for _, step := range []func() error{
-			w.rememberWhatWasSeen, w.readOldRows, w.writeHistory, w.knowPricesOfHistories, w.writeCheckouts, w.writeCopies,
-			w.writeEntitlement, w.recordHappenings, w.writeStories, w.endEvents, w.finish,
-		} {
-			if err := step(); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
-// rememberWhatWasSeen keeps the customer, and every price and coupon.
-func (w *writing) rememberWhatWasSeen() error {
-	var currency money.Currency
-	coupons := map[string]billing.Coupon{}
-	for _, s := range w.answer.Subscriptions {
-		currency = s.Facts.Currency
-		for _, c := range s.Coupons {
-			coupons[c.ID] = c
+// lock takes the queue rows whose ticket is still the claimer's, in order of
+// the subject; the others have been overtaken.
+func (b *batch) lock(all []*material) error {
+	var params db.LockClaimsParams
+	for _, m := range all {
+		params.Subjects = append(params.Subjects, m.Subject)
+		params.Tickets = append(params.Tickets, m.Ticket)
+	}
+	locked, err := b.q.LockClaims(b.ctx, params)
+	if err != nil {
+		return fmt.Errorf("lock the claims: %w", err)
+	}
+	mine := map[claimKey]bool{}
+	for _, row := range locked {
+		mine[claimKey(row)] = true
+	}
+	for _, m := range all {
+		m.refused = errOvertaken
+		if mine[claimKey{m.Subject, m.Ticket}] {
+			m.refused = nil
+			b.ours = append(b.ours, m)
 		}
 	}
+	slices.SortFunc(b.ours, func(x, y *material) int { return strings.Compare(x.Subject, y.Subject) })
+	return nil
+}
+
+type claimKey struct {
+	Subject string
+	Ticket  int64
+}
+
+// maxVanished is how many customers Stripe may cease to know within ten
+// minutes. More are no removals but a wrong key or account, and nothing that it
+// says is believed.
+const maxVanished = 20
+
+func (b *batch) refuseVanished() error {
+	var gone []string
+	for _, m := range b.ours {
+		if m.isGone {
+			gone = append(gone, m.Subject)
+		}
+	}
+	if len(gone) == 0 {
+		return nil
+	}
+	n, err := b.q.VanishedOfLate(b.ctx, gone)
+	if err != nil {
+		return fmt.Errorf("count vanished customers: %w", err)
+	}
+	if int(n)+len(gone) <= maxVanished {
+		return nil
+	}
+	b.ours = slices.DeleteFunc(b.ours, func(m *material) bool {
+		if m.isGone {
+			m.refused = errVanished
+		}
+		return m.isGone
+	})
+	return nil
+}
+
+// rememberWhatWasSeen keeps the customers, and every price and coupon.
+func (b *batch) rememberWhatWasSeen() error {
+	coupons := map[string]billing.Coupon{}
+	learned := map[string]billing.Price{}
+	var seen []db.SeeCustomerParams
+	at := map[string]time.Time{}
+	for _, m := range b.ours {
+		var currency money.Currency
+		for _, s := range m.answer.Subscriptions {
+			currency = s.Facts.Currency
+			for _, c := range s.Coupons {
+				coupons[c.ID], at[c.ID] = c, m.answer.At
+			}
+		}
+		for _, price := range m.learned {
+			learned[price.ID], at[price.ID] = price, m.answer.At
+		}
+		seen = append(seen, db.SeeCustomerParams{
+			StripeCustomerID: m.Subject, Livemode: b.Livemode, Currency: string(currency), CreatedAt: m.answer.At, IsGone: m.isGone,
+		})
+	}
 	// Prices and coupons are rows of all customers: in order of their ids, or
-	// two syncs that learn the same two would wait for each other.
+	// two writes that learn the same two would wait for each other.
 	for _, id := range slices.Sorted(maps.Keys(coupons)) {
 		c := coupons[id]
-		if err := w.q.RememberCoupon(w.ctx, db.RememberCouponParams{
+		if err := b.q.RememberCoupon(b.ctx, db.RememberCouponParams{
 			StripeCouponID: c.ID, Duration: c.Duration, PercentOff: c.PercentOff,
-			AmountsOff: mustJSON(orEmpty(c.AmountsOff)), SeenAt: w.answer.At,
+			AmountsOff: mustJSON(orEmpty(c.AmountsOff)), SeenAt: at[id],
 		}); err != nil {
 			return fmt.Errorf("remember coupon %s: %w", c.ID, err)
 		}
 	}
-	if err := w.q.SeeCustomer(w.ctx, db.SeeCustomerParams{
-		StripeCustomerID: w.Subject, Livemode: w.Livemode, Currency: string(currency), CreatedAt: w.answer.At,
-	}); err != nil {
-		return fmt.Errorf("see customer: %w", err)
+	if err := each(b.q.SeeCustomer(b.ctx, seen)); err != nil {
+		return fmt.Errorf("see customers: %w", err)
 	}
-	slices.SortFunc(w.learned, func(a, b billing.Price) int { return strings.Compare(a.ID, b.ID) })
-	for _, price := range w.learned {
-		if err := w.rememberPrice(price); err != nil {
+	for _, id := range slices.Sorted(maps.Keys(learned)) {
+		if err := b.rememberPrice(learned[id], at[id]); err != nil {
 			return err
 		}
 	}
@@ -96,11 +213,11 @@ func (w *writing) rememberWhatWasSeen() error {
 
 // rememberPrice keeps a price; where that teaches anything, whoever ever had it
 // is counted again.
-func (w *writing) rememberPrice(price billing.Price) error {
-	n, err := w.q.RememberPrice(w.ctx, db.RememberPriceParams{
+func (b *batch) rememberPrice(price billing.Price, at time.Time) error {
+	n, err := b.q.RememberPrice(b.ctx, db.RememberPriceParams{
 		StripePriceID: price.ID, Plan: price.Plan, Interval: string(price.Interval), IntervalCount: int32(price.IntervalCount), //nolint:gosec // at most 1,095 at Stripe
 		UsageType: price.UsageType, Amounts: mustJSON(price.Amounts), Product: price.ProductID, LookupKey: price.LookupKey,
-		Livemode: price.Livemode, SeenAt: w.answer.At,
+		Livemode: price.Livemode, SeenAt: at,
 	})
 	if err != nil {
 		return fmt.Errorf("remember price %s: %w", price.ID, err)
@@ -108,200 +225,229 @@ func (w *writing) rememberPrice(price billing.Price) error {
 	if n == 0 {
 		return nil
 	}
-	if err := w.q.MarkDirtyByPrice(w.ctx, price.ID); err != nil {
+	if err := b.q.MarkDirtyByPrice(b.ctx, price.ID); err != nil {
 		return fmt.Errorf("mark dirty who had price %s: %w", price.ID, err)
 	}
 	return nil
 }
 
-func (w *writing) readOldRows() (err error) {
-	if w.customer, err = w.q.CustomerByStripeID(w.ctx, w.Subject); err != nil {
-		return fmt.Errorf("read customer: %w", err)
-	}
-	if w.customer.OrgID != nil {
-		// Queue rows come before organization rows, everywhere.
-		if _, err := w.q.LockOrganization(w.ctx, *w.customer.OrgID); err != nil {
-			return fmt.Errorf("lock organization: %w", err)
+// load reads every row that the subjects need, a query a table.
+func (b *batch) load() error {
+	subjects := make([]string, len(b.ours))
+	var sessions []string
+	for i, m := range b.ours {
+		subjects[i] = m.Subject
+		for _, t := range m.events {
+			if t.session != nil {
+				sessions = append(sessions, t.session.ID)
+			}
 		}
 	}
-	rows, err := w.q.SubscriptionsOfCustomer(w.ctx, w.Subject)
+	if err := b.loadCustomers(subjects); err != nil {
+		return err
+	}
+	// Access is answered for organizations, which may have had other customers.
+	everyone := slices.Sorted(maps.Keys(b.rows.customers))
+	subscriptions, err := b.q.SubscriptionsOfCustomers(b.ctx, everyone)
 	if err != nil {
 		return fmt.Errorf("read subscriptions: %w", err)
 	}
-	w.old = map[string]db.Subscription{}
-	for _, row := range rows {
-		w.old[row.StripeSubscriptionID] = row
-	}
-	return nil
-}
-
-// writeHistory adds the observations and folds them again. An answer becomes
-// an observation only if the events do not already end in it.
-func (w *writing) writeHistory() error {
-	for _, t := range w.events {
-		if t.observation != nil && t.parked == "" {
-			if err := w.observe(*t.observation); err != nil {
-				return err
-			}
-		}
-	}
-	observations, err := w.observations()
+	b.rows.subscriptions = byKey(subscriptions, func(r db.Subscription) string { return r.StripeCustomerID })
+	versions, err := b.q.VersionsOfCustomers(b.ctx, everyone)
 	if err != nil {
-		return err
+		return fmt.Errorf("read versions: %w", err)
 	}
-	for _, all := range observations {
-		for _, o := range all {
-			if o.Source == analytics.SourceEvent && o.At.After(w.newestEvent) {
-				w.newestEvent = o.At
-			}
-		}
-	}
-	w.histories = map[string][]analytics.Version{}
-	for id, all := range observations {
-		w.histories[id] = analytics.Versions(all)
-	}
-	for _, s := range w.answer.Subscriptions {
-		if endsIn(w.histories[s.ID], s.Facts) {
-			continue
-		}
-		read := analytics.Observation{
-			SubscriptionID: s.ID, Source: analytics.SourceRead, SourceID: fmt.Sprintf("%d-%d", w.answer.At.Unix(), w.Ticket),
-			Kind: analytics.Read, At: w.answer.At.Truncate(time.Second), ObjectCreated: s.CreatedAt, After: s.Facts, Complete: true,
-		}
-		if err := w.observe(read); err != nil {
-			return err
-		}
-		w.histories[s.ID] = analytics.Versions(append(observations[s.ID], read))
-		w.meets = w.meets && endsIn(w.histories[s.ID], s.Facts)
-	}
-	changed, err := w.writeVersions()
+	b.rows.versions = byKey(versions, func(r db.SubscriptionVersion) string { return r.StripeCustomerID })
+	observations, err := b.q.ObservationsOfCustomers(b.ctx, subjects)
 	if err != nil {
-		return err
+		return fmt.Errorf("read observations: %w", err)
 	}
-	if changed {
-		if err := w.q.MarkDirty(w.ctx, w.Subject); err != nil {
-			return fmt.Errorf("mark dirty: %w", err)
-		}
-	}
-	return nil
-}
-
-func endsIn(history []analytics.Version, facts billing.Facts) bool {
-	return len(history) > 0 && history[len(history)-1].Facts.Equal(facts)
-}
-
-func (w *writing) observe(o analytics.Observation) error {
-	params := db.ObserveParams{
-		SubscriptionID: o.SubscriptionID, Source: string(o.Source), SourceID: o.SourceID, StripeCustomerID: w.Subject,
-		Kind: string(o.Kind), At: o.At, ObjectCreated: o.ObjectCreated, Facts: mustJSON(o.After), Complete: o.Complete, Decoder: decoder,
-	}
-	if o.Before != nil {
-		params.Before = mustJSON(*o.Before)
-	}
-	if err := w.q.Observe(w.ctx, params); err != nil {
-		return fmt.Errorf("observe subscription %s: %w", o.SubscriptionID, err)
-	}
-	return nil
-}
-
-func (w *writing) observations() (map[string][]analytics.Observation, error) {
-	rows, err := w.q.ObservationsOfCustomer(w.ctx, w.Subject)
+	b.rows.observations = byKey(observations, func(r db.SubscriptionObservation) string { return r.StripeCustomerID })
+	events, err := b.q.PaymentEventsOfCustomers(b.ctx, subjects)
 	if err != nil {
-		return nil, fmt.Errorf("read observations: %w", err)
+		return fmt.Errorf("read payment events: %w", err)
 	}
-	out := map[string][]analytics.Observation{}
-	for _, row := range rows {
-		o := analytics.Observation{
-			SubscriptionID: row.SubscriptionID, Source: analytics.Source(row.Source), SourceID: row.SourceID, Kind: analytics.Kind(row.Kind),
-			At: row.At.UTC(), ObjectCreated: row.ObjectCreated.UTC(), Complete: row.Complete,
-		}
-		if err := json.Unmarshal(row.Facts, &o.After); err != nil {
-			return nil, fmt.Errorf("read facts of %s: %w", row.SourceID, err)
-		}
-		if row.Before != nil {
-			o.Before = new(billing.Facts)
-			if err := json.Unmarshal(row.Before, o.Before); err != nil {
-				return nil, fmt.Errorf("read facts before %s: %w", row.SourceID, err)
-			}
-		}
-		out[row.SubscriptionID] = append(out[row.SubscriptionID], o)
-	}
-	return out, nil
-}
-
-// writeVersions rewrites the stored history by difference.
-func (w *writing) writeVersions() (changed bool, err error) {
-	rows, err := w.q.VersionsOfCustomer(w.ctx, w.Subject)
-	if err != nil {
-		return false, fmt.Errorf("read versions: %w", err)
-	}
-	type key struct {
-		id string
-		at int64
-	}
-	stored := map[key]db.SubscriptionVersion{}
-	for _, row := range rows {
-		stored[key{row.SubscriptionID, row.At.Unix()}] = row
-	}
-	for _, history := range w.histories {
-		for _, v := range history {
-			k := key{v.SubscriptionID, v.At.Unix()}
-			row, ok := stored[k]
-			delete(stored, k)
-			if ok && row.Source == string(v.Source) && row.SourceID == v.SourceID && equalFacts(row.Facts, v.Facts) {
-				continue
-			}
-			changed = true
-			if err := w.q.WriteVersion(w.ctx, db.WriteVersionParams{
-				SubscriptionID: v.SubscriptionID, At: v.At, StripeCustomerID: w.Subject, Facts: mustJSON(v.Facts),
-				Source: string(v.Source), SourceID: v.SourceID,
-			}); err != nil {
-				return false, fmt.Errorf("write version of %s: %w", v.SubscriptionID, err)
-			}
-		}
-	}
-	for k, row := range stored { // the history no longer has them
-		changed = true
-		if err := w.q.DeleteVersion(w.ctx, db.DeleteVersionParams{SubscriptionID: k.id, At: row.At}); err != nil {
-			return false, fmt.Errorf("delete version of %s: %w", k.id, err)
-		}
-	}
-	return changed, nil
-}
-
-func equalFacts(stored json.RawMessage, facts billing.Facts) bool {
-	var s billing.Facts
-	return json.Unmarshal(stored, &s) == nil && s.Equal(facts)
-}
-
-// endEvents marks exactly the events that this sync took up.
-func (w *writing) endEvents() error {
-	if len(w.events) == 0 {
+	b.rows.events = byKey(events, func(r db.PaymentEvent) string { return deref(r.StripeCustomerID) })
+	if len(sessions) == 0 {
 		return nil
 	}
-	var params db.MarkEventsParams
-	for _, t := range w.events {
-		state := eventProcessed
-		if t.parked != "" {
-			state = eventParked
-		}
-		params.Created = append(params.Created, t.row.Created)
-		params.Ids = append(params.Ids, t.row.ID)
-		params.States = append(params.States, state)
-		params.Reasons = append(params.Reasons, t.parked)
+	attempts, err := b.q.AttemptsBySession(b.ctx, sessions)
+	if err != nil {
+		return fmt.Errorf("read checkouts: %w", err)
 	}
-	if err := w.q.MarkEvents(w.ctx, params); err != nil {
-		return fmt.Errorf("mark events: %w", err)
+	b.rows.attempts = map[string]db.CheckoutAttempt{}
+	for _, a := range attempts {
+		b.rows.attempts[deref(a.SessionID)] = a
+	}
+	return nil
+}
+
+// loadCustomers reads the subjects, locks the organizations that own them, and
+// reads those organizations' other customers.
+func (b *batch) loadCustomers(subjects []string) error {
+	customers, err := b.q.CustomersByStripeID(b.ctx, subjects)
+	if err != nil {
+		return fmt.Errorf("read customers: %w", err)
+	}
+	orgs := map[uuid.UUID]bool{}
+	b.rows.customers = map[string]db.Customer{}
+	for _, c := range customers {
+		b.rows.customers[c.StripeCustomerID] = c
+		if c.OrgID != nil {
+			orgs[*c.OrgID] = true
+		}
+	}
+	if len(orgs) == 0 {
+		return nil
+	}
+	ids := slices.Collect(maps.Keys(orgs))
+	// Queue rows come before organization rows, everywhere.
+	if _, err := b.q.LockOrganizations(b.ctx, ids); err != nil {
+		return fmt.Errorf("lock organizations: %w", err)
+	}
+	others, err := b.q.CustomersOfOrganizations(b.ctx, ids)
+	if err != nil {
+		return fmt.Errorf("read customers of organizations: %w", err)
+	}
+	for _, c := range others {
+		b.rows.customers[c.StripeCustomerID] = c
+	}
+	entitlements, err := b.q.EntitlementsOf(b.ctx, ids)
+	if err != nil {
+		return fmt.Errorf("read entitlements: %w", err)
+	}
+	b.rows.entitlements = map[uuid.UUID]db.Entitlement{}
+	for _, e := range entitlements {
+		b.rows.entitlements[e.OrgID] = e
+	}
+	return nil
+}
+
+// compute works everything out for each subject by itself. No step asks the
+// database but the one for prices that only the histories name.
+func (b *batch) compute() error {
+	b.writings = map[string]*writing{}
+	all := make([]*writing, len(b.ours))
+	for i, m := range b.ours {
+		w := &writing{batch: b, material: m, customer: b.rows.customers[m.Subject], meets: true, old: map[string]db.Subscription{}}
+		for _, row := range b.rows.subscriptions[m.Subject] {
+			w.old[row.StripeSubscriptionID] = row
+		}
+		w.copies = maps.Clone(w.old)
+		if err := w.writeHistory(); err != nil {
+			return fmt.Errorf("history of %s: %w", m.Subject, err)
+		}
+		all[i], b.writings[m.Subject] = w, w
+	}
+	if err := b.knowPricesOfHistories(all); err != nil {
+		return err
+	}
+	for _, w := range all {
+		w.writeCheckouts()
+		w.writeCopies()
+		w.recordHappenings()
+		w.writeStories()
+		w.endEvents()
+		w.finish()
+	}
+	return nil
+}
+
+// knowPricesOfHistories reads the prices that only older states name.
+func (b *batch) knowPricesOfHistories(all []*writing) error {
+	missing := map[string][]*writing{}
+	for _, w := range all {
+		for id := range w.pricesOfHistory() {
+			if _, ok := w.prices[id]; !ok {
+				missing[id] = append(missing[id], w)
+			}
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	rows, err := b.q.PricesByID(b.ctx, slices.Collect(maps.Keys(missing)))
+	if err != nil {
+		return fmt.Errorf("read prices of the histories: %w", err)
+	}
+	for _, row := range rows {
+		price, err := priceFromRow(row)
+		if err != nil {
+			return err
+		}
+		for _, w := range missing[row.StripePriceID] {
+			w.prices[price.ID] = price
+		}
+	}
+	return nil
+}
+
+// entitle answers again what each organization may do, by the subscriptions of
+// all customers that it ever had.
+func (b *batch) entitle() error {
+	type holding struct {
+		subscriptions []db.Subscription
+		versions      []db.SubscriptionVersion
+		asOf          time.Time
+	}
+	held := map[uuid.UUID]*holding{}
+	for _, id := range slices.Sorted(maps.Keys(b.rows.customers)) {
+		orgID := b.rows.customers[id].OrgID
+		if orgID == nil {
+			continue
+		}
+		h := held[*orgID]
+		if h == nil {
+			h = &holding{}
+			held[*orgID] = h
+		}
+		if w := b.writings[id]; w != nil {
+			h.subscriptions = append(h.subscriptions, slices.Collect(maps.Values(w.copies))...)
+			h.versions = append(h.versions, w.versions()...)
+			h.asOf = w.answer.At
+			continue
+		}
+		h.subscriptions = append(h.subscriptions, b.rows.subscriptions[id]...)
+		h.versions = append(h.versions, b.rows.versions[id]...)
+	}
+	for orgID, h := range held {
+		slices.SortFunc(h.subscriptions, func(x, y db.Subscription) int {
+			return cmp.Or(x.CreatedAt.Compare(y.CreatedAt), strings.Compare(x.StripeSubscriptionID, y.StripeSubscriptionID))
+		})
+		params, err := entitle(orgID, h.subscriptions, h.versions, b.rows.entitlements[orgID], b.Plans, b.Now(), h.asOf)
+		if err != nil {
+			return fmt.Errorf("entitle organization %s: %w", orgID, err)
+		}
+		b.changes.entitlements = append(b.changes.entitlements, params)
 	}
 	return nil
 }
 
 // finish gives the claim back and says when to ask again without being told.
-func (w *writing) finish() error {
-	if err := w.q.FinishClaim(w.ctx, db.FinishClaimParams{Subject: w.Subject, Wanted: w.Wanted, NextIn: w.nextIn()}); err != nil {
-		return fmt.Errorf("finish the claim: %w", err)
+func (w *writing) finish() {
+	f := &w.changes.finished
+	wanted := w.Wanted
+	if w.hasMore {
+		wanted--
 	}
-	return nil
+	f.Subjects = append(f.Subjects, w.Subject)
+	f.Wanted = append(f.Wanted, wanted)
+	f.NextIn = append(f.NextIn, w.nextIn().Seconds())
+}
+
+// endEvents marks exactly the events that this sync took up.
+func (w *writing) endEvents() {
+	for _, t := range w.events {
+		state := eventProcessed
+		if t.parked != "" {
+			state = eventParked
+		}
+		m := &w.changes.marked
+		m.Created = append(m.Created, t.row.Created)
+		m.Ids = append(m.Ids, t.row.ID)
+		m.States = append(m.States, state)
+		m.Reasons = append(m.Reasons, t.parked)
+	}
 }
 
 // nextIn is how long until something should happen: a week at the latest, so
@@ -335,6 +481,85 @@ func (w *writing) nextIn() time.Duration {
 		}
 	}
 	return next
+}
+
+// flush writes what was gathered, a round trip a table. Rows of one customer
+// are guarded by its queue row, and those of an organization by its own.
+func (b *batch) flush() error {
+	c := &b.changes
+	for _, step := range []struct {
+		what string
+		skip bool
+		run  func() error
+	}{
+		{"observations", len(c.observed) == 0, func() error { return each(b.q.Observe(b.ctx, c.observed)) }},
+		{"versions that the history no longer has", len(c.versionsGone) == 0, func() error { return each(b.q.DeleteVersion(b.ctx, c.versionsGone)) }},
+		{"versions", len(c.versions) == 0, func() error { return each(b.q.WriteVersion(b.ctx, c.versions)) }},
+		{"dirty marks", len(c.dirty) == 0, func() error { return b.q.MarkDirty(b.ctx, c.dirty) }},
+		{"subscriptions", len(c.copies) == 0, func() error { return each(b.q.WriteSubscription(b.ctx, c.copies)) }},
+		{"unverified subscriptions", len(c.unverified) == 0, func() error { return b.q.MarkUnverified(b.ctx, c.unverified) }},
+		{"checkouts", len(c.attempts) == 0, b.endAttempts},
+		{"paid checkouts", len(c.paid) == 0, func() error { return b.q.AttemptsPaid(b.ctx, c.paid) }},
+		{"entitlements", len(c.entitlements) == 0, func() error { return each(b.q.WriteEntitlement(b.ctx, c.entitlements)) }},
+		{"payment events taken back", len(c.takenBack) == 0, func() error { return b.q.DeletePaymentEvents(b.ctx, c.takenBack) }},
+		{"payment events revised", len(c.revised) == 0, func() error { return each(b.q.RevisePaymentEvent(b.ctx, c.revised)) }},
+		{"payment events", len(c.recorded) == 0, func() error { return each(b.q.RecordPaymentEvent(b.ctx, c.recorded)) }},
+		{"events", len(c.marked.Ids) == 0, func() error { return b.q.MarkEvents(b.ctx, c.marked) }},
+		{"claims", len(c.finished.Subjects) == 0, func() error {
+			c.finished.Ahead = b.ahead().Seconds()
+			return b.q.FinishClaims(b.ctx, c.finished)
+		}},
+	} {
+		if step.skip {
+			continue
+		}
+		if err := step.run(); err != nil {
+			return fmt.Errorf("write %s: %w", step.what, err)
+		}
+	}
+	return nil
+}
+
+func (b *batch) endAttempts() error {
+	for _, a := range b.changes.attempts {
+		if _, err := b.q.AttemptEnded(b.ctx, a); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tell logs, once it is committed, what nobody knew before.
+func (b *batch) tell() {
+	for _, e := range b.changes.told {
+		b.Log.InfoContext(b.ctx, "payment event", "kind", e.Kind, "key", e.NaturalKey, "at", e.At, "organization", e.OrgID,
+			"customer", deref(e.StripeCustomerID), "subscription", deref(e.SubscriptionID), "plan", deref(e.Plan),
+			"amount_minor", deref(e.AmountMinor), "currency", deref(e.Currency), "event", deref(e.SourceEventID))
+	}
+}
+
+// each runs a batch of statements and returns the first one's fault; those
+// behind it were not run.
+func each(results interface{ Exec(func(int, error)) }) error {
+	var faults []error
+	results.Exec(func(_ int, err error) {
+		if err != nil {
+			faults = append(faults, err)
+		}
+	})
+	if len(faults) == 0 {
+		return nil
+	}
+	return faults[0]
+}
+
+// byKey puts rows together that have a key in common, in their order.
+func byKey[T any](all []T, key func(T) string) map[string][]T {
+	out := map[string][]T{}
+	for _, row := range all {
+		out[key(row)] = append(out[key(row)], row)
+	}
+	return out
 }
 
 func orEmpty[K comparable, V any](m map[K]V) map[K]V {
