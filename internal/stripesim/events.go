@@ -39,23 +39,27 @@ func (t *tx) emitWith(eventType string, data object) string {
 	endpoints := t.where(kindWebhookEndpoint, func(endpoint object) bool {
 		return wantsEvent(endpoint, eventType)
 	})
-	event := object{
-		"id":               newID("evt_", longID),
-		"object":           kindEvent,
-		"api_version":      APIVersion,
-		"created":          t.unix(),
-		"data":             data,
-		"livemode":         false,
-		"pending_webhooks": int64(len(endpoints)),
-		"request":          object{"id": t.cause.requestID, "idempotency_key": t.cause.idempotencyKey},
-		"type":             eventType,
-	}
+	event := t.newEvent(eventType, data, len(endpoints))
 	t.put(event)
 	t.events++
 	for _, endpoint := range endpoints {
 		t.schedule(event, endpoint)
 	}
 	return event.id()
+}
+
+func (t *tx) newEvent(eventType string, data object, endpoints int) object {
+	return object{
+		"id":               newID("evt_", longID),
+		"object":           kindEvent,
+		"api_version":      APIVersion,
+		"created":          t.unix(),
+		"data":             data,
+		"livemode":         false,
+		"pending_webhooks": int64(endpoints),
+		"request":          object{"id": t.cause.requestID, "idempotency_key": t.cause.idempotencyKey},
+		"type":             eventType,
+	}
 }
 
 func wantsEvent(endpoint object, eventType string) bool {

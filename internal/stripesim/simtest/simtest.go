@@ -99,6 +99,19 @@ func (s *Sim) Complete(t testing.TB, sessionID, card string) (status int, redire
 	return status, answer.RedirectURL
 }
 
+// Populate makes so many customers who pay the price by its id, each with an
+// active subscription, an invoice that is paid and what metadata answers of
+// their number, which may be nil. A hundred thousand take some seconds and about
+// two gigabytes; start the stand-in WithoutMirror for them.
+func (s *Sim) Populate(t testing.TB, customers int, price string, metadata func(i int) map[string]string) []stripesim.Populated {
+	t.Helper()
+	crowd, err := s.Server.Populate(stripesim.Population{Customers: customers, Price: price, Metadata: metadata})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return crowd
+}
+
 // State answers every object of the stand-in by kind, oldest first.
 func (s *Sim) State(t testing.TB) map[string][]map[string]any {
 	t.Helper()
