@@ -165,5 +165,8 @@ type Invoice struct {
 	NextAttemptAt   time.Time // zero: none
 	PaidAt          time.Time // zero: not paid, or not told
 	PaymentIntentID string
+	ChargeID        string // shapes since 2025-03-31 do not say
 	HostedURL       string
+	// FinalizationError is Stripe's code for why it could not be issued.
+	FinalizationError string
 }

@@ -30,99 +30,74 @@ type Event struct {
 // ErrNotAnEvent says that a body is no event: nothing can come of it.
 var ErrNotAnEvent = errors.New("not an event")
 
-// DecodeEvent reads an envelope. The error wraps ErrNotAnEvent.
+// DecodeEvent reads an envelope: whatever has an id, a type and a time of
+// creation is an event. The error wraps ErrNotAnEvent.
 func DecodeEvent(body []byte) (Event, error) {
-	var raw struct {
-		ID         string  `json:"id"`
-		Object     string  `json:"object"`
-		Type       string  `json:"type"`
-		Created    number  `json:"created"`
-		Livemode   bool    `json:"livemode"`
-		Account    *string `json:"account"`
-		APIVersion *string `json:"api_version"`
-		Data       struct {
-			Object   json.RawMessage `json:"object"`
-			Previous json.RawMessage `json:"previous_attributes"`
-		} `json:"data"`
+	o, ok := readObject(body)
+	if !ok {
+		return Event{}, fmt.Errorf("%w: it is no JSON object", ErrNotAnEvent)
 	}
-	if err := json.Unmarshal(body, &raw); err != nil {
-		return Event{}, fmt.Errorf("%w: %w", ErrNotAnEvent, err)
+	e := Event{
+		ID: o.ref("id"), Type: o.str("type"), Created: o.second("created").Time(), Livemode: o.flag("livemode"),
+		Account: o.ref("account"), APIVersion: o.str("api_version"),
 	}
 	switch {
-	case raw.ID == "" || len(raw.ID) > 255 || strings.ContainsRune(raw.ID, 0):
+	case e.ID == "" || strings.TrimSpace(e.ID) != e.ID:
 		return Event{}, fmt.Errorf("%w: it has no usable id", ErrNotAnEvent)
-	case raw.Type == "" || len(raw.Type) > 255 || strings.ContainsRune(raw.Type, 0):
+	case e.Type == "" || len(e.Type) > longestID:
 		return Event{}, fmt.Errorf("%w: it has no usable type", ErrNotAnEvent)
-	case raw.Created <= 0 || raw.Created > maxUnix:
+	case e.Created.IsZero():
 		return Event{}, fmt.Errorf("%w: it has no usable time of creation", ErrNotAnEvent)
 	}
-	event := Event{
-		ID: raw.ID, Type: raw.Type, Created: time.Unix(int64(raw.Created), 0).UTC(), Livemode: raw.Livemode,
-		Object: raw.Data.Object,
+	data := o.obj("data")
+	e.Object = data.fields["object"]
+	if data.has("previous_attributes") {
+		e.Previous = data.fields["previous_attributes"]
 	}
-	if raw.Account != nil {
-		event.Account = *raw.Account
-	}
-	if raw.APIVersion != nil {
-		event.APIVersion = *raw.APIVersion
-	}
-	if present(raw.Data.Previous) {
-		event.Previous = raw.Data.Previous
-	}
-	return event, nil
+	return e, nil
 }
 
-// maxUnix is the last second of the year 9999; Postgres goes further, RFC 3339
-// does not.
-const maxUnix = 253402300799
+// Subject is what the event is queued under: the customer of its object, or,
+// where the object names none, the charge or payment intent that has one, as
+// "charge:ch_…" and "payment_intent:pi_…". The colon keeps a custom customer id
+// from being mistaken for one. It is empty where the event names nobody.
+func (e Event) Subject() string {
+	o, ok := readObject(e.Object)
+	if !ok {
+		return ""
+	}
+	kind := o.str("object")
+	if kind == "customer" {
+		return o.ref("id")
+	}
+	if customer := o.ref("customer"); customer != "" {
+		return customer
+	}
+	switch kind {
+	case "payment_method": // once detached it names the customer no more
+		previous, _ := readObject(e.Previous)
+		return previous.ref("customer")
+	case "charge", "payment_intent":
+		return "" // it would name a customer if it had one: a guest paid
+	}
+	for _, owner := range []string{"charge", "payment_intent"} {
+		id := o.ref(owner)
+		if id == "" {
+			continue
+		}
+		if isObject(o.fields[owner]) { // expanded, it may name the customer itself
+			if customer := o.obj(owner).ref("customer"); customer != "" {
+				return customer
+			}
+		}
+		return owner + ":" + id
+	}
+	return ""
+}
 
 // Customer is the id of the customer that the event's object names, plain or
 // expanded; empty where it names none.
 func (e Event) Customer() string {
-	var object struct {
-		Customer reference `json:"customer"`
-	}
-	if json.Unmarshal(e.Object, &object) != nil {
-		return ""
-	}
-	return string(object.Customer)
+	o, _ := readObject(e.Object)
+	return o.ref("customer")
 }
-
-// number is an integer that may come as a string.
-type number int64
-
-func (n *number) UnmarshalJSON(b []byte) error {
-	s := strings.Trim(string(b), `"`)
-	if s == "null" || s == "" {
-		return nil
-	}
-	var i int64
-	if _, err := fmt.Sscan(s, &i); err != nil {
-		return fmt.Errorf("number %s: %w", b, err)
-	}
-	*n = number(i)
-	return nil
-}
-
-// reference is an id, or an expanded object that has one.
-type reference string
-
-func (r *reference) UnmarshalJSON(b []byte) error {
-	if !present(b) {
-		return nil
-	}
-	if b[0] == '"' {
-		return json.Unmarshal(b, (*string)(r))
-	}
-	var object struct {
-		ID string `json:"id"`
-	}
-	if err := json.Unmarshal(b, &object); err != nil {
-		return fmt.Errorf("reference: %w", err)
-	}
-	*r = reference(object.ID)
-	return nil
-}
-
-// present reports whether a value is there and not null.
-func present(b json.RawMessage) bool { return len(b) > 0 && string(b) != "null" }

@@ -1,6 +1,7 @@
 package stripeshape
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,220 +16,309 @@ import (
 // event still wakes a sync, but it dates nothing.
 var ErrIncomplete = errors.New("incomplete shape")
 
-type subscription struct {
-	ID                 string          `json:"id"`
-	Customer           reference       `json:"customer"`
-	Status             billing.Status  `json:"status"`
-	Currency           string          `json:"currency"`
-	Livemode           bool            `json:"livemode"`
-	Created            number          `json:"created"`
-	CurrentPeriodStart number          `json:"current_period_start"`
-	CurrentPeriodEnd   number          `json:"current_period_end"`
-	CancelAtPeriodEnd  bool            `json:"cancel_at_period_end"`
-	CancelAt           number          `json:"cancel_at"`
-	CanceledAt         number          `json:"canceled_at"`
-	EndedAt            number          `json:"ended_at"`
-	TrialEnd           number          `json:"trial_end"`
-	Discount           json.RawMessage `json:"discount"`
-	LatestInvoice      json.RawMessage `json:"latest_invoice"`
-	Items              struct {
-		Data []item `json:"data"`
-	} `json:"items"`
-	PauseCollection *struct {
-		Behavior  string `json:"behavior"`
-		ResumesAt number `json:"resumes_at"`
-	} `json:"pause_collection"`
-	CancellationDetails *struct {
-		Reason *string `json:"reason"`
-	} `json:"cancellation_details"`
-}
-
-type item struct {
-	ID                 string          `json:"id"`
-	Quantity           *number         `json:"quantity"`
-	Price              json.RawMessage `json:"price"`
-	Plan               json.RawMessage `json:"plan"`
-	CurrentPeriodStart number          `json:"current_period_start"` // 2025-03-31 and later
-	CurrentPeriodEnd   number          `json:"current_period_end"`
-}
-
-// priceID reads the item's price; before prices there were plans, and a plan's
-// id is the id of its price.
-func (i item) priceID() string {
-	for _, raw := range []json.RawMessage{i.Price, i.Plan} {
-		var id reference
-		if present(raw) && json.Unmarshal(raw, &id) == nil && id != "" {
-			return string(id)
-		}
-	}
-	return ""
-}
-
-// DecodeSubscription reads a subscription object. An error that wraps
-// ErrIncomplete comes with what could be read.
+// DecodeSubscription reads a subscription object of any version from 2016 to
+// 2026. An error that wraps ErrIncomplete comes with what could be read.
 func DecodeSubscription(raw json.RawMessage) (billing.Subscription, error) {
-	var s subscription
-	if err := json.Unmarshal(raw, &s); err != nil {
-		return billing.Subscription{}, fmt.Errorf("read subscription: %w", err)
-	}
-	if s.ID == "" || s.Customer == "" {
+	o, ok := readObject(raw)
+	id, customer := o.ref("id"), o.ref("customer")
+	if !ok || id == "" || customer == "" {
 		return billing.Subscription{}, errors.New("read subscription: it has no id or no customer")
 	}
-	items := slices.SortedStableFunc(slices.Values(s.Items.Data), func(a, b item) int { return strings.Compare(a.ID, b.ID) })
-	if s.CurrentPeriodEnd == 0 && len(items) > 0 {
-		s.CurrentPeriodStart, s.CurrentPeriodEnd = items[0].CurrentPeriodStart, items[0].CurrentPeriodEnd
-	}
+	s := shape{object: o}
+	s.readItems()
 	out := billing.Subscription{
-		ID: s.ID, CustomerID: string(s.Customer), Livemode: s.Livemode,
-		CreatedAt:          billing.Second(s.Created).Time(),
-		CurrentPeriodStart: billing.Second(s.CurrentPeriodStart).Time(),
-		CurrentPeriodEnd:   billing.Second(s.CurrentPeriodEnd).Time(),
-		CancelAtPeriodEnd:  s.CancelAtPeriodEnd,
-		CancelAt:           billing.Second(s.CancelAt).Time(),
-		CanceledAt:         billing.Second(s.CanceledAt).Time(),
+		ID: id, CustomerID: customer, Livemode: o.flag("livemode"),
+		CreatedAt:          cmp.Or(o.second("created"), o.second("start_date")).Time(),
+		CurrentPeriodStart: s.start.Time(),
+		CurrentPeriodEnd:   s.end.Time(),
+		CancelAtPeriodEnd:  o.flag("cancel_at_period_end"),
+		CancelAt:           o.second("cancel_at").Time(),
+		CanceledAt:         o.second("canceled_at").Time(),
 	}
-	facts, faults := s.facts(items)
-	out.Facts = facts
-	for _, i := range items {
-		if price, ok := decodePrice(i.Price); ok {
-			out.Prices = append(out.Prices, price)
+	out.Facts = s.facts()
+	// What is odd so far is odd in what the facts are made of.
+	for _, name := range *o.odd {
+		s.faults = append(s.faults, name+" cannot be read")
+	}
+	out.Coupons = s.coupons()
+	if raw := o.fields["latest_invoice"]; isObject(raw) {
+		if invoice, err := DecodeInvoice(raw); err == nil {
+			out.LatestInvoice = &invoice
 		}
 	}
-	if coupon, ok := decodeCoupon(s.Discount); ok {
-		out.Coupons = append(out.Coupons, coupon)
+	if out.CreatedAt.IsZero() {
+		s.faults = append(s.faults, "no time of creation")
 	}
-	if present(s.LatestInvoice) && s.LatestInvoice[0] == '{' {
-		invoice, err := DecodeInvoice(s.LatestInvoice)
-		if err != nil {
-			return out, fmt.Errorf("subscription %s: %w", s.ID, err)
-		}
-		out.LatestInvoice = &invoice
-	}
-	if len(faults) > 0 {
-		return out, fmt.Errorf("subscription %s: %w: %s", s.ID, ErrIncomplete, strings.Join(faults, ", "))
+	if len(s.faults) > 0 {
+		return out, fmt.Errorf("subscription %s: %w: %s", id, ErrIncomplete, strings.Join(s.faults, ", "))
 	}
 	return out, nil
 }
 
-func (s subscription) facts(items []item) (billing.Facts, []string) {
-	var faults []string
+// shape is a subscription whose items are found, wherever its version has them.
+type shape struct {
+	object
+	items      []object // in order of their ids
+	start, end billing.Second
+	faults     []string
+}
+
+// readItems finds the items and the period. Until 2018 a subscription had one
+// plan and its quantity; since 2025-03-31 the period stands on the items, and
+// where they differ the one that ends first is the subscription's.
+func (s *shape) readItems() {
+	all, isWhole := s.list("items")
+	if !isWhole {
+		s.faults = append(s.faults, "more items than it shows")
+	}
+	for _, raw := range all {
+		item, ok := readObject(raw)
+		if !ok {
+			s.note("items")
+		}
+		item.odd = s.odd
+		s.items = append(s.items, item)
+	}
+	if len(all) == 0 && s.has("plan") {
+		s.items = []object{{fields: map[string]json.RawMessage{"plan": s.fields["plan"], "quantity": s.fields["quantity"]}, odd: s.odd}}
+		if !s.has("quantity") {
+			s.items[0].fields["quantity"] = json.RawMessage("1")
+		}
+	}
+	slices.SortStableFunc(s.items, func(a, b object) int { return strings.Compare(a.ref("id"), b.ref("id")) })
+	s.start, s.end = s.second("current_period_start"), s.second("current_period_end")
+	if s.end != 0 {
+		return
+	}
+	for _, item := range s.items {
+		if end := item.second("current_period_end"); end != 0 && (s.end == 0 || end < s.end) {
+			s.start, s.end = item.second("current_period_start"), end
+		}
+	}
+}
+
+func (s *shape) facts() billing.Facts {
 	facts := billing.Facts{
-		Status: s.Status, Currency: money.Currency(s.Currency), Items: []billing.Item{},
-		TrialEnd: billing.Second(s.TrialEnd), EndedAt: billing.Second(s.EndedAt), EndsAt: billing.Second(s.CancelAt),
+		Status: billing.Status(s.str("status")), Currency: s.currency(), Items: []billing.Item{},
+		TrialEnd: s.second("trial_end"), EndedAt: s.second("ended_at"), EndsAt: s.second("cancel_at"),
+		Discounts: s.discounts(),
 	}
-	if s.CancelAtPeriodEnd && facts.EndsAt == 0 {
-		facts.EndsAt = billing.Second(s.CurrentPeriodEnd)
+	if s.flag("cancel_at_period_end") && facts.EndsAt == 0 {
+		facts.EndsAt = s.end
 	}
-	for _, i := range items {
-		id := i.priceID()
-		if id == "" {
-			faults = append(faults, "item "+i.ID+" has no price")
-			continue
-		}
-		var quantity int64 // metered items have none
-		if i.Quantity != nil {
-			quantity = int64(*i.Quantity)
-		}
-		facts.Items = append(facts.Items, billing.Item{PriceID: id, Quantity: quantity})
-	}
-	if discount, ok := decodeDiscount(s.Discount); ok {
-		facts.Discounts = []billing.Discount{discount}
-	}
-	if p := s.PauseCollection; p != nil && p.Behavior != "" {
-		facts.Pause = &billing.Pause{
-			Behavior: p.Behavior, ResumesAt: billing.Second(p.ResumesAt), PeriodEnd: billing.Second(s.CurrentPeriodEnd),
+	for _, item := range s.items {
+		if read, ok := s.item(item); ok {
+			facts.Items = append(facts.Items, read)
 		}
 	}
-	if d := s.CancellationDetails; d != nil && d.Reason != nil {
-		facts.Reason = *d.Reason
+	if p := s.obj("pause_collection"); p.str("behavior") != "" {
+		facts.Pause = &billing.Pause{Behavior: p.str("behavior"), ResumesAt: p.second("resumes_at"), PeriodEnd: s.end}
 	}
+	facts.Reason = s.obj("cancellation_details").str("reason")
 	for _, missing := range []struct {
 		is   bool
 		what string
 	}{
 		{facts.Status == "", "no status"},
 		{facts.Currency == "", "no currency"},
-		{len(items) == 0, "no items"},
-		{s.Created == 0, "no time of creation"},
-		{s.CurrentPeriodEnd == 0, "no period"},
+		{len(s.items) == 0, "no items"},
+		{s.end == 0, "no period"},
+		// Before 2022-11 nobody said why, so equal states would look different.
+		{facts.Reason == "" && !s.knows("cancellation_details") && s.has("canceled_at"), "no cancellation details"},
 	} {
 		if missing.is {
-			faults = append(faults, missing.what)
+			s.faults = append(s.faults, missing.what)
 		}
 	}
-	return facts, faults
+	return facts
 }
 
-type discount struct {
-	Start  number          `json:"start"`
-	End    number          `json:"end"`
-	Coupon json.RawMessage `json:"coupon"`
+// knows reports whether the shape has the field at all, be it null.
+func (s *shape) knows(name string) bool {
+	_, ok := s.fields[name]
+	return ok
 }
 
-func decodeDiscount(raw json.RawMessage) (billing.Discount, bool) {
-	var d discount
-	if !present(raw) || json.Unmarshal(raw, &d) != nil {
-		return billing.Discount{}, false
+// currency is the subscription's, or in older shapes that of its price.
+func (s *shape) currency() money.Currency {
+	if currency := s.str("currency"); currency != "" {
+		return money.Currency(currency)
 	}
-	var id reference
-	if !present(d.Coupon) || json.Unmarshal(d.Coupon, &id) != nil {
-		return billing.Discount{}, false
+	for _, item := range s.items {
+		for _, name := range []string{"price", "plan"} {
+			if isObject(item.fields[name]) {
+				if currency := item.obj(name).str("currency"); currency != "" {
+					return money.Currency(currency)
+				}
+			}
+		}
 	}
-	return billing.Discount{CouponID: string(id), Start: billing.Second(d.Start), End: billing.Second(d.End)}, true
+	return ""
 }
 
-func decodeCoupon(raw json.RawMessage) (billing.Coupon, bool) {
-	var d discount
-	if !present(raw) || json.Unmarshal(raw, &d) != nil || !present(d.Coupon) {
-		return billing.Coupon{}, false
+// item reads an item. Before prices there were plans, and a plan's id is the id
+// of its price.
+func (s *shape) item(o object) (billing.Item, bool) {
+	id := cmp.Or(o.ref("price"), o.ref("plan"))
+	if id == "" {
+		s.faults = append(s.faults, "item "+o.ref("id")+" has no price")
+		return billing.Item{}, false
 	}
-	var c struct {
-		ID         string      `json:"id"`
-		Duration   string      `json:"duration"`
-		PercentOff json.Number `json:"percent_off"`
-		AmountOff  number      `json:"amount_off"`
-		Currency   string      `json:"currency"`
+	if !o.has("quantity") && isLicensed(o) { // what is metered has none
+		s.faults = append(s.faults, "item "+o.ref("id")+" has no quantity")
 	}
-	if json.Unmarshal(d.Coupon, &c) != nil || c.ID == "" {
-		return billing.Coupon{}, false
+	return billing.Item{PriceID: id, Quantity: o.num("quantity")}, true
+}
+
+func isLicensed(item object) bool {
+	if raw := item.fields["price"]; isObject(raw) && item.obj("price").obj("recurring").str("usage_type") == "licensed" {
+		return true
 	}
-	out := billing.Coupon{ID: c.ID, Duration: c.Duration, PercentOff: c.PercentOff.String()}
-	if c.AmountOff > 0 {
-		out.AmountsOff = map[money.Currency]int64{money.Currency(c.Currency): int64(c.AmountOff)}
+	raw := item.fields["plan"]
+	return isObject(raw) && item.obj("plan").str("usage_type") == "licensed"
+}
+
+// discountObjects are the subscription's discounts: one until 2024, then a list
+// of ids or objects beside it, then the list alone. An id without its object
+// says too little.
+func (s *shape) discountObjects() (found []object, missing []string) {
+	var single object
+	if isObject(s.fields["discount"]) {
+		single = s.obj("discount")
 	}
-	return out, true
+	listed, _ := s.list("discounts")
+	for i, raw := range listed {
+		id := object{fields: map[string]json.RawMessage{"discount": raw}, odd: s.odd}.ref("discount")
+		switch {
+		case isObject(raw):
+			o, _ := readObject(raw)
+			o.odd = s.odd
+			found = append(found, o)
+		case single.fields != nil && single.ref("id") == id:
+			found = append(found, single)
+		default:
+			missing = append(missing, cmp.Or(id, fmt.Sprint(i)))
+		}
+	}
+	switch {
+	case len(listed) > 0:
+	case single.fields != nil:
+		found = append(found, single)
+	case s.has("discount") && !isEmptyList(s.fields["discount"]):
+		missing = append(missing, s.ref("discount"))
+	}
+	return found, missing
+}
+
+func (s *shape) discounts() []billing.Discount {
+	found, missing := s.discountObjects()
+	for _, id := range missing {
+		s.faults = append(s.faults, "discount "+id+" without its coupon")
+	}
+	var out []billing.Discount
+	for _, d := range found {
+		id := cmp.Or(d.ref("coupon"), d.obj("source").ref("coupon")) // in source since 2025-09-30
+		if id == "" {
+			s.faults = append(s.faults, "discount "+d.ref("id")+" without its coupon")
+			continue
+		}
+		out = append(out, billing.Discount{CouponID: id, Start: d.second("start"), End: d.second("end")})
+	}
+	return out
+}
+
+// coupons are those that came whole with the discounts.
+func (s *shape) coupons() []billing.Coupon {
+	found, _ := s.discountObjects()
+	var out []billing.Coupon
+	for _, d := range found {
+		raw := d.fields["coupon"]
+		if !present(raw) {
+			raw = d.obj("source").fields["coupon"]
+		}
+		if !isObject(raw) {
+			continue
+		}
+		c, _ := readObject(raw)
+		coupon := billing.Coupon{ID: c.ref("id"), Duration: c.str("duration"), PercentOff: percent(c.fields["percent_off"])}
+		if off := c.num("amount_off"); off > 0 {
+			coupon.AmountsOff = map[money.Currency]int64{money.Currency(c.str("currency")): off}
+		}
+		if coupon.ID != "" && slices.Contains([]string{"forever", "repeating", "once"}, coupon.Duration) {
+			out = append(out, coupon)
+		}
+	}
+	return out
+}
+
+// percent keeps a percentage as Stripe prints it, so that no digit is lost.
+func percent(raw json.RawMessage) string {
+	s := strings.Trim(string(raw), `"`)
+	if _, ok := rational(s); !ok {
+		return ""
+	}
+	return s
 }
 
 // Before is the object as it was: the event's with previous_attributes put
 // back. Stripe gives the old value of each key that changed, and of nested
 // objects only the keys that changed.
 func Before(object, previous json.RawMessage) (json.RawMessage, error) {
-	var o, p map[string]any
-	if err := unmarshalNumbers(object, &o); err != nil {
-		return nil, fmt.Errorf("read object: %w", err)
+	o, ok := readObject(object)
+	if !ok {
+		return nil, errors.New("read object: it is none")
 	}
-	if err := unmarshalNumbers(previous, &p); err != nil {
-		return nil, fmt.Errorf("read previous attributes: %w", err)
+	p, ok := readObject(previous)
+	if !ok {
+		return nil, errors.New("read previous attributes: they are no object")
 	}
-	putBack(o, p)
-	return json.Marshal(o)
+	fields := putBack(o.fields, p.fields)
+	putBackPlan(fields, p.fields)
+	return json.Marshal(fields)
 }
 
-func putBack(object, previous map[string]any) {
+func putBack(now, previous map[string]json.RawMessage) map[string]json.RawMessage {
+	if now == nil {
+		now = map[string]json.RawMessage{}
+	}
 	for key, old := range previous {
-		before, ok := old.(map[string]any)
-		now, both := object[key].(map[string]any)
-		if ok && both {
-			putBack(now, before)
-			continue
+		if isObject(old) && isObject(now[key]) {
+			was, _ := readObject(old)
+			is, _ := readObject(now[key])
+			if merged, err := json.Marshal(putBack(is.fields, was.fields)); err == nil {
+				old = merged
+			}
 		}
-		object[key] = old
+		now[key] = old
 	}
+	return now
 }
 
-// unmarshalNumbers keeps numbers as they are written.
-func unmarshalNumbers(raw json.RawMessage, v any) error {
-	d := json.NewDecoder(strings.NewReader(string(raw)))
-	d.UseNumber()
-	return d.Decode(v)
+// putBackPlan gives the one item of a subscription the plan and quantity that
+// it had: shapes that have them on the subscription too may say there alone
+// what changed.
+func putBackPlan(fields, previous map[string]json.RawMessage) {
+	_, plan := previous["plan"]
+	_, quantity := previous["quantity"]
+	if _, items := previous["items"]; items || !plan && !quantity || !present(fields["items"]) {
+		return
+	}
+	all, _ := object{fields: fields, odd: new([]string)}.list("items")
+	if len(all) != 1 {
+		return
+	}
+	item, ok := readObject(all[0])
+	if !ok || item.fields == nil {
+		return
+	}
+	if plan {
+		item.fields["plan"] = fields["plan"]
+		delete(item.fields, "price")
+	}
+	if quantity {
+		item.fields["quantity"] = fields["quantity"]
+	}
+	if items, err := json.Marshal([]map[string]json.RawMessage{item.fields}); err == nil {
+		fields["items"] = items
+	}
 }
