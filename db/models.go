@@ -233,6 +233,14 @@ type RateLimit struct {
 	Count       int32
 }
 
+// A row for each process that asks Stripe: renewed every ten seconds, removed at a clean stop, forgotten an hour after a death.
+type Replica struct {
+	// Drawn by the process when it starts
+	ID uuid.UUID
+	// By the database's clock, which all processes share; older than half a minute is not alive
+	SeenAt time.Time
+}
+
 type Session struct {
 	Token  string
 	Data   []byte

@@ -52,6 +52,8 @@ type app struct {
 	auth     *auth.Auth
 	sessions *auth.Sessions
 	payments *payments.Payments
+	stripe   *stripeapi.Client
+	replica  *replica
 	ledger   *ledger.Ledger
 	limits   *ratelimit.Shared
 	handler  http.Handler
@@ -71,8 +73,10 @@ func assemble(ctx context.Context, s settings, log *slog.Logger) (*app, error) {
 	a.sessions = auth.NewSessions(pool, isHTTPS(s.baseURL))
 	a.limits = &ratelimit.Shared{Pool: pool, Now: time.Now}
 	a.ledger = &ledger.Ledger{Pool: pool, Now: s.now, Logger: log}
+	a.stripe = stripeapi.New(stripeapi.Config{Key: s.stripeKey, Base: s.stripeBase, MaxRPS: s.maxRPS})
+	a.replica = &replica{pool: pool, share: a.stripe.Share, log: log}
 	a.payments = payments.New(payments.Payments{
-		Pool: pool, Stripe: stripeapi.New(stripeapi.Config{Key: s.stripeKey, Base: s.stripeBase, MaxRPS: s.maxRPS}),
+		Pool: pool, Stripe: a.stripe,
 		Plans: s.plans, Sold: s.sold, Secrets: s.webhookSecrets, Livemode: s.isLive, BaseURL: s.baseURL,
 		Now: s.now, Clock: time.Now, Log: log,
 	})
@@ -109,7 +113,11 @@ func (a *app) run(ctx context.Context, listener net.Listener) error {
 	defer a.pool.Close()
 	working, stopWorking := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWorking()
+	if err := a.replica.join(working); err != nil {
+		return err
+	}
 	var workers errgroup.Group
+	workers.Go(func() error { return a.replica.run(working) })
 	workers.Go(func() error { return a.payments.Run(working) })
 	workers.Go(func() error { return a.ledger.Run(working) })
 	workers.Go(func() error { return a.keepHouse(working) })
