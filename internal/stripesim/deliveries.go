@@ -3,7 +3,6 @@ package stripesim
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -270,16 +269,4 @@ func (t *tx) recordAttempt(id string, sendErr error) (again bool) {
 	}
 	t.put(next.set(object{"due_at": t.server.cfg.MachineNow().Add(schedule[attempts-1]).UnixMilli()}))
 	return true
-}
-
-// encodeBody writes JSON as Stripe does: indented, and without HTML's escapes.
-func encodeBody(o object) ([]byte, error) {
-	var body bytes.Buffer
-	encoder := json.NewEncoder(&body)
-	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", "  ")
-	if err := encoder.Encode(o); err != nil {
-		return nil, fmt.Errorf("encode %s %s: %w", o.kind(), o.id(), err)
-	}
-	return bytes.TrimRight(body.Bytes(), "\n"), nil
 }

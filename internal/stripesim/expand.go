@@ -33,12 +33,13 @@ var includable = map[string][]string{
 	kindPrice:           {"currency_options", "tiers"},
 }
 
-// expanded answers a copy of the object with what the paths name in full.
+// expanded answers the object with what the paths name in full. It is a copy as
+// far as that makes a difference, and shares the rest with the store's own.
 func (t *tx) expanded(o object, paths list) (object, error) {
 	if len(paths) == 0 {
 		return o, nil
 	}
-	o = o.clone()
+	o = o.copy()
 	for _, p := range paths {
 		path, _ := p.(string)
 		parts := strings.Split(path, ".")
@@ -64,12 +65,14 @@ func (t *tx) expanded(o object, paths list) (object, error) {
 func (t *tx) expandPath(o object, as string, parts []string) bool {
 	field, rest := parts[0], parts[1:]
 	if as == "list" && field == "data" {
-		return t.expandEach(o.list("data"), rest)
+		elements := slices.Clone(o.list("data"))
+		o[field] = elements
+		return t.expandEach(elements, rest)
 	}
 	if kind, ok := expandable[as][field]; ok {
 		if id := o.str(field); id != "" {
 			if found := t.get(kind, id); found != nil {
-				o[field] = found.clone()
+				o[field] = found
 			}
 		}
 	} else if slices.Contains(includable[as], field) {
@@ -84,6 +87,8 @@ func (t *tx) expandPath(o object, as string, parts []string) bool {
 	if len(rest) == 0 {
 		return true
 	}
+	inner = inner.copy()
+	o[field] = inner
 	innerAs := inner.kind()
 	if innerAs == "" {
 		innerAs = field
@@ -95,8 +100,10 @@ func (t *tx) expandEach(elements list, rest []string) bool {
 	if len(rest) == 0 {
 		return true
 	}
-	for _, element := range elements {
-		if inner := asObject(element); !t.expandPath(inner, inner.kind(), rest) {
+	for i := range elements {
+		inner := asObject(elements[i]).copy()
+		elements[i] = inner
+		if !t.expandPath(inner, inner.kind(), rest) {
 			return false
 		}
 	}
@@ -107,8 +114,8 @@ func (t *tx) include(o object, field string) {
 	hidden := t.hidden(o.kind(), o.id())
 	switch {
 	case o.kind() == kindCheckoutSession && o[field] == nil:
-		o[field] = listOf("/v1/checkout/sessions/"+o.id()+"/line_items", hidden.clone().list("line_items"))
+		o[field] = listOf("/v1/checkout/sessions/"+o.id()+"/line_items", hidden.list("line_items"))
 	case o.kind() == kindPrice && field == "currency_options" && o[field] == nil:
-		o[field] = hidden.obj("currency_options").clone()
+		o[field] = hidden.obj("currency_options")
 	}
 }

@@ -57,6 +57,11 @@ func (o object) set(changes object) object {
 	return o
 }
 
+// copy copies the object's own fields, and shares what is in them.
+func (o object) copy() object {
+	return make(object, len(o)).set(o)
+}
+
 // clone copies the object and everything in it.
 func (o object) clone() object {
 	if o == nil {

@@ -53,7 +53,7 @@ func (s *Server) Populate(p Population) ([]Populated, error) {
 // is shared by them all: of a hundred thousand customers memory holds what
 // tells them apart.
 type sample struct {
-	ids   []string // of the sample, each to be replaced in a copy
+	ids    []string // of the sample, each to be replaced in a copy
 	moulds []mould
 }
 

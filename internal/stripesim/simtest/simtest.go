@@ -101,8 +101,8 @@ func (s *Sim) Complete(t testing.TB, sessionID, card string) (status int, redire
 
 // Populate makes so many customers who pay the price by its id, each with an
 // active subscription, an invoice that is paid and what metadata answers of
-// their number, which may be nil. A hundred thousand take some seconds and about
-// two gigabytes; start the stand-in WithoutMirror for them.
+// their number; it may be nil. A hundred thousand take ten seconds and two
+// gigabytes; start the stand-in WithoutMirror for them.
 func (s *Sim) Populate(t testing.TB, customers int, price string, metadata func(i int) map[string]string) []stripesim.Populated {
 	t.Helper()
 	crowd, err := s.Server.Populate(stripesim.Population{Customers: customers, Price: price, Metadata: metadata})
