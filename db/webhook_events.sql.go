@@ -95,23 +95,27 @@ const storeEvents = `-- name: StoreEvents :exec
 WITH new AS (
     INSERT INTO webhook_events (created, id, type, subject, livemode, account, api_version, secret_used, source, state, reason, body)
     SELECT
-        unnest($1::timestamptz[]), unnest($2::text[]), unnest($3::text[]), nullif(unnest($4::text[]), ''),
-        unnest($5::boolean[]), nullif(unnest($6::text[]), ''), nullif(unnest($7::text[]), ''),
-        unnest($8::smallint[]), unnest($9::text[]), unnest($10::text[]),
-        nullif(unnest($11::text[]), ''), unnest($12::bytea[])
+        unnest($3::timestamptz[]), unnest($4::text[]), unnest($5::text[]), nullif(unnest($6::text[]), ''),
+        unnest($7::boolean[]), nullif(unnest($8::text[]), ''), nullif(unnest($9::text[]), ''),
+        unnest($10::smallint[]), unnest($11::text[]), unnest($12::text[]),
+        nullif(unnest($13::text[]), ''), unnest($14::bytea[])
     ON CONFLICT DO NOTHING
-    RETURNING subject, created, state
+    RETURNING subject, type, created, state
 )
-INSERT INTO sync_queue (subject, lane)
-SELECT subject, min(CASE WHEN created > now() - interval '5 minutes' THEN 1 ELSE 2 END)
+INSERT INTO sync_queue (subject, lane, due_at)
+SELECT subject,
+    min(CASE WHEN created < $1 THEN 2 WHEN type IN ('checkout.session.completed', 'customer.subscription.created') THEN 0 ELSE 1 END),
+    now() + $2::interval
 FROM new WHERE state = 'pending' GROUP BY subject ORDER BY subject
 ON CONFLICT (subject) DO UPDATE SET
     wanted = sync_queue.wanted + 1,
     lane   = least(sync_queue.lane, excluded.lane),
-    due_at = CASE WHEN sync_queue.attempts = 0 THEN least(sync_queue.due_at, now()) ELSE sync_queue.due_at END
+    due_at = CASE WHEN sync_queue.attempts = 0 THEN least(sync_queue.due_at, excluded.due_at) ELSE sync_queue.due_at END
 `
 
 type StoreEventsParams struct {
+	FreshSince  time.Time
+	Ahead       time.Duration
 	Created     []time.Time
 	Ids         []string
 	Types       []string
@@ -130,6 +134,8 @@ type StoreEventsParams struct {
 // in order of the subject: unsorted, two replicas would deadlock.
 func (q *Queries) StoreEvents(ctx context.Context, arg StoreEventsParams) error {
 	_, err := q.db.Exec(ctx, storeEvents,
+		arg.FreshSince,
+		arg.Ahead,
 		arg.Created,
 		arg.Ids,
 		arg.Types,

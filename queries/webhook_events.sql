@@ -9,15 +9,17 @@ WITH new AS (
         unnest(@secrets_used::smallint[]), unnest(@sources::text[]), unnest(@states::text[]),
         nullif(unnest(@reasons::text[]), ''), unnest(@bodies::bytea[])
     ON CONFLICT DO NOTHING
-    RETURNING subject, created, state
+    RETURNING subject, type, created, state
 )
-INSERT INTO sync_queue (subject, lane)
-SELECT subject, min(CASE WHEN created > now() - interval '5 minutes' THEN 1 ELSE 2 END)
+INSERT INTO sync_queue (subject, lane, due_at)
+SELECT subject,
+    min(CASE WHEN created < @fresh_since THEN 2 WHEN type IN ('checkout.session.completed', 'customer.subscription.created') THEN 0 ELSE 1 END),
+    now() + @ahead::interval
 FROM new WHERE state = 'pending' GROUP BY subject ORDER BY subject
 ON CONFLICT (subject) DO UPDATE SET
     wanted = sync_queue.wanted + 1,
     lane   = least(sync_queue.lane, excluded.lane),
-    due_at = CASE WHEN sync_queue.attempts = 0 THEN least(sync_queue.due_at, now()) ELSE sync_queue.due_at END;
+    due_at = CASE WHEN sync_queue.attempts = 0 THEN least(sync_queue.due_at, excluded.due_at) ELSE sync_queue.due_at END;
 
 -- name: PendingEvents :many
 -- The oldest pending events of each subject, as many as one sync takes up: a

@@ -47,6 +47,8 @@ func (p *Payments) Receive(ctx context.Context, header string, body []byte) erro
 		States:      []string{event.state},
 		Reasons:     []string{event.reason},
 		Bodies:      [][]byte{body},
+		FreshSince:  p.Now().Add(-fresh),
+		Ahead:       p.ahead(),
 	})
 	if err != nil {
 		return fmt.Errorf("store event %s: %w", event.id, err)
@@ -56,6 +58,9 @@ func (p *Payments) Receive(ctx context.Context, header string, body []byte) erro
 	}
 	return nil
 }
+
+// fresh is how old an event may be to go before the backlog.
+const fresh = 5 * time.Minute
 
 // incoming is an event as it will be stored.
 type incoming struct {
