@@ -10,7 +10,7 @@ BROWSER := $(shell command -v chromium chromium-browser google-chrome google-chr
 # The race detector needs a C compiler; without one the suite runs without it.
 RACE := $(shell command -v gcc clang cc >/dev/null 2>&1 && echo -race)
 
-.PHONY: help run test build generate lint fmt e2e screenshots bench clean
+.PHONY: help run test build generate lint fmt e2e screenshots bench load clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -57,6 +57,10 @@ screenshots: build ## pictures of every page in bin/screenshots, and the README'
 
 bench: ## run the benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
+
+load: node_modules/.installed ## the product under a thousand events a second, a backlog, and reads of its API (minutes; ARGS="-load.for 20s" shortens it)
+	@npm run --silent build
+	go test -run '^TestLoad' -count=1 -v -timeout 30m ./cmd/promptforge -load $(ARGS)
 
 clean: ## remove what was built; the demo's data in .data stays
 	rm -rf bin node_modules static/dist/*

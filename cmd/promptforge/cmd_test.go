@@ -28,6 +28,9 @@ const asMain = "PROMPTFORGE_TEST_AS_MAIN"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asMain) != "" {
+		if address := os.Getenv(watchedAt); address != "" {
+			os.Exit(serveWatched(address))
+		}
 		main()
 	}
 	os.Exit(m.Run())

@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"net"
 	"time"
 	_ "time/tzdata" // a host without zone files still knows REPORTING_TIMEZONE's days
 
@@ -13,42 +14,54 @@ import (
 )
 
 func runServe(ctx context.Context, args []string, std stdio) error {
-	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
-	insecure := flags.Bool("insecure-simulator", false, "allow the Stripe stand-in and a demo's secrets where others can reach them")
-	if err := parse(flags, args, std); err != nil {
-		return err
-	}
-	environment, err := config.Environment()
-	if err != nil {
-		return err
-	}
-	c, err := config.LoadServe(environment, *insecure)
-	if err != nil {
-		return err
-	}
-	log := newLogger(std.out, c.LogFormat, c.LogLevel)
-	listener, err := listen(c.Addr, "ADDR")
+	a, listener, err := openServe(ctx, args, std)
 	if err != nil {
 		return err
 	}
 	defer listener.Close()
+	context.AfterFunc(ctx, func() { a.log.InfoContext(context.WithoutCancel(ctx), "stopping") })
+	err = a.run(ctx, listener)
+	a.log.InfoContext(context.WithoutCancel(ctx), "stopped")
+	return err
+}
+
+// openServe reads the environment and assembles what serve runs, up to the
+// address that it listens on.
+func openServe(ctx context.Context, args []string, std stdio) (*app, net.Listener, error) {
+	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
+	insecure := flags.Bool("insecure-simulator", false, "allow the Stripe stand-in and a demo's secrets where others can reach them")
+	if err := parse(flags, args, std); err != nil {
+		return nil, nil, err
+	}
+	environment, err := config.Environment()
+	if err != nil {
+		return nil, nil, err
+	}
+	c, err := config.LoadServe(environment, *insecure)
+	if err != nil {
+		return nil, nil, err
+	}
+	log := newLogger(std.out, c.LogFormat, c.LogLevel)
+	listener, err := listen(c.Addr, "ADDR")
+	if err != nil {
+		return nil, nil, err
+	}
 	a, err := assemble(ctx, settings{
 		databaseURL: c.DatabaseURL, baseURL: c.BaseURL, stripeKey: c.SecretKey, stripeBase: c.APIBase, maxRPS: c.MaxRPS, isLive: c.IsLive(),
 		webhookSecrets: c.WebhookSecrets, plans: c.Plans, sold: sold(c.Plans, c.PriceIDs), trustedProxies: c.TrustedProxies,
 		rateCheckout: c.RateCheckout, rateRead: c.RateRead, now: time.Now,
 	}, log)
 	if err != nil {
-		return err
+		listener.Close()
+		return nil, nil, err
 	}
 	if err := schemaIsCurrent(ctx, a.pool); err != nil {
+		listener.Close()
 		a.pool.Close()
-		return err
+		return nil, nil, err
 	}
-	context.AfterFunc(ctx, func() { log.InfoContext(context.WithoutCancel(ctx), "stopping") })
 	log.InfoContext(ctx, "serving", "address", listener.Addr().String(), "base_url", c.BaseURL, "livemode", c.IsLive())
-	err = a.run(ctx, listener)
-	log.InfoContext(context.WithoutCancel(ctx), "stopped")
-	return err
+	return a, listener, nil
 }
 
 // sold turns the environment's variables into offers.

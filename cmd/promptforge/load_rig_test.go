@@ -1,0 +1,370 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	_ "net/http/pprof" //nolint:gosec // of the product under test, on a loopback address
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/promptforge/payments/db"
+	"github.com/promptforge/payments/internal/billing"
+	"github.com/promptforge/payments/internal/payments"
+	"github.com/promptforge/payments/internal/pgembed"
+	"github.com/promptforge/payments/internal/stripeapi"
+	"github.com/promptforge/payments/internal/stripesim"
+	"github.com/promptforge/payments/internal/stripesim/simtest"
+	"github.com/promptforge/payments/migrations"
+)
+
+// watchedAt is the address at which a product under test can be looked into:
+// how it spends its budget of requests, and its profiles.
+const watchedAt = "PROMPTFORGE_TEST_WATCHED_AT"
+
+// serveWatched is "promptforge serve", looked into.
+func serveWatched(address string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	a, listener, err := openServe(ctx, nil, stdio{os.Stdin, os.Stdout, os.Stderr})
+	if err == nil {
+		http.HandleFunc("/usage", func(w http.ResponseWriter, _ *http.Request) { _ = json.NewEncoder(w).Encode(a.stripe.Usage()) })
+		go func() { _ = http.ListenAndServe(address, nil) }() //nolint:gosec // loopback, for the length of a test
+		err = a.run(ctx, listener)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "promptforge serve:", err)
+		return 1
+	}
+	return 0
+}
+
+// rig is the product as it is run in production, in a process of its own, with a
+// Postgres that keeps its promises to the disk, before a stand-in.
+type rig struct {
+	t      *testing.T
+	sim    *simtest.Sim
+	pool   *pgxpool.Pool
+	env    map[string]string
+	base   string // of the product
+	secret string // of the webhook endpoint
+	sold   map[payments.Offer]string
+	// behind is how far the stand-in's business lies in the past, in nanoseconds.
+	behind  atomic.Int64
+	door    *payments.Payments // into the same database, without workers
+	client  *http.Client
+	logPath string
+
+	server *exec.Cmd
+	watch  string
+}
+
+const bulkPlan = "pro"
+
+func newRig(t *testing.T, behind time.Duration) *rig {
+	t.Helper()
+	if !*load {
+		t.Skip("load tests take minutes and want the machine for themselves: make load")
+	}
+	postgres, err := pgembed.Start(t.Context(), pgembed.Config{
+		Dir: filepath.Join(t.TempDir(), "postgres"), Settings: map[string]string{"max_wal_size": "4GB"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = postgres.Stop(context.Background()) })
+	if err := postgres.EnsureDatabase(t.Context(), "load"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := migrations.Up(t.Context(), postgres.URL("load")); err != nil {
+		t.Fatal(err)
+	}
+	address := freeAddr(t)
+	r := &rig{
+		t: t, base: "http://" + address, logPath: filepath.Join(t.TempDir(), "serve.log"),
+		client: &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 256, MaxConnsPerHost: 256}},
+	}
+	if r.pool, err = db.Open(t.Context(), postgres.URL("load")); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(r.pool.Close)
+	r.behind.Store(int64(behind))
+	r.sim = simtest.Start(t, simtest.WithoutMirror(), simtest.WithConfig(func(c *stripesim.Config) {
+		c.Now = func() time.Time { return time.Now().Add(-time.Duration(r.behind.Load())) }
+	}))
+	set, err := payments.SetUp(t.Context(), stripeapi.New(stripeapi.Config{Key: r.sim.SecretKey, Base: r.sim.URL, MaxRPS: 10_000}),
+		billing.DefaultPlans(), payments.SetupOptions{WebhookURL: r.base + webhookPath})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.secret, r.sold = set.Endpoint.Secret, set.Sold
+	r.env = map[string]string{
+		"DATABASE_URL": postgres.URL("load"), "BASE_URL": r.base, "ADDR": address,
+		"STRIPE_SECRET_KEY": r.sim.SecretKey, "STRIPE_API_BASE": r.sim.URL,
+		"TRUSTED_PROXIES": "127.0.0.0/8", // so that each visitor has an address of its own
+	}
+	for _, line := range environmentLines(billing.DefaultPlans(), set) {
+		name, value, _ := strings.Cut(line, "=")
+		r.env[name] = value
+	}
+	r.door = payments.New(payments.Payments{
+		Pool: r.pool, Plans: billing.DefaultPlans(), Sold: r.sold, Secrets: []string{r.secret}, BaseURL: r.base,
+		Now: time.Now, Clock: time.Now, Log: newLogger(io.Discard, "text", 0),
+	})
+	var commit, fsync string
+	if err := r.pool.QueryRow(t.Context(), "SELECT current_setting('synchronous_commit'), current_setting('fsync')").Scan(&commit, &fsync); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("Postgres with synchronous_commit=%s fsync=%s; product, stand-in and this test share %s", commit, fsync, processors())
+	return r
+}
+
+// serve starts the product with the budget of requests a second; it returns once
+// it is ready.
+func (r *rig) serve(maxRPS int) {
+	r.t.Helper()
+	r.watch = freeAddr(r.t)
+	r.env["STRIPE_MAX_RPS"], r.env[watchedAt] = strconv.Itoa(maxRPS), r.watch
+	log, err := os.OpenFile(r.logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer log.Close()
+	r.server = promptforge(r.t, r.env, "serve")
+	r.server.Stdout, r.server.Stderr = log, log
+	if err := r.server.Start(); err != nil {
+		r.t.Fatal(err)
+	}
+	server := r.server
+	r.t.Cleanup(func() { _ = server.Process.Kill() })
+	waitFor(r.t, r.base+"/readyz")
+}
+
+// stop ends the product as an operator would.
+func (r *rig) stop() {
+	r.t.Helper()
+	if err := r.server.Process.Signal(syscall.SIGTERM); err != nil {
+		r.t.Fatal(err)
+	}
+	if err := r.server.Wait(); err != nil {
+		r.t.Errorf("serve did not stop cleanly: %v", err)
+	}
+}
+
+// usage is how the product has spent its budget.
+func (r *rig) usage() (u stripeapi.Usage) {
+	response, err := http.Get("http://" + r.watch + "/usage")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if err := json.NewDecoder(response.Body).Decode(&u); err != nil {
+		r.t.Fatal(err)
+	}
+	return u
+}
+
+// memory is what the product occupies now and at most, as Linux says.
+func (r *rig) memory() (now, most string) {
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", r.server.Process.Pid))
+	if err != nil {
+		return "?", "?"
+	}
+	for line := range strings.Lines(string(raw)) {
+		name, value, _ := strings.Cut(line, ":")
+		kilobytes, _ := strconv.Atoi(strings.TrimSuffix(strings.TrimSpace(value), " kB"))
+		switch name {
+		case "VmRSS":
+			now = fmt.Sprintf("%d MB", kilobytes>>10)
+		case "VmHWM":
+			most = fmt.Sprintf("%d MB", kilobytes>>10)
+		}
+	}
+	return now, most
+}
+
+// buyer is a customer of the stand-in with an organization of ours.
+type buyer struct {
+	stripesim.Populated
+	org uuid.UUID
+}
+
+// populate makes buyers who have just paid, and of whom we have heard nothing
+// but whose organization they are.
+func (r *rig) populate(n int) []buyer {
+	r.t.Helper()
+	start := time.Now()
+	buyers := make([]buyer, n)
+	for i := range buyers {
+		buyers[i].org = uuid.New()
+	}
+	crowd := r.sim.Populate(r.t, n, r.sold[payments.Offer{Plan: bulkPlan, Interval: billing.Month}], func(i int) map[string]string {
+		return map[string]string{"org_id": buyers[i].org.String()}
+	})
+	for i := range buyers {
+		buyers[i].Populated = crowd[i]
+	}
+	r.copyIn("organizations", []string{"id", "name", "created_at"}, n, func(i int) []any {
+		return []any{buyers[i].org, fmt.Sprintf("Customer %d", i+1), start}
+	})
+	r.copyIn("customers", []string{"stripe_customer_id", "org_id", "livemode", "created_at"}, n, func(i int) []any {
+		return []any{buyers[i].Customer, buyers[i].org, false, start}
+	})
+	r.t.Logf("%d customers with an active subscription at the stand-in, made in %v", n, time.Since(start).Round(time.Millisecond))
+	return buyers
+}
+
+func (r *rig) copyIn(table string, columns []string, n int, row func(i int) []any) {
+	r.t.Helper()
+	source := pgx.CopyFromSlice(n, func(i int) ([]any, error) { return row(i), nil })
+	if _, err := r.pool.CopyFrom(r.t.Context(), pgx.Identifier{table}, columns, source); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// story is what Stripe sends of a purchase: five events, all of which have an
+// effect.
+func (r *rig) story(b buyer) ([][]byte, error) {
+	bodies, err := r.sim.Server.Story(b.Populated)
+	if err != nil {
+		return nil, err
+	}
+	for i, body := range bodies {
+		if bytes.Contains(body, []byte(`"type":"invoice.paid"`)) { // which we do not listen to
+			bodies[i], err = completion(body, b)
+		}
+	}
+	return bodies, err
+}
+
+// completion is a checkout.session.completed in the envelope of another event.
+func completion(other []byte, b buyer) ([]byte, error) {
+	var event map[string]any
+	if err := json.Unmarshal(other, &event); err != nil {
+		return nil, err
+	}
+	event["type"] = "checkout.session.completed"
+	event["data"] = map[string]any{"object": map[string]any{
+		"id": "cs_test_" + strings.TrimPrefix(b.Subscription, "sub_"), "object": "checkout.session", "mode": "subscription",
+		"customer": b.Customer, "subscription": b.Subscription, "invoice": b.Invoice, "status": "complete", "payment_status": "paid",
+		"currency": "usd", "amount_total": 9900, "client_reference_id": b.org.String(), "livemode": false,
+	}}
+	return json.Marshal(event)
+}
+
+// sign is the header of a delivery made now.
+func (r *rig) sign(body []byte) string {
+	at := strconv.FormatInt(time.Now().Unix(), 10)
+	mac := hmac.New(sha256.New, []byte(r.secret))
+	mac.Write([]byte(at + "."))
+	mac.Write(body)
+	return "t=" + at + ",v1=" + hex.EncodeToString(mac.Sum(nil))
+}
+
+// deliver posts an event as Stripe does.
+func (r *rig) deliver(ctx context.Context, body []byte) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, r.base+webhookPath, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("Stripe-Signature", r.sign(body))
+	response, err := r.client.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if answer, err := io.ReadAll(response.Body); err != nil || response.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s %s %w", response.Status, answer, err)
+	}
+	return nil
+}
+
+// count answers a query of one number.
+func (r *rig) count(sql string, args ...any) (n int) {
+	r.t.Helper()
+	if err := r.pool.QueryRow(r.t.Context(), sql, args...).Scan(&n); err != nil {
+		r.t.Fatalf("%s: %v", sql, err)
+	}
+	return n
+}
+
+func (r *rig) backlog() int { return r.count("SELECT count(*) FROM sync_queue WHERE wanted > done") }
+
+// settles waits until nothing is left to do, which faults must not prevent.
+func (r *rig) settles(within time.Duration) {
+	r.t.Helper()
+	start := time.Now()
+	for r.backlog() > 0 || r.count("SELECT count(*) FROM metric_dirty") > 0 {
+		if time.Since(start) > within {
+			r.t.Fatalf("%v after the last event %d customers wait to be asked about and %d to be counted", within, r.backlog(), r.count("SELECT count(*) FROM metric_dirty"))
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	r.t.Logf("nothing is left to do %v after the last event", time.Since(start).Round(10*time.Millisecond))
+}
+
+// holds reports what must be true of so many buyers and events, however fast or
+// slow the machine is.
+func (r *rig) holds(buyers, events int) {
+	r.t.Helper()
+	for what, tt := range map[string]struct {
+		sql  string
+		want int
+	}{
+		"events stored":                      {"SELECT count(*) FROM webhook_events", events},
+		"events done with":                   {"SELECT count(*) FROM webhook_events WHERE state IN ('processed', 'ignored')", events},
+		"subscriptions active":               {"SELECT count(*) FROM subscriptions WHERE status = 'active' AND has_paid", buyers},
+		"organizations entitled":             {"SELECT count(*) FROM entitlements WHERE access = 'full' AND plan = '" + bulkPlan + "'", buyers},
+		"histories that do not end in copy":  {"SELECT count(*) FROM subscriptions s WHERE s.facts IS DISTINCT FROM (SELECT v.facts FROM subscription_versions v WHERE v.subscription_id = s.stripe_subscription_id ORDER BY v.at DESC LIMIT 1)", 0},
+		"new movements":                      {"SELECT count(*) FROM mrr_movements WHERE kind = 'new'", buyers},
+		"subjects that failed and still are": {"SELECT count(*) FROM sync_queue WHERE attempts > 0", 0},
+	} {
+		if got := r.count(tt.sql); got != tt.want {
+			r.t.Errorf("%s: %d, want %d", what, got, tt.want)
+		}
+	}
+	if r.t.Failed() {
+		r.complain()
+	}
+}
+
+// complain shows what the product had to say, by message.
+func (r *rig) complain() {
+	raw, err := os.ReadFile(r.logPath)
+	if err != nil {
+		r.t.Log(err)
+	}
+	counts, sample := map[string]int{}, map[string]string{}
+	for line := range strings.Lines(string(raw)) {
+		var entry struct{ Level, Msg string }
+		if json.Unmarshal([]byte(line), &entry) != nil {
+			entry.Level, entry.Msg = "?", strings.TrimSpace(line)
+		}
+		if entry.Level != "INFO" {
+			counts[entry.Level+" "+entry.Msg]++
+			sample[entry.Level+" "+entry.Msg] = strings.TrimSpace(line)
+		}
+	}
+	for message, n := range counts {
+		r.t.Logf("the log has %d × %s, such as\n%s", n, message, sample[message])
+	}
+}

@@ -1,0 +1,193 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/promptforge/payments/internal/payments"
+	"github.com/promptforge/payments/internal/stripeapi"
+)
+
+// The load tests print figures, which depend on the machine, and fail for what
+// does not: something lost, something undone, somebody without what they bought.
+var (
+	load        = flag.Bool("load", false, "run the load tests")
+	loadFor     = flag.Duration("load.for", 2*time.Minute, "how long events arrive")
+	loadBacklog = flag.Int("load.backlog", 100_000, "customers in the backlog")
+)
+
+// generous is a budget of requests that a stand-in has no reason to divide. Stripe
+// allows a hundred reads a second by default, and more for who needs more.
+const generous = 100_000
+
+const (
+	eventsASecond  = 1000
+	eventsEach     = 5
+	betweenBuyers  = time.Second * eventsEach / eventsASecond
+	settlePeriod   = 10 * time.Minute // on a machine that is busy with something else
+	visibleSample  = 20 * time.Millisecond
+	progressSample = 5 * time.Second
+)
+
+// TestLoadCheckouts: a thousand events a second, five of one customer at a time
+// as a checkout makes them. The backlog stays flat, and access is there within a
+// second of the first 200.
+func TestLoadCheckouts(t *testing.T) {
+	r := newRig(t, 0)
+	n := int(loadFor.Seconds()) * eventsASecond / eventsEach
+	buyers := r.populate(n)
+	r.serve(generous)
+	stories := r.stories(buyers)
+	seen := r.watchAccess()
+	var answered latencies
+	before := r.look()
+	stop := every(progressSample, func(passed time.Duration) {
+		before = r.progress(passed, before, seen)
+	})
+	openLoop(t.Context(), n, betweenBuyers, func(i int, due time.Time) {
+		r.checkOut(<-stories, due, &answered, seen)
+	})
+	stop()
+	t.Logf("from when an event was due until its 200:  %v", &answered)
+	r.settles(settlePeriod)
+	now, most := r.memory()
+	t.Logf("from the first 200 until access is there:  %v (sampled each %v)", seen.stop(), visibleSample)
+	t.Logf("memory of the product: %s, at most %s", now, most)
+	r.stop()
+	r.holds(n, n*eventsEach)
+	if answered.failed > 0 {
+		t.Errorf("%d deliveries were not answered 200", answered.failed)
+	}
+}
+
+// told is a buyer with what Stripe has to say.
+type told struct {
+	buyer
+	bodies [][]byte
+}
+
+// stories makes ready what is sent next, a little ahead.
+func (r *rig) stories(buyers []buyer) <-chan told {
+	ready := make(chan told, 400)
+	go func() {
+		defer close(ready)
+		for _, b := range buyers {
+			bodies, err := r.story(b)
+			if err != nil {
+				r.t.Error(err)
+				return
+			}
+			ready <- told{b, bodies}
+		}
+	}()
+	return ready
+}
+
+// checkOut delivers what a purchase tells, all at once.
+func (r *rig) checkOut(b told, due time.Time, answered *latencies, seen *access) {
+	answers := make(chan error)
+	for _, body := range b.bodies {
+		go func() {
+			err := r.deliver(r.t.Context(), body)
+			answered.add(time.Since(due), err)
+			answers <- err
+		}()
+	}
+	isFirst := true
+	for range b.bodies {
+		if err := <-answers; err == nil && isFirst {
+			isFirst = false
+			seen.await(b.org, time.Now())
+		}
+	}
+}
+
+// look is what is known of the product's progress at a moment.
+type look struct {
+	at     time.Time
+	claims int
+	usage  stripeapi.Usage
+}
+
+func (r *rig) look() look {
+	return look{time.Now(), r.count("SELECT coalesce(sum(ticket), 0) FROM sync_queue"), r.usage()}
+}
+
+// progress prints what happened since the last look.
+func (r *rig) progress(passed time.Duration, before look, seen *access) look {
+	now := r.look()
+	a := now.at.Sub(before.at).Seconds()
+	reads := func(lane payments.Lane) float64 { return float64(now.usage.Sent[lane]-before.usage.Sent[lane]) / a }
+	memory, _ := r.memory()
+	r.t.Logf("%4.0fs  backlog %6d customers  %5.0f syncs/s  reads of Stripe/s: %4.0f people %4.0f fresh %4.0f backlog  waiting for access %5d  memory %s",
+		passed.Seconds(), r.backlog(), float64(now.claims-before.claims)/a,
+		reads(payments.LanePeople), reads(payments.LaneFresh), reads(payments.LaneBacklog), seen.waiting(), memory)
+	return now
+}
+
+// access watches for entitlements to become visible to another connection.
+type access struct {
+	latencies
+	rig   *rig
+	since map[uuid.UUID]time.Time
+	end   func()
+}
+
+func (r *rig) watchAccess() *access {
+	a := &access{rig: r, since: map[uuid.UUID]time.Time{}}
+	a.end = every(visibleSample, func(time.Duration) { a.sample() })
+	return a
+}
+
+func (a *access) await(org uuid.UUID, from time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.since[org] = from
+}
+
+func (a *access) waiting() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.since)
+}
+
+func (a *access) sample() {
+	a.mu.Lock()
+	orgs := make([]uuid.UUID, 0, len(a.since))
+	for org := range a.since {
+		orgs = append(orgs, org)
+	}
+	a.mu.Unlock()
+	if len(orgs) == 0 {
+		return
+	}
+	rows, err := a.rig.pool.Query(context.Background(), "SELECT org_id FROM entitlements WHERE access = 'full' AND org_id = ANY($1)", orgs)
+	if err != nil {
+		a.rig.t.Error(err)
+		return
+	}
+	entitled, err := pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
+	if err != nil {
+		a.rig.t.Error(err)
+		return
+	}
+	now := time.Now()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, org := range entitled {
+		a.all = append(a.all, max(now.Sub(a.since[org]), 0))
+		delete(a.since, org)
+	}
+}
+
+// stop looks once more and ends the watch.
+func (a *access) stop() *latencies {
+	a.end()
+	a.sample()
+	return &a.latencies
+}
