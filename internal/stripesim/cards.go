@@ -21,6 +21,13 @@ type testCard struct {
 	declineLater string
 	// confirm is when the bank wants to be asked.
 	confirm confirmation
+	// disputes is what the card's owner says to the bank about every charge, in
+	// Stripe's word for it, as soon as it is made; inquires lets the bank only ask.
+	disputes string
+	inquires bool
+	// refund is what becomes of a refund in the end, if that is not known at once:
+	// failed or, of one that is pending, succeeded.
+	refund string
 	// does says in a few words what the card is for. One that the hosted page
 	// does not offer has none.
 	does string
@@ -51,6 +58,11 @@ var testCards = []testCard{
 	{number: "4000002500003155", brand: "visa", fingerprint: "Nf9cMe52BoKxHy1R", confirm: confirmOnce, does: "asks you to confirm"},
 	{number: "4000002760003184", brand: "visa", fingerprint: "Vb3kTu76DwQaSg5J", confirm: confirmAlways},
 	{number: "4000003800000446", brand: "visa", fingerprint: "Yp8zLi29FrEcOn4X"},
+	{number: "4000000000000259", brand: "visa", fingerprint: "Dw5rHe83QmAvUo2N", disputes: "fraudulent", does: "pays, and is disputed"},
+	{number: "4000000000002685", brand: "visa", fingerprint: "Bi7tCn14JyPkSx9G", disputes: "product_not_received"},
+	{number: "4000000000001976", brand: "visa", fingerprint: "Lf3uOz60WgRdVh8M", disputes: "fraudulent", inquires: true},
+	{number: "4000000000005126", brand: "visa", fingerprint: "Ta9jXe47NcZqFi1K", refund: "failed"},
+	{number: "4000000000007726", brand: "visa", fingerprint: "Pu2mGw95VbHsLo6R", refund: "succeeded"},
 }
 
 // findCardOf answers the test card that a payment method was made of.

@@ -247,6 +247,12 @@ func (t *tx) befall(d due) {
 		t.liveSubscription(t.get(d.kind, d.id))
 	case kindInvoice:
 		t.liveInvoice(t.get(d.kind, d.id))
+	case kindCharge:
+		t.dispute(t.get(d.kind, d.id))
+	case kindRefund:
+		t.liveRefund(t.get(d.kind, d.id))
+	case kindDispute:
+		t.liveDispute(t.get(d.kind, d.id))
 	}
 }
 

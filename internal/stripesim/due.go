@@ -81,7 +81,7 @@ func dueAt(r *record) int64 {
 	case kindInvoice:
 		return invoiceDue(r.Object)
 	}
-	return 0
+	return r.Hidden.int(hiddenDue)
 }
 
 // earliest answers the smallest moment that is set.

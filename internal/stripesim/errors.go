@@ -86,7 +86,7 @@ func pathParam(kind string) string {
 		return "session"
 	case kindPaymentIntent, kindSetupIntent:
 		return "intent"
-	case kindCustomer, kindCharge, kindInvoice, kindInvoiceItem, kindPrice, kindPaymentMethod, kindWebhookEndpoint:
+	case kindDispute, kindRefund, kindCustomer, kindCharge, kindInvoice, kindInvoiceItem, kindPrice, kindPaymentMethod, kindWebhookEndpoint:
 		return kind
 	}
 	return "id"

@@ -14,12 +14,14 @@ var expandable = map[string]map[string]string{
 	kindCharge:           {"customer": kindCustomer, "invoice": kindInvoice, "payment_intent": kindPaymentIntent},
 	kindCheckoutSession:  {"customer": kindCustomer, "subscription": kindSubscription, "invoice": kindInvoice, "payment_intent": kindPaymentIntent, "setup_intent": kindSetupIntent},
 	kindCustomer:         {"default_source": ""},
+	kindDispute:          {"charge": kindCharge, "payment_intent": kindPaymentIntent},
 	kindInvoice:          {"charge": kindCharge, "customer": kindCustomer, "default_payment_method": kindPaymentMethod, "payment_intent": kindPaymentIntent, "subscription": kindSubscription},
 	kindInvoiceItem:      {"customer": kindCustomer, "invoice": kindInvoice, "subscription": kindSubscription},
 	kindPaymentIntent:    {"customer": kindCustomer, "invoice": kindInvoice, "latest_charge": kindCharge, "payment_method": kindPaymentMethod},
 	kindPaymentMethod:    {"customer": kindCustomer},
 	kindPrice:            {"product": kindProduct},
 	kindProduct:          {"default_price": kindPrice},
+	kindRefund:           {"charge": kindCharge, "payment_intent": kindPaymentIntent},
 	kindSetupIntent:      {"customer": kindCustomer, "payment_method": kindPaymentMethod},
 	kindSubscription:     {"customer": kindCustomer, "default_payment_method": kindPaymentMethod, "default_source": "", "latest_invoice": kindInvoice, "pending_setup_intent": kindSetupIntent, "schedule": ""},
 	kindSubscriptionItem: {},
@@ -29,6 +31,7 @@ var expandable = map[string]map[string]string{
 
 // includable names what an object shows only when it is asked for.
 var includable = map[string][]string{
+	kindCharge:          {"refunds"},
 	kindCheckoutSession: {"line_items"},
 	kindPrice:           {"currency_options", "tiers"},
 }
@@ -115,6 +118,8 @@ func (t *tx) include(o object, field string) {
 	switch {
 	case o.kind() == kindCheckoutSession && o[field] == nil:
 		o[field] = listOf("/v1/checkout/sessions/"+o.id()+"/line_items", hidden.list("line_items"))
+	case o.kind() == kindCharge && o[field] == nil:
+		o[field] = t.refundsOf(o)
 	case o.kind() == kindPrice && field == "currency_options" && o[field] == nil:
 		o[field] = hidden.obj("currency_options")
 	}

@@ -28,6 +28,11 @@ var testMethods = map[string]string{
 	"pm_card_authenticationRequiredOnSetup":            "4000002500003155",
 	"pm_card_authenticationRequired":                   "4000002760003184",
 	"pm_card_authenticationRequiredSetupForOffSession": "4000003800000446",
+	"pm_card_createDispute":                            "4000000000000259",
+	"pm_card_createDisputeProductNotReceived":          "4000000000002685",
+	"pm_card_createDisputeInquiry":                     "4000000000001976",
+	"pm_card_refundFail":                               "4000000000005126",
+	"pm_card_pendingRefund":                            "4000000000007726",
 }
 
 func (c *call) retrievePaymentMethod() (object, error) { return c.fromPath(kindPaymentMethod) }

@@ -246,7 +246,11 @@ func (t *tx) declineIntent(intent, method object, card checkedCard) *apiError {
 // succeedIntent lets the method pay, and answers the charge.
 func (t *tx) succeedIntent(intent, method object) object {
 	charge := newCharge(t, intent, method)
-	t.put(charge)
+	var hidden object
+	if findCardOf(method).disputes != "" {
+		hidden = t.in(0, nil)
+	}
+	t.putHidden(charge, hidden)
 	t.emit("charge.succeeded", charge)
 	succeeded := intent.clone().set(object{
 		"amount_received":    intent["amount"],

@@ -63,6 +63,17 @@ var apiRoutes = []route{
 
 	{"GET /v1/charges", chargeList, (*call).listCharges},
 	{"GET /v1/charges/{id}", objectParams(nil), (*call).retrieveCharge},
+
+	{"POST /v1/refunds", refundCreate, (*call).createRefund},
+	{"GET /v1/refunds", refundList, (*call).listRefunds},
+	{"GET /v1/refunds/{id}", objectParams(nil), (*call).retrieveRefund},
+	{"POST /v1/refunds/{id}", refundUpdate, (*call).updateRefund},
+	{"POST /v1/refunds/{id}/cancel", objectParams(nil), (*call).cancelRefund},
+	{"GET /v1/disputes", disputeList, (*call).listDisputes},
+	{"GET /v1/disputes/{id}", objectParams(nil), (*call).retrieveDispute},
+	{"POST /v1/disputes/{id}", disputeUpdate, (*call).respond},
+	{"POST /v1/disputes/{id}/close", objectParams(nil), (*call).acceptDispute},
+
 	{"GET /v1/payment_intents", intentList, (*call).listPaymentIntents},
 	{"GET /v1/payment_intents/{id}", objectParams(nil), (*call).retrievePaymentIntent},
 	{"GET /v1/setup_intents/{id}", objectParams(nil), (*call).retrieveSetupIntent},

@@ -16,6 +16,7 @@ import (
 var absentFields = map[string][]string{
 	"account":          {"company", "external_accounts", "future_requirements", "individual", "requirements", "tos_acceptance"},
 	"charge":           {"radar_options", "refunds", "transfer"},
+	"refund":           {"description", "failure_balance_transaction", "failure_reason", "instructions_email", "next_action"},
 	"checkout.session": {"line_items", "redirect_on_completion", "return_url", "tax_id_collection"},
 	"customer":         {"cash_balance", "invoice_credit_balance", "sources", "subscriptions", "tax", "tax_ids"},
 	"event":            {"account"},
