@@ -68,6 +68,55 @@ func (b *DeleteVersionBatchResults) Close() error {
 	return b.br.Close()
 }
 
+const locatePaymentEvent = `-- name: LocatePaymentEvent :batchexec
+UPDATE payment_events SET subscription_id = $1 WHERE id = $2 AND subscription_id IS NULL
+`
+
+type LocatePaymentEventBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type LocatePaymentEventParams struct {
+	SubscriptionID *string
+	ID             int64
+}
+
+func (q *Queries) LocatePaymentEvent(ctx context.Context, arg []LocatePaymentEventParams) *LocatePaymentEventBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.SubscriptionID,
+			a.ID,
+		}
+		batch.Queue(locatePaymentEvent, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &LocatePaymentEventBatchResults{br, len(arg), false}
+}
+
+func (b *LocatePaymentEventBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *LocatePaymentEventBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
 const observe = `-- name: Observe :batchexec
 INSERT INTO subscription_observations
     (subscription_id, source, source_id, stripe_customer_id, kind, at, object_created, facts, before, complete, decoder)
@@ -215,6 +264,74 @@ func (b *RecordPaymentEventBatchResults) Exec(f func(int, error)) {
 }
 
 func (b *RecordPaymentEventBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const rememberStripeObject = `-- name: RememberStripeObject :batchexec
+INSERT INTO stripe_objects (object_id, stripe_customer_id, invoice_id, amount_minor, currency, balance_transaction_id, created_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
+ON CONFLICT (object_id) DO UPDATE SET
+    stripe_customer_id     = coalesce(stripe_objects.stripe_customer_id, excluded.stripe_customer_id),
+    invoice_id             = coalesce(stripe_objects.invoice_id, excluded.invoice_id),
+    amount_minor           = coalesce(stripe_objects.amount_minor, excluded.amount_minor),
+    currency               = coalesce(stripe_objects.currency, excluded.currency),
+    balance_transaction_id = coalesce(stripe_objects.balance_transaction_id, excluded.balance_transaction_id),
+    created_at             = coalesce(stripe_objects.created_at, excluded.created_at)
+`
+
+type RememberStripeObjectBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type RememberStripeObjectParams struct {
+	ObjectID             string
+	StripeCustomerID     *string
+	InvoiceID            *string
+	AmountMinor          *int64
+	Currency             *string
+	BalanceTransactionID *string
+	CreatedAt            *time.Time
+}
+
+// What one shape does not say, another has said: nothing is forgotten.
+func (q *Queries) RememberStripeObject(ctx context.Context, arg []RememberStripeObjectParams) *RememberStripeObjectBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.ObjectID,
+			a.StripeCustomerID,
+			a.InvoiceID,
+			a.AmountMinor,
+			a.Currency,
+			a.BalanceTransactionID,
+			a.CreatedAt,
+		}
+		batch.Queue(rememberStripeObject, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &RememberStripeObjectBatchResults{br, len(arg), false}
+}
+
+func (b *RememberStripeObjectBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *RememberStripeObjectBatchResults) Close() error {
 	b.closed = true
 	return b.br.Close()
 }

@@ -183,12 +183,23 @@ func (q *Queries) AttemptsBySession(ctx context.Context, sessionIds []string) ([
 	return items, nil
 }
 
-const attemptsPaid = `-- name: AttemptsPaid :exec
-UPDATE checkout_attempts SET payment_status = 'paid'
-WHERE subscription_id = ANY ($1::text[]) AND state = 'complete' AND payment_status = 'unpaid'
+const attemptsFailed = `-- name: AttemptsFailed :exec
+UPDATE checkout_attempts SET payment_status = 'failed'
+WHERE session_id = ANY ($1::text[]) AND state = 'complete' AND payment_status = 'unpaid'
 `
 
-// The result of payments whose money was still on its way.
+func (q *Queries) AttemptsFailed(ctx context.Context, sessionIds []string) error {
+	_, err := q.db.Exec(ctx, attemptsFailed, sessionIds)
+	return err
+}
+
+const attemptsPaid = `-- name: AttemptsPaid :exec
+UPDATE checkout_attempts SET payment_status = 'paid'
+WHERE subscription_id = ANY ($1::text[]) AND state = 'complete' AND payment_status IN ('unpaid', 'failed')
+`
+
+// The result of payments whose money was still on its way, or paid later by
+// another way.
 func (q *Queries) AttemptsPaid(ctx context.Context, subscriptionIds []string) error {
 	_, err := q.db.Exec(ctx, attemptsPaid, subscriptionIds)
 	return err

@@ -21,7 +21,7 @@ type CheckoutAttempt struct {
 	PriceID  string
 	Params   json.RawMessage
 	State    string
-	// Of a complete session; unpaid is an asynchronous payment whose money is still on its way, and keeps the door shut
+	// Of a complete session; unpaid is an asynchronous payment whose money is still on its way, and keeps the door shut; failed is one whose money will not come
 	PaymentStatus *string
 	SessionID     *string
 	// What the complete session bought
@@ -245,6 +245,21 @@ type Session struct {
 	Token  string
 	Data   []byte
 	Expiry time.Time
+}
+
+// Charges and payment intents that were seen, so that what is said of them alone finds its customer and invoice without asking.
+type StripeObject struct {
+	ObjectID string
+	// NULL: Stripe says that it has none, as for a guest
+	StripeCustomerID *string
+	// NULL: none, or a shape that does not say
+	InvoiceID   *string
+	AmountMinor *int64
+	Currency    *string
+	// Where Stripe's fee is found
+	BalanceTransactionID *string
+	CreatedAt            *time.Time
+	SeenAt               time.Time
 }
 
 // Stripe's last answer about each subscription: pages, access and mails follow it.

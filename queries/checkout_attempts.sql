@@ -37,9 +37,14 @@ WHERE id = @id AND state IN ('creating', 'open');
 SELECT * FROM checkout_attempts WHERE session_id = ANY (@session_ids::text[]);
 
 -- name: AttemptsPaid :exec
--- The result of payments whose money was still on its way.
+-- The result of payments whose money was still on its way, or paid later by
+-- another way.
 UPDATE checkout_attempts SET payment_status = 'paid'
-WHERE subscription_id = ANY (@subscription_ids::text[]) AND state = 'complete' AND payment_status = 'unpaid';
+WHERE subscription_id = ANY (@subscription_ids::text[]) AND state = 'complete' AND payment_status IN ('unpaid', 'failed');
+
+-- name: AttemptsFailed :exec
+UPDATE checkout_attempts SET payment_status = 'failed'
+WHERE session_id = ANY (@session_ids::text[]) AND state = 'complete' AND payment_status = 'unpaid';
 
 -- name: AttemptsPastEnd :many
 SELECT * FROM checkout_attempts

@@ -18,6 +18,9 @@ DELETE FROM payment_events WHERE id = ANY (@ids::bigint[]);
 -- name: RevisePaymentEvent :batchexec
 UPDATE payment_events SET plan = @plan, "interval" = @interval WHERE id = @id;
 
+-- name: LocatePaymentEvent :batchexec
+UPDATE payment_events SET subscription_id = @subscription_id WHERE id = @id AND subscription_id IS NULL;
+
 -- name: LastPaymentOfSubscription :one
 SELECT at, amount_minor::bigint AS amount_minor FROM payment_events
 WHERE stripe_customer_id = @stripe_customer_id::text AND subscription_id = @subscription_id::text AND currency = @currency::text

@@ -15,7 +15,7 @@ import (
 
 // decoder is the version of stripeshape's reading of facts, stored with each
 // observation so that a better reader can find what to read again.
-const decoder = 1
+const decoder = 2
 
 // material is all that a write needs, gathered outside any transaction.
 type material struct {
@@ -47,6 +47,14 @@ func (p *Payments) ask(ctx context.Context, d due) (*material, error) {
 	m.isGone = errors.Is(err, ErrNoSuchObject) && !m.answer.At.IsZero()
 	if err != nil && !m.isGone {
 		return m, fmt.Errorf("ask for subscriptions: %w", err)
+	}
+	if m.isGone {
+		if err := p.askForEnded(ctx, m); err != nil {
+			return m, err
+		}
+	}
+	if err := p.askForRefunds(ctx, m); err != nil {
+		return m, err
 	}
 	if m.isStale() && d.StaleAsks < maxStaleAsks {
 		return m, errStale

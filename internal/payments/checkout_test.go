@@ -168,7 +168,7 @@ func TestRedirectAndWebhookAtOnceActivateOnce(t *testing.T) {
 	if err != nil || progress.State != payments.ProgressActive || progress.OrgID != org || progress.Plan != "pro" {
 		t.Errorf("progress = %+v, %v", progress, err)
 	}
-	b.want("happenings", []string{"checkout_completed 1", "checkout_started 1", "payment_succeeded 1", "subscription_activated 1", "subscription_created 1"},
+	b.want("happenings", []string{"checkout_completed 1", "checkout_started 1", "payment_method_attached 1", "payment_succeeded 1", "subscription_activated 1", "subscription_created 1"},
 		`SELECT kind || ' ' || count(*) FROM payment_events GROUP BY kind ORDER BY kind`)
 	b.want("versions end", []string{"active"}, `SELECT facts->>'status' FROM subscription_versions ORDER BY at DESC LIMIT 1`)
 }

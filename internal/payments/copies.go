@@ -89,11 +89,13 @@ func (w *writing) hasPaid(s billing.Subscription, old *db.Subscription) bool {
 		return true
 	}
 	return slices.ContainsFunc(w.events, func(t taken) bool {
-		return t.happening != nil && t.happening.kind == "payment_succeeded" && t.happening.subscriptionID == s.ID
+		return t.parked == "" && slices.ContainsFunc(t.happenings, func(h happening) bool {
+			return h.kind == "payment_succeeded" && h.subscriptionID == s.ID
+		})
 	})
 }
 
-// writeCheckouts ends the attempts whose completion an event told.
+// writeCheckouts ends the attempts of which an event told what became.
 func (w *writing) writeCheckouts() {
 	for _, t := range w.events {
 		if t.session == nil || t.parked != "" || w.customer.OrgID == nil {
@@ -105,24 +107,53 @@ func (w *writing) writeCheckouts() {
 		if !ok || attempt.OrgID != *w.customer.OrgID {
 			continue
 		}
-		w.changes.attempts = append(w.changes.attempts, db.AttemptEndedParams{
-			ID: attempt.ID, State: attemptComplete, PaymentStatus: t.session.PaymentStatus, SubscriptionID: t.session.SubscriptionID,
-			EndedAt: t.event.Created,
-		})
-		t.happening.plan, t.happening.interval = attempt.Plan, billing.Interval(attempt.Interval)
+		w.endAttempt(t, attempt)
+		for i := range t.happenings {
+			h := &t.happenings[i]
+			h.plan, h.interval = attempt.Plan, billing.Interval(attempt.Interval)
+			if h.kind == "checkout_abandoned" && attempt.ExpiresAt != nil && attempt.ExpiresAt.Before(t.event.Created) {
+				h.at = *attempt.ExpiresAt // whoever notices it first
+			}
+		}
 	}
+}
+
+// paymentFailed is our own word for a complete checkout whose asynchronous
+// payment has failed; Stripe's stays unpaid.
+const paymentFailed = "failed"
+
+// endAttempt ends an attempt as the event says. Whoever comes second changes
+// nothing, except what has become of money that was on its way.
+func (w *writing) endAttempt(t taken, attempt db.CheckoutAttempt) {
+	end := db.AttemptEndedParams{
+		ID: attempt.ID, State: attemptComplete, PaymentStatus: t.session.PaymentStatus, SubscriptionID: t.session.SubscriptionID,
+		EndedAt: t.event.Created,
+	}
+	switch _, act := splitType(t.event.Type); act {
+	case "expired":
+		end.State, end.PaymentStatus = attemptExpired, ""
+	case "async_payment_succeeded":
+		end.PaymentStatus = "paid"
+		w.changes.paid = append(w.changes.paid, t.session.SubscriptionID)
+	case "async_payment_failed":
+		end.PaymentStatus = paymentFailed
+		w.changes.failed = append(w.changes.failed, t.session.ID)
+	}
+	w.changes.attempts = append(w.changes.attempts, end)
 }
 
 // recordHappenings writes what the events told beyond states, and the payments
 // that were found when reading.
 func (w *writing) recordHappenings() {
 	for _, t := range w.events {
-		if t.happening == nil || t.parked != "" {
+		if t.parked != "" {
 			continue
 		}
 		o := w.occasion()
 		o.at, o.eventID = t.event.Created, t.event.ID
-		w.recordWithPlan(o, *t.happening)
+		for _, h := range t.happenings {
+			w.recordWithPlan(o, w.located(h))
+		}
 	}
 	for _, s := range w.answer.Subscriptions {
 		old, known := w.old[s.ID]
@@ -154,6 +185,60 @@ func (w *writing) record(o occasion, h happening) {
 	if !slices.ContainsFunc(w.rows.events[w.Subject], func(row db.PaymentEvent) bool { return isKnown(row.Kind, row.NaturalKey) }) &&
 		!slices.ContainsFunc(w.changes.told, func(p db.RecordPaymentEventParams) bool { return isKnown(p.Kind, p.NaturalKey) }) {
 		w.changes.told = append(w.changes.told, params)
+	}
+}
+
+// located gives what is said of a charge the invoice that the charge paid, and
+// what is said of an invoice its subscription.
+func (w *writing) located(h happening) happening {
+	if h.invoiceID == "" {
+		h.invoiceID = deref(w.rows.objects[h.chargeID].InvoiceID)
+	}
+	if h.subscriptionID == "" && h.invoiceID != "" {
+		h.subscriptionID = w.subscriptionOf(h.invoiceID)
+	}
+	return h
+}
+
+// subscriptionOf is the subscription that an invoice was for, as far as its own
+// events have told.
+func (w *writing) subscriptionOf(invoiceID string) string {
+	for _, row := range w.rows.events[w.Subject] {
+		if deref(row.InvoiceID) == invoiceID && row.SubscriptionID != nil {
+			return *row.SubscriptionID
+		}
+	}
+	for _, t := range w.events {
+		for _, h := range t.happenings {
+			if h.invoiceID == invoiceID && h.subscriptionID != "" && t.parked == "" {
+				return h.subscriptionID
+			}
+		}
+	}
+	return ""
+}
+
+// locateEarlier gives what was recorded of an invoice before anything told its
+// subscription that subscription.
+func (w *writing) locateEarlier() {
+	events := w.rows.events[w.Subject]
+	for i, row := range events {
+		if row.SubscriptionID != nil || row.InvoiceID == nil {
+			continue
+		}
+		if id := w.subscriptionOf(*row.InvoiceID); id != "" {
+			events[i].SubscriptionID = &id // whose story then says the plan
+			w.changes.located = append(w.changes.located, db.LocatePaymentEventParams{ID: row.ID, SubscriptionID: &id})
+		}
+	}
+}
+
+// rememberCharges keeps whose the charges are that events told of.
+func (w *writing) rememberCharges() {
+	for _, t := range w.events {
+		if t.charge != nil && t.parked == "" && t.charge.CustomerID == w.Subject {
+			w.changes.objects = append(w.changes.objects, chargeToRemember(*t.charge)...)
+		}
 	}
 }
 

@@ -3,6 +3,8 @@ package payments
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"time"
 
@@ -11,6 +13,7 @@ import (
 	"github.com/promptforge/payments/db"
 	"github.com/promptforge/payments/internal/billing"
 	"github.com/promptforge/payments/internal/money"
+	"github.com/promptforge/payments/internal/stripeshape"
 )
 
 // happening is a business event before it is written: what happened to a
@@ -25,15 +28,122 @@ type happening struct {
 	currency       money.Currency
 	amountMinor    *int64
 	invoiceID      string
+	chargeID       string // of a refund or a dispute, whose invoice it finds
 	eventID        string // the event that tells it; empty: the occasion's
 	details        map[string]any
 }
 
-func trialWillEnd(s billing.Subscription) *happening {
-	return &happening{
+func trialWillEnd(s billing.Subscription) happening {
+	return happening{
 		kind: "trial_will_end", key: s.ID + ":" + strconv.FormatInt(int64(s.Facts.TrialEnd), 10),
 		subscriptionID: s.ID, currency: s.Facts.Currency, details: map[string]any{"trial_end": s.Facts.TrialEnd.Time()},
 	}
+}
+
+// pendingUpdate is a change that waited for its payment, and what became of it.
+func pendingUpdate(kind string, s billing.Subscription, at time.Time) happening {
+	return happening{
+		kind: kind, key: s.ID + ":" + strconv.FormatInt(at.Unix(), 10), subscriptionID: s.ID, currency: s.Facts.Currency,
+	}
+}
+
+// checkoutHappening is what became of a hosted checkout: completed, expired, or
+// the result of a payment whose money was on its way.
+func checkoutHappening(act string, s stripeshape.CheckoutSession) (happening, bool) {
+	h := happening{key: s.ID, subscriptionID: s.SubscriptionID, currency: s.Currency, amountMinor: &s.AmountMinor}
+	switch act {
+	case "completed":
+		h.kind = "checkout_completed"
+	case "async_payment_succeeded":
+		h.kind = "checkout_async_succeeded"
+	case "async_payment_failed":
+		h.kind = "checkout_async_failed"
+	case "expired":
+		h = happening{kind: "checkout_abandoned", key: s.ID} // nothing was bought
+	default:
+		return h, false
+	}
+	return h, true
+}
+
+func refunded(r stripeshape.Refund, c stripeshape.Charge) happening {
+	return happening{
+		kind: "refund", key: r.ID, at: r.CreatedAt, currency: r.Currency, amountMinor: &r.AmountMinor,
+		invoiceID: c.InvoiceID, chargeID: r.ChargeID,
+		details: said(map[string]any{"charge": r.ChargeID, "payment_intent": r.PaymentIntentID, "reason": r.Reason}),
+	}
+}
+
+// refundByAmount is a refund that no id is known of: the charge alone says that
+// more has been given back than before.
+func refundByAmount(c stripeshape.Charge, e stripeshape.Event) happening {
+	amount := c.RefundedMinor
+	if before, err := stripeshape.Before(e.Object, e.Previous); err == nil && e.Previous != nil {
+		if was, err := stripeshape.DecodeCharge(before); err == nil && was.RefundedMinor < amount {
+			amount -= was.RefundedMinor
+		}
+	}
+	return happening{
+		kind: "refund", key: c.ID + ":" + strconv.FormatInt(c.RefundedMinor, 10), currency: c.Currency, amountMinor: &amount,
+		invoiceID: c.InvoiceID, chargeID: c.ID, details: said(map[string]any{"charge": c.ID, "payment_intent": c.PaymentIntentID}),
+	}
+}
+
+// refundFailed is a refund whose money came back to us: the customer has not
+// got it. Stripe dates the event alone.
+func refundFailed(r stripeshape.Refund) happening {
+	return happening{
+		kind: "refund_failed", key: r.ID, currency: r.Currency, amountMinor: &r.AmountMinor, chargeID: r.ChargeID,
+		details: said(map[string]any{"charge": r.ChargeID, "status": r.Status, "failure_reason": r.FailureReason}),
+	}
+}
+
+func disputeOpened(d stripeshape.Dispute) happening {
+	h := happening{
+		kind: "dispute_opened", key: d.ID, at: d.CreatedAt, currency: d.Currency, amountMinor: &d.AmountMinor, chargeID: d.ChargeID,
+		details: said(map[string]any{"charge": d.ChargeID, "payment_intent": d.PaymentIntentID, "reason": d.Reason}),
+	}
+	if !d.EvidenceDueAt.IsZero() {
+		h.details["evidence_due_at"] = d.EvidenceDueAt
+	}
+	return h
+}
+
+func disputeClosed(d stripeshape.Dispute) happening {
+	return happening{
+		kind: "dispute_closed", key: d.ID, currency: d.Currency, amountMinor: &d.AmountMinor, chargeID: d.ChargeID,
+		details: said(map[string]any{"charge": d.ChargeID, "reason": d.Reason, "status": d.Status}),
+	}
+}
+
+// methodHappening shows of a payment method what its owner sees on the card. A
+// method is attached and detached once, and may be updated many times.
+func methodHappening(act string, m stripeshape.PaymentMethod, at time.Time) (happening, bool) {
+	h := happening{kind: "payment_method_" + act, key: m.ID, details: said(map[string]any{"type": m.Type, "brand": m.Brand, "last4": m.Last4})}
+	if m.ExpYear != 0 {
+		h.details["exp_month"], h.details["exp_year"] = m.ExpMonth, m.ExpYear
+	}
+	switch act {
+	case "attached", "detached":
+	case "updated", "automatically_updated":
+		h.kind, h.key = "payment_method_updated", m.ID+":"+strconv.FormatInt(at.Unix(), 10)
+	default:
+		return h, false
+	}
+	return h, true
+}
+
+// scheduleHappening is the end of a schedule; its phases show as the changes of
+// the subscription that they make.
+func scheduleHappening(act string, s stripeshape.Schedule) (happening, bool) {
+	h := happening{kind: "schedule_" + act, key: s.ID, subscriptionID: s.SubscriptionID}
+	return h, slices.Contains([]string{"released", "canceled", "aborted", "completed"}, act)
+}
+
+// said are the details that have something to say.
+func said(details map[string]any) map[string]any {
+	maps.DeleteFunc(details, func(_ string, v any) bool { return v == "" })
+	return details
 }
 
 // foundPaid is the payment of an invoice that was read as paid: of one paid out
@@ -57,6 +167,9 @@ func paymentHappening(eventType string, i billing.Invoice) *happening {
 		subscriptionID: i.SubscriptionID, currency: i.Currency, invoiceID: i.ID,
 		details: map[string]any{"billing_reason": i.BillingReason, "attempt": i.AttemptCount},
 	}
+	if i.HostedURL != "" {
+		h.details["invoice_url"] = i.HostedURL
+	}
 	switch eventType {
 	case "invoice.payment_succeeded":
 		if i.AmountPaidMinor == 0 {
@@ -74,6 +187,11 @@ func paymentHappening(eventType string, i billing.Invoice) *happening {
 		h.kind, h.key, h.amountMinor = "invoice_voided", i.ID, &i.AmountDueMinor
 	case "invoice.marked_uncollectible":
 		h.kind, h.key, h.amountMinor = "invoice_marked_uncollectible", i.ID, &i.AmountDueMinor
+	case "invoice.finalization_failed":
+		h.kind, h.key, h.amountMinor = "invoice_finalization_failed", i.ID, &i.AmountDueMinor
+		if i.FinalizationError != "" {
+			h.details["error"] = i.FinalizationError
+		}
 	default:
 		return nil
 	}

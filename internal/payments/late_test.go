@@ -41,7 +41,7 @@ func TestAStoryLearnedLateIsTheStoryLearnedOnTime(t *testing.T) {
 		told = append(told, strings.SplitN(line, " ", 2)[0])
 	}
 	want := []string{
-		"checkout_completed", "subscription_created", "trial_started",
+		"checkout_completed", "payment_method_attached", "subscription_created", "trial_started",
 		"cancellation_scheduled", "cancellation_withdrawn", "plan_changed", "plan_changed", "cancellation_scheduled",
 	}
 	if !slices.Equal(told, want) {

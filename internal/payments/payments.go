@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/promptforge/payments/internal/billing"
+	"github.com/promptforge/payments/internal/stripeshape"
 )
 
 // Payments is the door. All fields are set once, before first use, and every
@@ -65,18 +66,45 @@ type Offer struct {
 // that have an effect. invoice.created is not among them and must not be: an
 // endpoint that fails to acknowledge it delays invoices by up to 72 hours.
 var EventTypes = []string{
+	"charge.dispute.closed",
+	"charge.dispute.created",
+	"charge.dispute.funds_reinstated",
+	"charge.dispute.funds_withdrawn",
+	"charge.dispute.updated",
+	"charge.refund.updated",
+	"charge.refunded",
+	"charge.succeeded",
+	"checkout.session.async_payment_failed",
+	"checkout.session.async_payment_succeeded",
 	"checkout.session.completed",
+	"checkout.session.expired",
+	"customer.deleted",
 	"customer.subscription.created",
 	"customer.subscription.deleted",
 	"customer.subscription.paused",
+	"customer.subscription.pending_update_applied",
+	"customer.subscription.pending_update_expired",
 	"customer.subscription.resumed",
 	"customer.subscription.trial_will_end",
 	"customer.subscription.updated",
+	"customer.updated",
+	"invoice.finalization_failed",
 	"invoice.marked_uncollectible",
 	"invoice.payment_action_required",
 	"invoice.payment_failed",
 	"invoice.payment_succeeded",
 	"invoice.voided",
+	"payment_method.attached",
+	"payment_method.automatically_updated",
+	"payment_method.detached",
+	"payment_method.updated",
+	"subscription_schedule.aborted",
+	"subscription_schedule.canceled",
+	"subscription_schedule.completed",
+	"subscription_schedule.created",
+	"subscription_schedule.expiring",
+	"subscription_schedule.released",
+	"subscription_schedule.updated",
 }
 
 // Stripe is what this package asks of Stripe. A key is Stripe's idempotency
@@ -91,8 +119,16 @@ type Stripe interface {
 	// ErrNoSuchObject comes with the date at which Stripe said so.
 	Subscriptions(ctx context.Context, customerID string) (Answer, error)
 	CancelSubscription(ctx context.Context, id string) error
+	// Subscription is one by itself: Stripe still has those of a customer that
+	// was deleted, and no list names them.
+	Subscription(ctx context.Context, id string) (billing.Subscription, error)
 	// Price comes with its product's plan, and every currency and tier.
 	Price(ctx context.Context, id string) (billing.Price, error)
+	// Charge and PaymentIntent say whose they are.
+	Charge(ctx context.Context, id string) (stripeshape.Charge, error)
+	PaymentIntent(ctx context.Context, id string) (stripeshape.PaymentIntent, error)
+	// Refunds are all of a charge.
+	Refunds(ctx context.Context, chargeID string) ([]stripeshape.Refund, error)
 }
 
 // Answer is what Stripe said about a customer, and when by its own clock.

@@ -24,7 +24,8 @@ const (
 	ProgressActive ProgressState = "active"
 	// ProgressPending: complete, but the money is still on its way.
 	ProgressPending ProgressState = "pending"
-	// ProgressExpired: the session ended without a payment.
+	// ProgressExpired: the session ended without a payment, or its payment has
+	// failed since.
 	ProgressExpired ProgressState = "expired"
 )
 
@@ -80,7 +81,7 @@ func (p *Payments) progressState(ctx context.Context, attemptID, orgID uuid.UUID
 		return "", fmt.Errorf("read entitlement: %w", err)
 	}
 	switch {
-	case attempt.State == attemptExpired:
+	case attempt.State == attemptExpired, deref(attempt.PaymentStatus) == paymentFailed:
 		return ProgressExpired, nil
 	case attempt.State == attemptComplete && deref(attempt.PaymentStatus) == "unpaid":
 		return ProgressPending, nil

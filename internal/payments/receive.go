@@ -84,7 +84,7 @@ func (p *Payments) classify(body []byte) incoming {
 	}
 	in := incoming{
 		id: event.ID, kind: event.Type, created: event.Created, livemode: event.Livemode,
-		account: clean(event.Account), apiVersion: clean(event.APIVersion), subject: event.Customer(),
+		account: clean(event.Account), apiVersion: clean(event.APIVersion), subject: event.Subject(),
 		state: eventPending,
 	}
 	switch {
@@ -94,8 +94,10 @@ func (p *Payments) classify(body []byte) incoming {
 		in.state, in.reason = eventIgnored, "it belongs to the other mode"
 	case !slices.Contains(EventTypes, event.Type):
 		in.state, in.reason = eventIgnored, "nothing is done for events of this type"
-	case in.subject == "" || strings.ContainsRune(in.subject, 0) || len(in.subject) > 255:
-		in.state, in.reason, in.subject = eventParked, "it names no customer", ""
+	case in.subject == "" && !stripeshape.NeedsCustomer(event.Type):
+		in.state, in.reason = eventIgnored, "it names no customer, as that of a guest"
+	case in.subject == "":
+		in.state, in.reason = eventParked, "it names no customer"
 	}
 	if in.state == eventIgnored {
 		in.subject = clean(in.subject)

@@ -221,6 +221,12 @@ func (p *Payments) syncAlone(ctx context.Context, c claim) (Answer, error) {
 // errStale; to be overtaken is no error. After an error the claim is still held
 // and the caller gives it back; after a death the lease runs out.
 func (p *Payments) sync(ctx context.Context, d due) (Answer, error) {
+	if !namesCustomer(d.Subject) {
+		if err := p.resolve(ctx, d.claim); !errors.Is(err, errOvertaken) {
+			return Answer{}, err
+		}
+		return Answer{}, nil
+	}
 	m, err := p.ask(ctx, d)
 	if err == nil {
 		err = p.writes.do(ctx, m)

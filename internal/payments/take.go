@@ -1,7 +1,6 @@
 package payments
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"strings"
@@ -19,9 +18,11 @@ type taken struct {
 	// subscription and observation are those of customer.subscription.*.
 	subscription *billing.Subscription
 	observation  *analytics.Observation
-	// happening is what the event tells beyond a state, nil for most.
-	happening *happening
-	session   *stripeshape.CheckoutSession
+	// happenings are what the event tells beyond a state: nothing, for most.
+	happenings []happening
+	session    *stripeshape.CheckoutSession
+	// charge is that of charge.succeeded and charge.refunded.
+	charge *stripeshape.Charge
 	// parked is why the event cannot be used; it never stops the others.
 	parked string
 }
@@ -29,29 +30,54 @@ type taken struct {
 // take reads an event; what cannot be read is parked with the reason.
 func take(row db.PendingEventsRow) taken {
 	t := taken{row: row}
-	if bytes.Contains(row.Body, []byte(`\u0000`)) {
-		t.parked = "it holds a NUL character, which no column but its body takes"
-		return t
-	}
 	event, err := stripeshape.DecodeEvent(row.Body)
-	if err != nil {
-		t.parked = clean(err.Error())
-		return t
-	}
-	t.event = event
-	switch {
-	case strings.HasPrefix(event.Type, "customer.subscription."):
-		err = t.takeSubscription()
-	case strings.HasPrefix(event.Type, "invoice."):
-		err = t.takeInvoice()
-	case strings.HasPrefix(event.Type, "checkout.session."):
-		err = t.takeSession()
+	if err == nil {
+		t.event = event
+		err = t.read()
 	}
 	if err != nil {
 		t.parked = clean(err.Error())
 	}
 	return t
 }
+
+func (t *taken) read() error {
+	kind, act := splitType(t.event.Type)
+	switch kind {
+	case "customer.subscription":
+		return t.takeSubscription()
+	case "customer":
+		return t.takeCustomer(act)
+	case "invoice":
+		return t.takeInvoice()
+	case "checkout.session":
+		return t.takeSession(act)
+	case "charge":
+		return t.takeCharge(act)
+	case "charge.refund":
+		return t.takeRefund()
+	case "charge.dispute":
+		return t.takeDispute()
+	case "payment_method":
+		return t.takePaymentMethod(act)
+	case "subscription_schedule":
+		return t.takeSchedule(act)
+	default:
+		return nil
+	}
+}
+
+// splitType divides "charge.dispute.closed" into what it is about and what
+// became of that.
+func splitType(eventType string) (kind, act string) {
+	i := strings.LastIndexByte(eventType, '.')
+	if i < 0 {
+		return eventType, ""
+	}
+	return eventType[:i], eventType[i+1:]
+}
+
+func (t *taken) tell(h happening) { t.happenings = append(t.happenings, h) }
 
 func (t *taken) takeSubscription() error {
 	after, err := stripeshape.DecodeSubscription(t.event.Object)
@@ -71,21 +97,19 @@ func (t *taken) takeSubscription() error {
 	case "customer.subscription.deleted":
 		o.Kind = analytics.Deleted
 	case "customer.subscription.trial_will_end":
-		t.happening = trialWillEnd(after)
+		t.tell(trialWillEnd(after))
+	case "customer.subscription.pending_update_applied":
+		t.tell(pendingUpdate("pending_update_applied", after, t.event.Created))
+	case "customer.subscription.pending_update_expired":
+		t.tell(pendingUpdate("pending_update_expired", after, t.event.Created))
 	}
 	if t.event.Previous != nil && o.Kind != analytics.Created {
-		before, err := stripeshape.Before(t.event.Object, t.event.Previous)
-		if err != nil {
-			return fmt.Errorf("state before: %w", err)
-		}
-		old, err := stripeshape.DecodeSubscription(before)
-		switch {
-		case errors.Is(err, stripeshape.ErrIncomplete):
-			// What was before stays unknown; what is after does not suffer.
-		case err != nil:
-			return fmt.Errorf("state before: %w", err)
-		default:
-			o.Before = &old.Facts
+		// Where it cannot be told, what was before stays unknown; what is after
+		// does not suffer.
+		if before, err := stripeshape.Before(t.event.Object, t.event.Previous); err == nil {
+			if old, err := stripeshape.DecodeSubscription(before); err == nil {
+				o.Before = &old.Facts
+			}
 		}
 	}
 	t.observation = &o
@@ -95,24 +119,110 @@ func (t *taken) takeSubscription() error {
 	return nil
 }
 
+func (t *taken) takeCustomer(act string) error {
+	customer, err := stripeshape.DecodeCustomer(t.event.Object)
+	if err != nil {
+		return err
+	}
+	if act == "deleted" {
+		t.tell(happening{kind: "customer_deleted", key: customer.ID})
+	}
+	return nil
+}
+
 func (t *taken) takeInvoice() error {
 	invoice, err := stripeshape.DecodeInvoice(t.event.Object)
 	if err != nil {
 		return err
 	}
-	t.happening = paymentHappening(t.event.Type, invoice)
+	if h := paymentHappening(t.event.Type, invoice); h != nil {
+		t.tell(*h)
+	}
 	return nil
 }
 
-func (t *taken) takeSession() error {
+func (t *taken) takeSession(act string) error {
 	session, err := stripeshape.DecodeCheckoutSession(t.event.Object)
 	if err != nil {
 		return err
 	}
 	t.session = &session
-	t.happening = &happening{
-		kind: "checkout_completed", key: session.ID, subscriptionID: session.SubscriptionID,
-		currency: session.Currency, amountMinor: &session.AmountMinor,
+	if h, ok := checkoutHappening(act, session); ok {
+		t.tell(h)
+	}
+	return nil
+}
+
+func (t *taken) takeCharge(act string) error {
+	charge, err := stripeshape.DecodeCharge(t.event.Object)
+	if err != nil {
+		return err
+	}
+	t.charge = &charge
+	if act == "refunded" {
+		t.tellRefunds(charge.Refunds)
+	}
+	return nil
+}
+
+// tellRefunds tells the refunds that the event can know of, each by its own id.
+// Without any, the event speaks only of how much more has been given back.
+func (t *taken) tellRefunds(refunds []stripeshape.Refund) {
+	if len(refunds) == 0 {
+		t.happenings = []happening{refundByAmount(*t.charge, t.event)}
+		return
+	}
+	t.happenings = nil
+	for _, r := range refunds {
+		if !r.CreatedAt.After(t.event.Created) {
+			t.tell(refunded(r, *t.charge))
+		}
+	}
+}
+
+func (t *taken) takeRefund() error {
+	refund, err := stripeshape.DecodeRefund(t.event.Object)
+	if err != nil {
+		return err
+	}
+	t.tell(refunded(refund, stripeshape.Charge{ID: refund.ChargeID}))
+	if refund.Status == "failed" || refund.Status == "canceled" {
+		t.tell(refundFailed(refund))
+	}
+	return nil
+}
+
+func (t *taken) takeDispute() error {
+	dispute, err := stripeshape.DecodeDispute(t.event.Object)
+	if err != nil {
+		return err
+	}
+	// Every event of a dispute tells that it was opened, so that none is needed.
+	t.tell(disputeOpened(dispute))
+	if dispute.Status == "won" || dispute.Status == "lost" || dispute.Status == "warning_closed" {
+		t.tell(disputeClosed(dispute))
+	}
+	return nil
+}
+
+func (t *taken) takePaymentMethod(act string) error {
+	method, err := stripeshape.DecodePaymentMethod(t.event.Object)
+	if err != nil {
+		return err
+	}
+	if h, ok := methodHappening(act, method, t.event.Created); ok {
+		t.tell(h)
+	}
+	return nil
+}
+
+func (t *taken) takeSchedule(act string) error {
+	schedule, err := stripeshape.DecodeSchedule(t.event.Object)
+	if err != nil {
+		return err
+	}
+	if h, ok := scheduleHappening(act, schedule); ok {
+		t.tell(h)
 	}
 	return nil
 }

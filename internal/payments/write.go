@@ -66,6 +66,7 @@ type rows struct {
 	events        map[string][]db.PaymentEvent
 	attempts      map[string]db.CheckoutAttempt // by session
 	entitlements  map[uuid.UUID]db.Entitlement
+	objects       map[string]db.StripeObject // by charge
 }
 
 // changes are what a batch writes, gathered from all its subjects.
@@ -78,6 +79,9 @@ type changes struct {
 	unverified   []string // subscriptions
 	attempts     []db.AttemptEndedParams
 	paid         []string // subscriptions
+	failed       []string // sessions
+	objects      []db.RememberStripeObjectParams
+	located      []db.LocatePaymentEventParams
 	entitlements []db.WriteEntitlementParams
 	recorded     []db.RecordPaymentEventParams
 	revised      []db.RevisePaymentEventParams
@@ -268,6 +272,9 @@ func (b *batch) load() error {
 		return fmt.Errorf("read payment events: %w", err)
 	}
 	b.rows.events = byKey(events, func(r db.PaymentEvent) string { return deref(r.StripeCustomerID) })
+	if err := b.loadCharges(); err != nil {
+		return err
+	}
 	if len(sessions) == 0 {
 		return nil
 	}
@@ -278,6 +285,32 @@ func (b *batch) load() error {
 	b.rows.attempts = map[string]db.CheckoutAttempt{}
 	for _, a := range attempts {
 		b.rows.attempts[deref(a.SessionID)] = a
+	}
+	return nil
+}
+
+// loadCharges reads the charges that refunds and disputes are about.
+func (b *batch) loadCharges() error {
+	var ids []string
+	for _, m := range b.ours {
+		for _, t := range m.events {
+			for _, h := range t.happenings {
+				if h.chargeID != "" {
+					ids = append(ids, h.chargeID)
+				}
+			}
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	objects, err := b.q.StripeObjects(b.ctx, ids)
+	if err != nil {
+		return fmt.Errorf("read charges: %w", err)
+	}
+	b.rows.objects = map[string]db.StripeObject{}
+	for _, o := range objects {
+		b.rows.objects[o.ObjectID] = o
 	}
 	return nil
 }
@@ -345,7 +378,9 @@ func (b *batch) compute() error {
 	for _, w := range all {
 		w.writeCheckouts()
 		w.writeCopies()
+		w.rememberCharges()
 		w.recordHappenings()
+		w.locateEarlier()
 		w.writeStories()
 		w.endEvents()
 		w.finish()
@@ -499,10 +534,13 @@ func (b *batch) flush() error {
 		{"subscriptions", len(c.copies) == 0, func() error { return each(b.q.WriteSubscription(b.ctx, c.copies)) }},
 		{"unverified subscriptions", len(c.unverified) == 0, func() error { return b.q.MarkUnverified(b.ctx, c.unverified) }},
 		{"checkouts", len(c.attempts) == 0, b.endAttempts},
+		{"failed checkouts", len(c.failed) == 0, func() error { return b.q.AttemptsFailed(b.ctx, c.failed) }},
 		{"paid checkouts", len(c.paid) == 0, func() error { return b.q.AttemptsPaid(b.ctx, c.paid) }},
 		{"entitlements", len(c.entitlements) == 0, func() error { return each(b.q.WriteEntitlement(b.ctx, c.entitlements)) }},
 		{"payment events taken back", len(c.takenBack) == 0, func() error { return b.q.DeletePaymentEvents(b.ctx, c.takenBack) }},
 		{"payment events revised", len(c.revised) == 0, func() error { return each(b.q.RevisePaymentEvent(b.ctx, c.revised)) }},
+		{"payment events located", len(c.located) == 0, func() error { return each(b.q.LocatePaymentEvent(b.ctx, c.located)) }},
+		{"charges", len(c.objects) == 0, func() error { return rememberObjects(b.ctx, b.q, c.objects) }},
 		{"payment events", len(c.recorded) == 0, func() error { return each(b.q.RecordPaymentEvent(b.ctx, c.recorded)) }},
 		{"events", len(c.marked.Ids) == 0, func() error { return b.q.MarkEvents(b.ctx, c.marked) }},
 		{"claims", len(c.finished.Subjects) == 0, func() error {

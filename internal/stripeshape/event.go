@@ -95,9 +95,13 @@ func (e Event) Subject() string {
 	return ""
 }
 
-// Customer is the id of the customer that the event's object names, plain or
-// expanded; empty where it names none.
-func (e Event) Customer() string {
-	o, _ := readObject(e.Object)
-	return o.ref("customer")
+// NeedsCustomer reports whether an event of the type is of no use without a
+// customer. Guests pay, and have payment methods, without being one.
+func NeedsCustomer(eventType string) bool {
+	for _, prefix := range []string{"charge.succeeded", "charge.refunded", "checkout.session.", "payment_method."} {
+		if strings.HasPrefix(eventType, prefix) {
+			return false
+		}
+	}
+	return true
 }

@@ -118,7 +118,7 @@ func TestDecodeEvent(t *testing.T) {
 		t.Fatal(err)
 	}
 	if e.ID != "evt_1" || e.Type != "invoice.paid" || !e.Livemode || e.Account != "acct_1" || e.APIVersion != "2016-03-07" ||
-		!e.Created.Equal(time.Unix(1700000000, 0)) || e.Customer() != "cus_9" || e.Previous == nil {
+		!e.Created.Equal(time.Unix(1700000000, 0)) || e.Subject() != "cus_9" || e.Previous == nil {
 		t.Errorf("event = %+v", e)
 	}
 	for name, bad := range map[string]string{
@@ -143,7 +143,7 @@ func TestDecodeEvent(t *testing.T) {
 		"data is null":        `{"id": "evt_1", "type": "a", "created": 1, "data": null}`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			if e, err := stripeshape.DecodeEvent([]byte(odd)); err != nil || e.Customer() != "" {
+			if e, err := stripeshape.DecodeEvent([]byte(odd)); err != nil || e.Subject() != "" {
 				t.Errorf("event = %+v, error = %v", e, err)
 			}
 		})
@@ -202,7 +202,7 @@ func FuzzDecode(f *testing.F) {
 		if err != nil {
 			return
 		}
-		e.Customer()
+		e.Subject()
 		_, _ = stripeshape.DecodeInvoice(e.Object)
 		_, _ = stripeshape.DecodeCheckoutSession(e.Object)
 		s, err := stripeshape.DecodeSubscription(e.Object)
