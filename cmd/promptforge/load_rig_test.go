@@ -7,14 +7,18 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/cookiejar"
 	_ "net/http/pprof" //nolint:gosec // of the product under test, on a loopback address
+	"net/url"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -25,6 +29,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/promptforge/payments/db"
 	"github.com/promptforge/payments/internal/billing"
@@ -253,6 +258,140 @@ func (r *rig) story(b buyer) ([][]byte, error) {
 		}
 	}
 	return bodies, err
+}
+
+// hoardEach is how many events of each customer wait in a backlog.
+const hoardEach = 3
+
+// hoard takes the events of buyers in while no worker runs.
+func (r *rig) hoard(buyers []buyer) {
+	r.t.Helper()
+	start := time.Now()
+	var taking errgroup.Group
+	taking.SetLimit(64)
+	for _, b := range buyers {
+		bodies, err := r.story(b)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		for _, body := range slices.Concat(bodies[:1], bodies[2:3], bodies[4:]) {
+			taking.Go(func() error { return r.door.Receive(r.t.Context(), r.sign(body), body) })
+		}
+	}
+	if err := taking.Wait(); err != nil {
+		r.t.Fatal(err)
+	}
+	if got := r.count("SELECT count(*) FROM webhook_events WHERE state = 'pending'"); got != len(buyers)*hoardEach {
+		r.t.Fatalf("%d events wait, want %d", got, len(buyers)*hoardEach)
+	}
+	r.t.Logf("%d events of %d customers stored in %v, while no worker runs", len(buyers)*hoardEach, len(buyers), time.Since(start).Round(time.Millisecond))
+}
+
+// visitor is a person with a browser, before the hosted page of a checkout.
+type visitor struct {
+	rig     *rig
+	client  *http.Client
+	address string
+	session string
+	org     uuid.UUID
+}
+
+// visitor signs an organization up and goes to pay.
+func (r *rig) visitor(number int) *visitor {
+	r.t.Helper()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	v := &visitor{rig: r, address: fmt.Sprintf("198.51.100.%d", number+1)}
+	v.client = &http.Client{Timeout: 30 * time.Second, Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	form := url.Values{
+		"email": {uuid.NewString() + "@example.com"}, "password": {"correct horse battery"}, "name": {"Buyer"}, "organization": {"Buyers of " + v.address},
+	}
+	if _, err := v.send(http.MethodPost, r.base+"/signup", "application/x-www-form-urlencoded", form.Encode(), http.StatusSeeOther); err != nil {
+		r.t.Fatal(err)
+	}
+	raw, err := v.send(http.MethodPost, r.base+"/api/checkout", "application/json", `{"planId":"`+bulkPlan+`","isAnnual":false}`, http.StatusOK)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	var answer struct{ SessionID string }
+	if err := json.Unmarshal(raw, &answer); err != nil {
+		r.t.Fatal(err)
+	}
+	v.session = answer.SessionID
+	if err := r.pool.QueryRow(r.t.Context(), "SELECT org_id FROM checkout_attempts WHERE session_id = $1", v.session).Scan(&v.org); err != nil {
+		r.t.Fatal(err)
+	}
+	return v
+}
+
+func (v *visitor) send(method, address, kind, body string, want int) ([]byte, error) {
+	request, err := http.NewRequestWithContext(v.rig.t.Context(), method, address, strings.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("X-Forwarded-For", v.address)
+	if body != "" {
+		request.Header.Set("Content-Type", kind)
+	}
+	if strings.HasPrefix(address, v.rig.sim.URL) {
+		request.Header.Set("Authorization", "Bearer "+v.rig.sim.SecretKey)
+	}
+	response, err := v.client.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	answer, err := io.ReadAll(response.Body)
+	if err == nil && response.StatusCode != want {
+		err = fmt.Errorf("%s %s: %s\n%s", method, address, response.Status, answer)
+	}
+	return answer, err
+}
+
+// pay pays as on the hosted page.
+func (v *visitor) pay() error {
+	_, err := v.send(http.MethodPost, v.rig.sim.URL+"/sim/checkout/"+v.session+"/complete", "application/json", `{"card":"`+goodCard+`"}`, http.StatusOK)
+	return err
+}
+
+// tooLate is when a visitor gives up.
+const tooLate = time.Minute
+
+// buyAndLeave pays and closes the browser: the webhooks alone bring access. It
+// answers how long that took.
+func (v *visitor) buyAndLeave(from time.Time) (time.Duration, error) {
+	if err := v.pay(); err != nil {
+		return 0, err
+	}
+	for time.Since(from) < tooLate {
+		var entitled bool
+		err := v.rig.pool.QueryRow(v.rig.t.Context(), "SELECT EXISTS (SELECT FROM entitlements WHERE org_id = $1 AND access = 'full')", v.org).Scan(&entitled)
+		if err != nil || entitled {
+			return time.Since(from), err
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	return 0, errors.New("no access within " + tooLate.String())
+}
+
+// buyAndReturn pays and looks at the success page until it no longer waits.
+func (v *visitor) buyAndReturn(from time.Time) (time.Duration, error) {
+	if err := v.pay(); err != nil {
+		return 0, err
+	}
+	for time.Since(from) < tooLate {
+		page, err := v.send(http.MethodGet, v.rig.base+"/checkout/success?session_id="+v.session, "", "", http.StatusOK)
+		if err != nil {
+			return 0, err
+		}
+		if !bytes.Contains(page, []byte("mark-wait")) {
+			return time.Since(from), nil
+		}
+		time.Sleep(time.Second) // as the page does
+	}
+	return 0, errors.New("no success within " + tooLate.String())
 }
 
 // completion is a checkout.session.completed in the envelope of another event.

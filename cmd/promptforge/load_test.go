@@ -21,6 +21,9 @@ var (
 	loadBacklog = flag.Int("load.backlog", 100_000, "customers in the backlog")
 )
 
+// usualBudget is what serve spends of a live account's limit by default.
+const usualBudget = 80
+
 // generous is a budget of requests that a stand-in has no reason to divide. Stripe
 // allows a hundred reads a second by default, and more for who needs more.
 const generous = 100_000
@@ -63,6 +66,58 @@ func TestLoadCheckouts(t *testing.T) {
 	if answered.failed > 0 {
 		t.Errorf("%d deliveries were not answered 200", answered.failed)
 	}
+}
+
+// TestLoadBacklog: the events of a hundred thousand customers wait when the
+// workers start, with the budget that a live account has. Whoever buys then has
+// access within two seconds while the backlog goes on; with a budget that does
+// not count it comes to its end, with nothing lost.
+func TestLoadBacklog(t *testing.T) {
+	r := newRig(t, time.Hour) // they bought an hour ago
+	n := *loadBacklog
+	r.hoard(r.populate(n))
+	r.behind.Store(0)
+
+	const each = 20 // buyers
+	for _, budget := range []int{usualBudget, generous} {
+		r.serve(budget)
+		t.Logf("with a budget of %d requests a second, %d customers in the backlog", budget, r.backlog())
+		var served [2]latencies
+		seen := r.watchAccess()
+		before := r.look()
+		stop := every(progressSample, func(passed time.Duration) { before = r.progress(passed, before, seen) })
+		visitors := make([]*visitor, each)
+		for i := range visitors {
+			visitors[i] = r.visitor(i)
+		}
+		openLoop(t.Context(), each, *loadFor/2/each, func(i int, _ time.Time) {
+			from := time.Now()
+			if i%2 == 0 {
+				served[0].add(visitors[i].buyAndLeave(from))
+			} else {
+				served[1].add(visitors[i].buyAndReturn(from))
+			}
+		})
+		t.Logf("from paying until access is there, the browser closed:  %v", &served[0])
+		t.Logf("from paying until the success page says so:             %v", &served[1])
+		if budget == generous {
+			r.settles(settlePeriod)
+		}
+		stop()
+		seen.stop()
+		if left := r.backlog(); budget != generous && left == 0 {
+			t.Log("the backlog was over before the buyers were: take a larger one")
+		}
+		now, most := r.memory()
+		t.Logf("memory of the product: %s, at most %s", now, most)
+		r.stop()
+		for _, l := range served {
+			if l.failed > 0 {
+				t.Errorf("%d buyers were not served: %v", l.failed, l.fault)
+			}
+		}
+	}
+	r.holds(n+2*each, r.count("SELECT count(*) FROM webhook_events"))
 }
 
 // told is a buyer with what Stripe has to say.
