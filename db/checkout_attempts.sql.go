@@ -183,16 +183,6 @@ func (q *Queries) AttemptsBySession(ctx context.Context, sessionIds []string) ([
 	return items, nil
 }
 
-const attemptsFailed = `-- name: AttemptsFailed :exec
-UPDATE checkout_attempts SET payment_status = 'failed'
-WHERE session_id = ANY ($1::text[]) AND state = 'complete' AND payment_status = 'unpaid'
-`
-
-func (q *Queries) AttemptsFailed(ctx context.Context, sessionIds []string) error {
-	_, err := q.db.Exec(ctx, attemptsFailed, sessionIds)
-	return err
-}
-
 const attemptsPaid = `-- name: AttemptsPaid :exec
 UPDATE checkout_attempts SET payment_status = 'paid'
 WHERE subscription_id = ANY ($1::text[]) AND state = 'complete' AND payment_status IN ('unpaid', 'failed')
@@ -302,6 +292,26 @@ func (q *Queries) OpenAttempt(ctx context.Context, orgID uuid.UUID) (CheckoutAtt
 		&i.EndedAt,
 	)
 	return i, err
+}
+
+const sessionsFailed = `-- name: SessionsFailed :exec
+UPDATE checkout_attempts SET payment_status = 'failed'
+WHERE session_id = ANY ($1::text[]) AND state = 'complete' AND payment_status = 'unpaid'
+`
+
+func (q *Queries) SessionsFailed(ctx context.Context, sessionIds []string) error {
+	_, err := q.db.Exec(ctx, sessionsFailed, sessionIds)
+	return err
+}
+
+const sessionsPaid = `-- name: SessionsPaid :exec
+UPDATE checkout_attempts SET payment_status = 'paid'
+WHERE session_id = ANY ($1::text[]) AND state = 'complete' AND payment_status IN ('unpaid', 'failed')
+`
+
+func (q *Queries) SessionsPaid(ctx context.Context, sessionIds []string) error {
+	_, err := q.db.Exec(ctx, sessionsPaid, sessionIds)
+	return err
 }
 
 const unsettledAttempt = `-- name: UnsettledAttempt :one

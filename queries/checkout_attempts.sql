@@ -42,7 +42,11 @@ SELECT * FROM checkout_attempts WHERE session_id = ANY (@session_ids::text[]);
 UPDATE checkout_attempts SET payment_status = 'paid'
 WHERE subscription_id = ANY (@subscription_ids::text[]) AND state = 'complete' AND payment_status IN ('unpaid', 'failed');
 
--- name: AttemptsFailed :exec
+-- name: SessionsPaid :exec
+UPDATE checkout_attempts SET payment_status = 'paid'
+WHERE session_id = ANY (@session_ids::text[]) AND state = 'complete' AND payment_status IN ('unpaid', 'failed');
+
+-- name: SessionsFailed :exec
 UPDATE checkout_attempts SET payment_status = 'failed'
 WHERE session_id = ANY (@session_ids::text[]) AND state = 'complete' AND payment_status = 'unpaid';
 

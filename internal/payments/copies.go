@@ -134,7 +134,7 @@ func (w *writing) endAttempt(t taken, attempt db.CheckoutAttempt) {
 		end.State, end.PaymentStatus = attemptExpired, ""
 	case "async_payment_succeeded":
 		end.PaymentStatus = "paid"
-		w.changes.paid = append(w.changes.paid, t.session.SubscriptionID)
+		w.changes.arrived = append(w.changes.arrived, t.session.ID)
 	case "async_payment_failed":
 		end.PaymentStatus = paymentFailed
 		w.changes.failed = append(w.changes.failed, t.session.ID)

@@ -199,7 +199,8 @@ func (p *Payments) askForEnded(ctx context.Context, m *material) error {
 		return fmt.Errorf("read subscriptions: %w", err)
 	}
 	for _, row := range rows {
-		if billing.Status(row.Status).IsTerminal() {
+		// One that ended just now is asked about until the history has it, too.
+		if billing.Status(row.Status).IsTerminal() && m.answer.At.Sub(deref(row.EndedAt)) > 24*time.Hour {
 			continue
 		}
 		s, err := p.Stripe.Subscription(ctx, row.StripeSubscriptionID)

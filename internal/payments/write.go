@@ -79,7 +79,8 @@ type changes struct {
 	unverified   []string // subscriptions
 	attempts     []db.AttemptEndedParams
 	paid         []string // subscriptions
-	failed       []string // sessions
+	failed       []string // sessions whose asynchronous payment failed
+	arrived      []string // sessions whose asynchronous payment arrived
 	objects      []db.RememberStripeObjectParams
 	located      []db.LocatePaymentEventParams
 	entitlements []db.WriteEntitlementParams
@@ -534,7 +535,8 @@ func (b *batch) flush() error {
 		{"subscriptions", len(c.copies) == 0, func() error { return each(b.q.WriteSubscription(b.ctx, c.copies)) }},
 		{"unverified subscriptions", len(c.unverified) == 0, func() error { return b.q.MarkUnverified(b.ctx, c.unverified) }},
 		{"checkouts", len(c.attempts) == 0, b.endAttempts},
-		{"failed checkouts", len(c.failed) == 0, func() error { return b.q.AttemptsFailed(b.ctx, c.failed) }},
+		{"failed checkouts", len(c.failed) == 0, func() error { return b.q.SessionsFailed(b.ctx, c.failed) }},
+		{"arrived checkouts", len(c.arrived) == 0, func() error { return b.q.SessionsPaid(b.ctx, c.arrived) }},
 		{"paid checkouts", len(c.paid) == 0, func() error { return b.q.AttemptsPaid(b.ctx, c.paid) }},
 		{"entitlements", len(c.entitlements) == 0, func() error { return each(b.q.WriteEntitlement(b.ctx, c.entitlements)) }},
 		{"payment events taken back", len(c.takenBack) == 0, func() error { return b.q.DeletePaymentEvents(b.ctx, c.takenBack) }},

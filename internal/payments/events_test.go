@@ -1,0 +1,355 @@
+package payments_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/promptforge/payments/internal/billing"
+	"github.com/promptforge/payments/internal/payments"
+	"github.com/promptforge/payments/internal/stripeshape"
+)
+
+func TestTheEndpointHearsOnlyOfWhatStripeHasAndNeverOfDrafts(t *testing.T) {
+	t.Parallel()
+	if slices.Contains(payments.EventTypes, "invoice.created") {
+		t.Error("an endpoint that fails to acknowledge invoice.created delays invoices by up to 72 hours")
+	}
+	if !slices.IsSorted(payments.EventTypes) || len(slices.Compact(slices.Clone(payments.EventTypes))) != len(payments.EventTypes) {
+		t.Error("the types are compared as they stand: each once, in order")
+	}
+	known, err := os.ReadFile("../stripesim/event_types.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, typ := range payments.EventTypes {
+		if !slices.Contains(strings.Fields(string(known)), typ) {
+			t.Errorf("Stripe has no events of type %s", typ)
+		}
+	}
+}
+
+func (b *bundle) refund(charge, amount string) string {
+	b.t.Helper()
+	var refund struct{ ID string }
+	b.call(http.MethodPost, "/v1/refunds", strings.NewReader("charge="+charge+"&amount="+amount), &refund)
+	return refund.ID
+}
+
+// TestARefundIsToldOnceWhateverTellsIt: by its own id, with the invoice and the
+// plan that it belongs to, in whatever order the events come.
+func TestARefundIsToldOnceWhateverTellsIt(t *testing.T) {
+	b := setup(t)
+	org, user := b.org(billing.RoleOwner)
+	b.buy(org, user, "pro")
+	charge := b.object("/v1/charges")
+	first := b.refund(id(charge), "1000")
+	time.Sleep(1100 * time.Millisecond)
+	second := b.refund(id(charge), "500")
+	want := []string{"1000 " + first, "500 " + second}
+	told := func() []string {
+		return b.rows(`SELECT concat_ws(' ', amount_minor, natural_key) FROM payment_events
+			WHERE kind = 'refund' AND currency = 'usd' AND plan = 'pro' AND subscription_id IS NOT NULL AND invoice_id = $1
+				AND source_event_id IS NOT NULL ORDER BY at`, field(charge, "invoice"))
+	}
+	events := b.ours()
+	for name, order := range map[string]func() []json.RawMessage{
+		"in order":  func() []json.RawMessage { return events },
+		"backwards": func() []json.RawMessage { return reversed(events) },
+		"twice":     func() []json.RawMessage { return slices.Concat(events, events) },
+	} {
+		b.forget()
+		for _, e := range order() {
+			b.deliver(e)
+			b.settle()
+		}
+		if diff := cmp.Diff(want, told()); diff != "" {
+			t.Errorf("%s (-want +told):\n%s", name, diff)
+		}
+		b.want("not processed", []string{}, `SELECT type || ' ' || coalesce(reason, state) FROM webhook_events WHERE state <> 'processed'`)
+	}
+}
+
+func reversed(events []json.RawMessage) []json.RawMessage {
+	out := slices.Clone(events)
+	slices.Reverse(out)
+	return out
+}
+
+// TestARefundThatStripeCannotNameIsToldByItsAmount: what was given back before
+// is not given back again.
+func TestARefundThatStripeCannotNameIsToldByItsAmount(t *testing.T) {
+	b := setup(t)
+	org, user := b.org(billing.RoleOwner)
+	b.buy(org, user, "pro")
+	b.deliverAll()
+	charge := json.RawMessage(`{"id":"ch_unknown","object":"charge","customer":"` + b.customer() + `","amount":"9900","amount_refunded":1500.0,"currency":"usd"}`)
+	event := b.event("evt_refund", "charge.refunded", time.Now(), charge)
+	b.deliver([]byte(strings.Replace(string(event), `"object":`, `"previous_attributes":{"amount_refunded":1000},"object":`, 1)))
+	b.settle()
+	// A shape before 2022-11-15 lists them.
+	b.deliver(b.event("evt_listed", "charge.refunded", time.Now(), json.RawMessage(`{"id":"ch_listed","object":"charge","customer":"`+b.customer()+`",
+		"amount":9900,"amount_refunded":700,"currency":"usd","refunds":{"object":"list","has_more":false,"data":[
+			{"id":"re_a","amount":300,"currency":"usd","charge":"ch_listed","created":1700000000},
+			{"id":"re_b","amount":400,"currency":"usd","charge":"ch_listed","created":1700000001}]}}`)))
+	b.settle()
+	b.want("refunds", []string{"ch_unknown:1500 500", "re_a 300", "re_b 400"},
+		`SELECT concat_ws(' ', natural_key, amount_minor) FROM payment_events WHERE kind = 'refund' ORDER BY 1`)
+}
+
+func TestARefundThatFailedIsToldBesideTheRefund(t *testing.T) {
+	b := setup(t)
+	org, user := b.org(billing.RoleOwner)
+	b.buy(org, user, "pro")
+	b.deliverAll()
+	charge := b.object("/v1/charges")
+	b.deliver(b.event("evt_failed", "charge.refund.updated", time.Now(), json.RawMessage(`{"id":"re_1","object":"refund","charge":"`+id(charge)+`",
+		"amount":9900,"currency":"usd","status":"failed","failure_reason":"expired_or_canceled_card","created":`+fmt.Sprint(time.Now().Unix()-60)+`}`)))
+	b.settle()
+	b.want("told", []string{"refund re_1 pro", "refund_failed re_1 pro expired_or_canceled_card"},
+		`SELECT concat_ws(' ', kind, natural_key, plan, details->>'failure_reason') FROM payment_events WHERE kind LIKE 'refund%' ORDER BY kind`)
+}
+
+// TestADisputeFindsItsCustomer whether the charge was heard of or not.
+func TestADisputeFindsItsCustomer(t *testing.T) {
+	for name, tt := range map[string]struct {
+		hears bool // of the purchase before the dispute
+		asks  int
+	}{
+		"a charge that we heard of is not asked about": {hears: true, asks: 0},
+		"one that we did not is asked about once":      {hears: false, asks: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := setup(t)
+			org, user := b.org(billing.RoleOwner)
+			b.buy(org, user, "pro")
+			if tt.hears {
+				b.deliverAll()
+			}
+			charge := b.object("/v1/charges")
+			begin := time.Now().Add(-time.Hour).Truncate(time.Second)
+			dispute := func(status string) json.RawMessage {
+				return json.RawMessage(`{"id":"dp_1","object":"dispute","charge":"` + id(charge) + `","payment_intent":"` + field(charge, "payment_intent") +
+					`","amount":9900,"currency":"usd","reason":"fraudulent","status":"` + status + `","created":` + fmt.Sprint(begin.Unix()) +
+					`,"evidence_details":{"due_by":` + fmt.Sprint(begin.Add(9*24*time.Hour).Unix()) + `}}`)
+			}
+			// The end is heard of first.
+			b.deliver(b.event("evt_3", "charge.dispute.closed", begin.Add(time.Minute), dispute("lost")))
+			b.deliver(b.event("evt_2", "charge.dispute.funds_withdrawn", begin.Add(time.Second), dispute("needs_response")))
+			b.deliver(b.event("evt_1", "charge.dispute.created", begin, dispute("needs_response")))
+			b.settle()
+			asks := 0
+			for _, line := range b.wire.seen() {
+				if line == "GET /v1/charges/"+id(charge) {
+					asks++
+				}
+			}
+			if asks != tt.asks {
+				t.Errorf("asked %d times for the charge, want %d", asks, tt.asks)
+			}
+			if !tt.hears {
+				b.deliverAll() // and the story learns its plan when the purchase is heard of
+			}
+			b.want("disputes", []string{"dispute_closed dp_1 9900 pro lost evt_3 00:01:00", "dispute_opened dp_1 9900 pro evt_1 00:00:00"},
+				`SELECT concat_ws(' ', kind, natural_key, amount_minor, plan, details->>'status', source_event_id, at - $1)
+				FROM payment_events WHERE kind LIKE 'dispute%' AND org_id IS NOT NULL AND invoice_id IS NOT NULL ORDER BY kind`, begin)
+			b.want("not processed", []string{}, `SELECT type || ' ' || coalesce(reason, state) FROM webhook_events WHERE state <> 'processed'`)
+			b.want("queue of the charge", []string{"t t"}, `SELECT concat_ws(' ', wanted = done, due_at > now() + interval '1 year')
+				FROM sync_queue WHERE subject = $1`, "charge:"+id(charge))
+		})
+	}
+}
+
+// TestWhatBelongsToNobodyEndsWithAReason and is asked about no more.
+func TestWhatBelongsToNobodyEndsWithAReason(t *testing.T) {
+	b := setup(t)
+	b.exec(`INSERT INTO stripe_objects (object_id) VALUES ('pi_guest')`) // heard of, and of a guest as far as was told
+	guest := `{"id":"ch_guest","object":"charge","customer":null,"amount":100,"currency":"usd"}`
+	b.deliver(b.event("evt_guest", "charge.succeeded", time.Now(), json.RawMessage(guest)))
+	b.deliver(b.event("evt_unknown", "charge.dispute.created", time.Now(), json.RawMessage(`{"id":"dp_1","object":"dispute","charge":"ch_unknown","amount":1,"currency":"usd"}`)))
+	b.deliver(b.event("evt_nobody", "charge.dispute.created", time.Now(), json.RawMessage(`{"id":"dp_2","object":"dispute","amount":1,"currency":"usd"}`)))
+	for range 10 {
+		b.exec(`UPDATE sync_queue SET due_at = now() WHERE wanted > done`)
+		if _, err := b.Work(b.ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.want("events", []string{
+		"evt_guest ignored it names no customer, as that of a guest",
+		"evt_nobody parked it names no customer",
+		"evt_unknown ignored Stripe knows no charge ch_unknown",
+	}, `SELECT concat_ws(' ', id, state, reason) FROM webhook_events ORDER BY id`)
+	b.want("customers", []string{}, `SELECT stripe_customer_id FROM customers`)
+	b.want("open", []string{}, `SELECT subject FROM sync_queue WHERE wanted > done`)
+}
+
+// guestCharges is a Stripe whose charges are all of guests.
+type guestCharges struct{ payments.Stripe }
+
+func (guestCharges) Charge(_ context.Context, id string) (stripeshape.Charge, error) {
+	return stripeshape.Charge{ID: id}, nil
+}
+
+func TestAChargeWithoutACustomerEndsItsDisputes(t *testing.T) {
+	b := setup(t)
+	door := b.replica()
+	door.Stripe = guestCharges{b.client}
+	b.deliver(b.event("evt_1", "charge.dispute.created", time.Now(), json.RawMessage(`{"id":"dp_1","object":"dispute","charge":"ch_1","amount":1,"currency":"usd"}`)))
+	if n, err := door.Work(b.ctx); n != 1 || err != nil {
+		t.Fatalf("work = %d, %v", n, err)
+	}
+	b.want("event", []string{"ignored its charge ch_1 has no customer"}, `SELECT concat_ws(' ', state, reason) FROM webhook_events`)
+	b.want("remembered", []string{"ch_1 t"}, `SELECT concat_ws(' ', object_id, stripe_customer_id IS NULL) FROM stripe_objects`)
+}
+
+func TestAnAbandonedCheckoutEndsByItsEvent(t *testing.T) {
+	b := setup(t)
+	org, user := b.org(billing.RoleOwner)
+	checkout := b.start(org, user, "pro", billing.Month)
+	b.call(http.MethodPost, "/v1/checkout/sessions/"+checkout.SessionID+"/expire", strings.NewReader(""), nil)
+	b.deliverAll()
+	b.want("attempt", []string{"expired"}, `SELECT concat_ws(' ', state, payment_status) FROM checkout_attempts`)
+	b.want("told", []string{checkout.SessionID + " pro month t"},
+		`SELECT concat_ws(' ', natural_key, plan, "interval", source_event_id IS NOT NULL) FROM payment_events WHERE kind = 'checkout_abandoned'`)
+	b.start(org, user, "pro", billing.Month) // and another may begin
+}
+
+// TestMoneyOnItsWayArrivesOrDoesNot: whatever comes first, the result stands.
+func TestMoneyOnItsWayArrivesOrDoesNot(t *testing.T) {
+	for name, tt := range map[string]struct {
+		acts   []string
+		status string
+		may    bool // another checkout begin
+		kinds  []string
+	}{
+		"on its way":               {[]string{"completed"}, "unpaid", false, []string{"checkout_completed"}},
+		"failed":                   {[]string{"completed", "async_payment_failed"}, "failed", true, []string{"checkout_async_failed", "checkout_completed"}},
+		"failed, heard of first":   {[]string{"async_payment_failed", "completed"}, "failed", true, []string{"checkout_async_failed", "checkout_completed"}},
+		"arrived":                  {[]string{"completed", "async_payment_succeeded"}, "paid", true, []string{"checkout_async_succeeded", "checkout_completed"}},
+		"arrived, heard of first":  {[]string{"async_payment_succeeded", "completed"}, "paid", true, []string{"checkout_async_succeeded", "checkout_completed"}},
+		"failed, and paid by hand": {[]string{"completed", "async_payment_failed", "async_payment_succeeded"}, "paid", true, []string{"checkout_async_failed", "checkout_async_succeeded", "checkout_completed"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := setup(t)
+			org, user := b.org(billing.RoleOwner)
+			checkout := b.start(org, user, "pro", billing.Month)
+			for i, act := range tt.acts {
+				b.deliver(b.event(fmt.Sprintf("evt_%d", i), "checkout.session."+act, time.Now(), json.RawMessage(
+					`{"id":"`+checkout.SessionID+`","object":"checkout.session","customer":"`+b.rows(`SELECT stripe_customer_id FROM customers`)[0]+
+						`","status":"complete","payment_status":"`+map[bool]string{true: "paid", false: "unpaid"}[act == "async_payment_succeeded"]+`","currency":"usd","amount_total":9900}`)))
+				b.settle()
+			}
+			b.want("attempt", []string{"complete " + tt.status}, `SELECT concat_ws(' ', state, payment_status) FROM checkout_attempts`)
+			b.want("told", tt.kinds, `SELECT kind FROM payment_events WHERE kind <> 'checkout_started' AND plan = 'pro' ORDER BY kind`)
+			progress, err := b.CheckoutProgress(b.ctx, user, checkout.SessionID, false)
+			want := map[string]payments.ProgressState{"unpaid": payments.ProgressPending, "failed": payments.ProgressExpired, "paid": payments.ProgressWaiting}[tt.status]
+			if err != nil || progress.State != want {
+				t.Errorf("progress = %s, %v, want %s", progress.State, err, want)
+			}
+			_, err = b.StartCheckout(b.ctx, payments.CheckoutRequest{UserID: user, OrgID: org, Plan: "pro", Interval: billing.Month})
+			if (err == nil) != tt.may {
+				t.Errorf("another checkout: %v, want it to begin: %t", err, tt.may)
+			}
+		})
+	}
+}
+
+// deletedCustomer is a Stripe that lists nothing of whom it has deleted, asked
+// long enough after the last event to be believed about the history.
+type deletedCustomer struct{ payments.Stripe }
+
+func (deletedCustomer) Subscriptions(context.Context, string) (payments.Answer, error) {
+	return payments.Answer{At: time.Now().UTC().Add(30 * time.Second).Truncate(time.Second)}, payments.ErrNoSuchObject
+}
+
+// TestADeletedCustomersSubscriptionsEnd although no event of theirs arrives.
+func TestADeletedCustomersSubscriptionsEnd(t *testing.T) {
+	b := setup(t)
+	org, user := b.org(billing.RoleOwner)
+	b.buy(org, user, "pro")
+	b.deliverAll()
+	b.call(http.MethodDelete, "/v1/customers/"+b.customer(), nil, nil)
+	door := b.replica()
+	door.Stripe = deletedCustomer{b.client}
+	for _, e := range b.ours() {
+		if kind(e) == "customer.deleted" {
+			b.deliver(e)
+		}
+	}
+	for range 3 {
+		b.exec(`UPDATE sync_queue SET due_at = now() WHERE wanted > done`)
+		if _, err := door.Work(b.ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.want("copy", []string{"canceled t"}, `SELECT concat_ws(' ', status, is_verified) FROM subscriptions`)
+	b.want("access", []string{"none"}, `SELECT access FROM entitlements`)
+	b.want("told", []string{"customer_deleted", "subscription_canceled"},
+		`SELECT kind FROM payment_events WHERE kind IN ('customer_deleted', 'subscription_canceled') ORDER BY kind`)
+}
+
+// TestWhatElseHappensIsToldByItsNaturalKey twice delivered under two ids, as
+// Stripe sometimes makes two events of one thing.
+func TestWhatElseHappensIsToldByItsNaturalKey(t *testing.T) {
+	b := setup(t)
+	org, user := b.org(billing.RoleOwner)
+	b.buy(org, user, "pro")
+	b.deliverAll()
+	b.exec(`DELETE FROM payment_events`)
+	customer, subscription := b.customer(), b.object("/v1/subscriptions")
+	at := time.Now().Add(-time.Minute).Truncate(time.Second)
+	second := fmt.Sprint(at.Unix())
+	with := func(s string) json.RawMessage {
+		return json.RawMessage(strings.NewReplacer("$customer", customer, "$subscription", id(subscription)).Replace(s))
+	}
+	card := `{"id":"pm_1","object":"payment_method","customer":"$customer","type":"card","card":{"brand":"visa","last4":"4242","exp_month":4,"exp_year":2030}}`
+	schedule := `{"id":"sub_sched_1","object":"subscription_schedule","customer":"$customer","subscription":null,"released_subscription":"$subscription","status":"released"}`
+	for i, tt := range []struct {
+		typ    string
+		object json.RawMessage
+		want   string // kind and key
+	}{
+		{"payment_method.attached", with(card), "payment_method_attached pm_1"},
+		{"payment_method.updated", with(card), "payment_method_updated pm_1:" + second},
+		{"payment_method.automatically_updated", with(card), "payment_method_updated pm_1:" + second},
+		{"subscription_schedule.created", with(schedule), ""},
+		{"subscription_schedule.updated", with(schedule), ""},
+		{"subscription_schedule.expiring", with(schedule), ""},
+		{"subscription_schedule.released", with(schedule), "schedule_released sub_sched_1"},
+		{"subscription_schedule.canceled", with(schedule), "schedule_canceled sub_sched_1"},
+		{"subscription_schedule.aborted", with(schedule), "schedule_aborted sub_sched_1"},
+		{"subscription_schedule.completed", with(schedule), "schedule_completed sub_sched_1"},
+		{"customer.subscription.pending_update_applied", subscription, "pending_update_applied " + id(subscription) + ":" + second},
+		{"customer.subscription.pending_update_expired", subscription, "pending_update_expired " + id(subscription) + ":" + second},
+		{"invoice.finalization_failed", with(`{"id":"in_1","customer":"$customer","subscription":"$subscription","currency":"usd","amount_due":9900,
+			"last_finalization_error":{"code":"customer_tax_location_invalid","message":"x"}}`), "invoice_finalization_failed in_1"},
+		{"invoice.voided", with(`{"id":"in_1","customer":"$customer","subscription":"$subscription"}`), "invoice_voided in_1"},
+		{"customer.updated", with(`{"id":"$customer","object":"customer","delinquent":true}`), ""},
+		{"customer.deleted", with(`{"id":"$customer","object":"customer","deleted":true}`), "customer_deleted " + customer},
+	} {
+		b.exec(`DELETE FROM payment_events WHERE NOT kind = ANY ('{subscription_created,subscription_activated,payment_succeeded}')`)
+		for _, eventID := range []string{fmt.Sprintf("evt_%d_b", i), fmt.Sprintf("evt_%d_a", i)} {
+			b.deliver(b.event(eventID, tt.typ, at, tt.object))
+			b.settle()
+		}
+		want := []string{fmt.Sprintf("%s evt_%d_a", tt.want, i)}
+		if tt.want == "" {
+			want = []string{}
+		}
+		b.want(tt.typ, want, `SELECT concat_ws(' ', kind, natural_key, source_event_id) FROM payment_events
+			WHERE NOT kind = ANY ('{subscription_created,subscription_activated,payment_succeeded}')`)
+	}
+	detached := b.event("evt_detached", "payment_method.detached", at, json.RawMessage(`{"id":"pm_1","object":"payment_method","customer":null,"type":"card"}`))
+	b.deliver([]byte(strings.Replace(string(detached), `"object":{`, `"previous_attributes":{"customer":"`+customer+`"},"object":{`, 1)))
+	b.settle()
+	b.want("detached", []string{"pm_1 " + customer}, `SELECT concat_ws(' ', natural_key, stripe_customer_id) FROM payment_events WHERE kind = 'payment_method_detached'`)
+	b.want("not processed", []string{}, `SELECT type || ' ' || coalesce(reason, state) FROM webhook_events WHERE state <> 'processed'`)
+}
