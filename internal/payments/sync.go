@@ -106,7 +106,7 @@ func (p *Payments) Run(ctx context.Context) error {
 }
 
 const (
-	workers = 32 // subjects asked about at the same time
+	workers = 64 // subjects asked about at the same time
 	// reserved are the workers that a backlog leaves to whoever comes.
 	reserved = workers / 4
 	patient  = 45 * time.Second // for one of them; shorter than the lease
