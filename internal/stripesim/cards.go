@@ -28,6 +28,9 @@ type testCard struct {
 	// refund is what becomes of a refund in the end, if that is not known at once:
 	// failed or, of one that is pending, succeeded.
 	refund string
+	// isBank marks the account number of a bank, which is debited; bounces that the
+	// bank does not pay in the end.
+	isBank, bounces bool
 	// does says in a few words what the card is for. One that the hosted page
 	// does not offer has none.
 	does string
@@ -63,11 +66,20 @@ var testCards = []testCard{
 	{number: "4000000000001976", brand: "visa", fingerprint: "Lf3uOz60WgRdVh8M", disputes: "fraudulent", inquires: true},
 	{number: "4000000000005126", brand: "visa", fingerprint: "Ta9jXe47NcZqFi1K", refund: "failed"},
 	{number: "4000000000007726", brand: "visa", fingerprint: "Pu2mGw95VbHsLo6R", refund: "succeeded"},
+	{number: "000123456789", isBank: true, fingerprint: "Hy6rBk72SdMzAe8W", does: "bank debit, arrives after four days"},
+	{number: "000222222227", isBank: true, fingerprint: "Jc1vNp59XuGtQi3D", bounces: true, does: "bank debit, fails after four days"},
 }
+
+// bankNames are what the test accounts are called where nobody looks up their
+// numbers.
+var bankNames = map[string]string{"bank_debit_succeeds": "000123456789", "bank_debit_fails": "000222222227"}
 
 // findCardOf answers the test card that a payment method was made of.
 func findCardOf(method object) checkedCard {
 	card := method.obj("card")
+	if isDebit(method) {
+		card = method.obj(bankDebit)
+	}
 	for _, known := range testCards {
 		if known.fingerprint == card.str("fingerprint") {
 			return checkedCard{testCard: known, expMonth: card.int("exp_month"), expYear: card.int("exp_year")}
@@ -137,8 +149,11 @@ func checkCard(p payer, now time.Time) (checkedCard, []cardFault) {
 	fault := func(field, code, message string) {
 		faults = append(faults, cardFault{field, code, message})
 	}
-	number := strings.NewReplacer(" ", "", "-", "").Replace(p.number)
+	number := strings.NewReplacer(" ", "", "-", "").Replace(firstOf(bankNames[p.number], p.number))
 	card, known := findTestCard(number)
+	if card.isBank {
+		return checkedCard{testCard: card}, nil
+	}
 	switch {
 	case number == "":
 		fault("card_number", "invalid_number", "Enter a card number.")

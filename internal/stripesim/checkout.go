@@ -142,8 +142,13 @@ func (t *tx) fulfil(session object, order purchase, p payer) completion {
 	order.customer = t.updateFromCheckout(session, order.customer, p)
 	bought := t.subscribe(order)
 	paymentStatus := "paid"
-	if order.method == nil {
+	switch {
+	case order.method == nil:
 		paymentStatus = "no_payment_required"
+	case bought.invoice.str("status") == "open": // a bank has been told to pay
+		paymentStatus = "unpaid"
+		intent := t.get(kindPaymentIntent, bought.invoice.str("payment_intent"))
+		t.putHidden(intent, object{}.set(t.hidden(kindPaymentIntent, intent.id())).set(object{hiddenSession: session.id()}))
 	}
 	email := order.customer["email"]
 	if email == nil {

@@ -249,6 +249,8 @@ func (t *tx) befall(d due) {
 		t.liveInvoice(t.get(d.kind, d.id))
 	case kindCharge:
 		t.dispute(t.get(d.kind, d.id))
+	case kindPaymentIntent:
+		t.answerDebit(t.get(d.kind, d.id))
 	case kindRefund:
 		t.liveRefund(t.get(d.kind, d.id))
 	case kindDispute:

@@ -31,6 +31,10 @@ type attempt struct {
 	// scheduled is set for the attempts that Stripe makes by itself. Only they
 	// count, and date the next one, once a first attempt was made.
 	scheduled bool
+	// attended is set when the customer is there and confirms what a bank asks.
+	attended bool
+	// counted is set when the attempt was counted as it began, days ago.
+	counted bool
 }
 
 // collect tries to pay an open invoice now, and lets the subscription follow. It
@@ -43,9 +47,19 @@ func (t *tx) collect(open object, a attempt) *apiError {
 		method = t.methodFor(subscription)
 	}
 	intent := t.get(kindPaymentIntent, open.str("payment_intent"))
-	refused := t.payIntent(intent, method)
+	if intent.str("status") == "processing" {
+		return invalidRequest("", "payment_intent_unexpected_state", "The payment of this invoice is being processed by the customer's bank, which takes some days.")
+	}
+	refused := t.payIntent(intent, method, a.attended)
 	if refused == nil {
 		charge := t.get(kindCharge, t.get(kindPaymentIntent, intent.id()).str("latest_charge"))
+		if charge.str("status") == "pending" {
+			t.awaitDebit(open, charge, a)
+			if subscription.str("status") == "incomplete" {
+				t.setStatus(subscription, "active")
+			}
+			return nil
+		}
 		t.settle(open, paymentOf(open, charge, a))
 		t.recover(subscription)
 		return nil
@@ -57,14 +71,19 @@ func (t *tx) collect(open object, a attempt) *apiError {
 	return refused
 }
 
-// payIntent pays when nobody is there. Without a method nothing can be tried,
-// and the intent goes on waiting for one.
-func (t *tx) payIntent(intent, method object) *apiError {
+// payIntent pays, as a rule when nobody is there. Without a method nothing can be
+// tried, and the intent goes on waiting for one. A bank is only told to pay.
+func (t *tx) payIntent(intent, method object, attended bool) *apiError {
 	if method == nil {
 		return invalidRequest("", "resource_missing", "There is no `default_payment_method` set on this Customer or Invoice. Please set one prior to paying.")
 	}
 	card := findCardOf(method)
 	switch {
+	case card.isBank:
+		t.debit(intent, method)
+		return nil
+	case attended:
+		t.rememberConfirmation(method)
 	case card.confirm == confirmAlways,
 		card.confirm == confirmOnce && !t.hidden(kindPaymentMethod, method.id()).bool("confirmed"):
 		return t.askToConfirm(intent, method)
@@ -111,6 +130,9 @@ func paymentOf(open, charge object, a attempt) object {
 // https://stripe.com/docs/api/invoices/object#invoice_object-attempt_count
 func countAttempt(open object, a attempt) int64 {
 	count := open.int("attempt_count")
+	if a.counted {
+		return count
+	}
 	if a.scheduled || count == 0 {
 		return count + 1
 	}
@@ -132,7 +154,7 @@ func (t *tx) fail(open, subscription object, a attempt) {
 		made := int(failed.int("attempt_count"))
 		failed["next_payment_attempt"] = nil
 		last = made > len(retries)
-		if !last && subscription.str("status") != "incomplete" {
+		if !last && subscription.str("status") != "incomplete" && !hasEnded(subscription) {
 			failed["next_payment_attempt"] = t.now.Add(retries[made-1]).Unix()
 		}
 	}

@@ -147,6 +147,9 @@ func (c *call) writeOff(status string, from ...string) (object, error) {
 	if !slices.Contains(from, invoice.str("status")) {
 		return nil, invalidRequest("", "", "You can only pass in %s invoices. This invoice has a status of %s.", sentenceList(from), invoice.str("status"))
 	}
+	if c.get(kindPaymentIntent, invoice.str("payment_intent")).str("status") == "processing" {
+		return nil, invalidRequest("", "", "The payment of this invoice is being processed by the customer's bank, which takes some days.")
+	}
 	closed := c.closeInvoice(invoice, status)
 	subscription := c.get(kindSubscription, closed.str("subscription"))
 	switch {

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -225,6 +226,9 @@ func (t *tx) checkPayer(session object, p payer) (card *checkedCard, faults []ca
 	}
 	checked, cardFaults := checkCard(p, t.now)
 	faults = append(faults, cardFaults...)
+	if checked.isBank && !slices.Contains(session.list("payment_method_types"), any(bankDebit)) {
+		faults = append(faults, cardFault{"card_number", "invalid_number", "A bank account in the United States pays in US dollars, where bank debits are taken at all."})
+	}
 	if p.name == "" {
 		faults = append(faults, cardFault{"name", "invalid_cardholder_name", "Enter the name on the card."})
 	}
@@ -292,7 +296,7 @@ func (s *Server) checkoutPage(id string) (session object, page checkoutPage, err
 			CancelURL:  session.str("cancel_url"),
 		}
 		for _, card := range testCards {
-			if card.does == "" {
+			if card.does == "" || card.isBank && !slices.Contains(session.list("payment_method_types"), any(bankDebit)) {
 				continue
 			}
 			page.Cards = append(page.Cards, pageCard{Number: card.number, Grouped: card.grouped(), Does: card.does})

@@ -66,7 +66,7 @@ func TestTheHostedPageShowsTheOrder(t *testing.T) {
 		}
 	}
 	equal(t, "cancel", page.Find("#cancel").AttrOr("href", ""), "http://127.0.0.1:8080/checkout/cancel")
-	equal(t, "test cards", page.Find("button.test-card").Length(), 6)
+	equal(t, "test cards", page.Find("button.test-card").Length(), 8)
 	equal(t, "the button that enter presses", page.Find("#card_number").Closest("form").Find("button").First().AttrOr("id", ""), "pay")
 	equal(t, "scripts", page.Find("script").Length(), 0)
 	equal(t, "inline styles", page.Find("[style], style").Length(), 0)

@@ -6,7 +6,7 @@ import (
 )
 
 var (
-	paymentMethodList   = listParams(fields{"customer": nonEmpty, "type": enum("card")})
+	paymentMethodList   = listParams(fields{"customer": nonEmpty, "type": enum("card", bankDebit)})
 	paymentMethodAttach = objectParams(fields{"customer": nonEmpty.must()})
 	paymentMethodUpdate = objectParams(fields{
 		"billing_details": hash(fields{
@@ -28,6 +28,8 @@ var testMethods = map[string]string{
 	"pm_card_authenticationRequiredOnSetup":            "4000002500003155",
 	"pm_card_authenticationRequired":                   "4000002760003184",
 	"pm_card_authenticationRequiredSetupForOffSession": "4000003800000446",
+	"pm_usBankAccount_success":                         "000123456789",
+	"pm_usBankAccount_insufficientFunds":               "000222222227",
 	"pm_card_createDispute":                            "4000000000000259",
 	"pm_card_createDisputeProductNotReceived":          "4000000000002685",
 	"pm_card_createDisputeInquiry":                     "4000000000001976",
@@ -146,8 +148,15 @@ func (c *call) updatePaymentMethod() (object, error) {
 	if address, came := c.params.obj("billing_details")["address"]; came {
 		details["address"] = completeAddress(asObject(address))
 	}
-	card := method.obj("card").set(c.params.obj("card"))
+	card := method.obj("card")
+	if card == nil && c.params["card"] != nil {
+		return nil, invalidRequest("card", "", "You cannot update `card` on this PaymentMethod because its type is `%s`.", method.str("type"))
+	}
+	if card != nil {
+		card.set(c.params.obj("card"))
+	}
 	switch month, year := card.int("exp_month"), card.int("exp_year"); {
+	case card == nil:
 	case month < 1 || month > 12:
 		return nil, cardRefusal("invalid_expiry_month", "card[exp_month]", "Your card's expiration month is invalid.")
 	case !endOfMonth(year, month).After(c.now):

@@ -3,8 +3,9 @@ package stripesim
 import "net/http"
 
 var (
-	chargeList = listParams(fields{"created": createdRange, "customer": nonEmpty, "payment_intent": nonEmpty})
-	intentList = listParams(fields{"created": createdRange, "customer": nonEmpty})
+	chargeList    = listParams(fields{"created": createdRange, "customer": nonEmpty, "payment_intent": nonEmpty})
+	intentConfirm = objectParams(fields{"payment_method": nonEmpty, "return_url": nonEmpty})
+	intentList    = listParams(fields{"created": createdRange, "customer": nonEmpty})
 )
 
 func (c *call) retrieveCharge() (object, error)        { return c.fromPath(kindCharge) }
@@ -21,8 +22,45 @@ func (c *call) listPaymentIntents() (object, error) {
 	return c.page(kindPaymentIntent, "/v1/payment_intents", func(o object) bool { return c.fits(o, "customer") })
 }
 
+// confirmPaymentIntent pays an open invoice with its customer there, who has
+// typed a card or given a bank account. A card that wants to be confirmed is so by
+// the second call.
+func (c *call) confirmPaymentIntent() (object, error) {
+	intent, err := c.fromPath(kindPaymentIntent)
+	if err != nil {
+		return nil, err
+	}
+	method, err := c.methodOfCustomer(intent.str("customer"))
+	if err != nil {
+		return nil, err
+	}
+	if method == nil {
+		method = c.get(kindPaymentMethod, intent.str("payment_method"))
+	}
+	invoice := c.get(kindInvoice, intent.str("invoice"))
+	switch status := intent.str("status"); {
+	case status != "requires_payment_method" && status != "requires_confirmation" && status != "requires_action",
+		invoice.str("status") != "open":
+		return nil, invalidRequest("", "payment_intent_unexpected_state", "You cannot confirm this PaymentIntent because it has already succeeded, is being processed or was canceled: its status is %s.", status)
+	case method == nil:
+		return nil, invalidRequest("", "payment_intent_unexpected_state", "You cannot confirm this PaymentIntent because it's missing a payment method.")
+	}
+	asked := intent.str("status") == "requires_action" && intent["payment_method"] == method.id()
+	if findCardOf(method).confirm != confirmNever && !asked {
+		return c.awaitConfirmation(intent, method), nil
+	}
+	if refused := c.collect(invoice, attempt{method: method, attended: true}); refused != nil {
+		refused.kept = true
+		return nil, refused
+	}
+	return c.get(kindPaymentIntent, intent.id()), nil
+}
+
 // newPaymentMethod makes a card that belongs to nobody yet.
 func newPaymentMethod(t *tx, card checkedCard, p payer) object {
+	if card.isBank {
+		return newBankAccount(t, card, p)
+	}
 	return object{
 		"id":              newID("pm_1", longID-1),
 		"object":          kindPaymentMethod,
@@ -142,7 +180,6 @@ func newSetupIntent(t *tx, customer any) object {
 
 // newCharge makes the charge of an intent with a card, good or declined.
 func newCharge(t *tx, intent, method object) object {
-	card := method.obj("card")
 	id := newID("ch_3", longID-1)
 	return object{
 		"id":                              id,
@@ -174,42 +211,50 @@ func newCharge(t *tx, intent, method object) object {
 		"paid":                            true,
 		"payment_intent":                  intent.id(),
 		"payment_method":                  method.id(),
-		"payment_method_details": object{
-			"card": object{
-				"amount_authorized":         intent.int("amount"),
-				"brand":                     card["brand"],
-				"checks":                    card["checks"],
-				"country":                   card["country"],
-				"exp_month":                 card["exp_month"],
-				"exp_year":                  card["exp_year"],
-				"extended_authorization":    object{"status": "disabled"},
-				"fingerprint":               card["fingerprint"],
-				"funding":                   card["funding"],
-				"incremental_authorization": object{"status": "unavailable"},
-				"installments":              nil,
-				"last4":                     card["last4"],
-				"mandate":                   nil,
-				"multicapture":              object{"status": "unavailable"},
-				"network":                   card["brand"],
-				"network_token":             object{"used": false},
-				"overcapture":               object{"maximum_amount_capturable": intent.int("amount"), "status": "unavailable"},
-				"three_d_secure":            nil,
-				"wallet":                    nil,
-			},
-			"type": "card",
+		"payment_method_details":          paymentMethodDetails(intent, method),
+		"receipt_email":                   nil,
+		"receipt_number":                  nil,
+		"receipt_url":                     nil,
+		"refunded":                        false,
+		"review":                          nil,
+		"shipping":                        nil,
+		"source_transfer":                 nil,
+		"statement_descriptor":            nil,
+		"statement_descriptor_suffix":     nil,
+		"status":                          "succeeded",
+		"transfer_data":                   nil,
+		"transfer_group":                  nil,
+	}
+}
+
+func paymentMethodDetails(intent, method object) object {
+	if isDebit(method) {
+		return object{"type": bankDebit, bankDebit: accountDetails(findCardOf(method))}
+	}
+	card := method.obj("card")
+	return object{
+		"card": object{
+			"amount_authorized":         intent.int("amount"),
+			"brand":                     card["brand"],
+			"checks":                    card["checks"],
+			"country":                   card["country"],
+			"exp_month":                 card["exp_month"],
+			"exp_year":                  card["exp_year"],
+			"extended_authorization":    object{"status": "disabled"},
+			"fingerprint":               card["fingerprint"],
+			"funding":                   card["funding"],
+			"incremental_authorization": object{"status": "unavailable"},
+			"installments":              nil,
+			"last4":                     card["last4"],
+			"mandate":                   nil,
+			"multicapture":              object{"status": "unavailable"},
+			"network":                   card["brand"],
+			"network_token":             object{"used": false},
+			"overcapture":               object{"maximum_amount_capturable": intent.int("amount"), "status": "unavailable"},
+			"three_d_secure":            nil,
+			"wallet":                    nil,
 		},
-		"receipt_email":               nil,
-		"receipt_number":              nil,
-		"receipt_url":                 nil,
-		"refunded":                    false,
-		"review":                      nil,
-		"shipping":                    nil,
-		"source_transfer":             nil,
-		"statement_descriptor":        nil,
-		"statement_descriptor_suffix": nil,
-		"status":                      "succeeded",
-		"transfer_data":               nil,
-		"transfer_group":              nil,
+		"type": "card",
 	}
 }
 

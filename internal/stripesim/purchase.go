@@ -69,6 +69,9 @@ func (t *tx) payAttended(draft object, order purchase) (paid object) {
 	}
 	open := t.finalizeWith(draft, order.intent.id())
 	bound := order.intent.clone().set(object{"amount": open["amount_due"], "customer": order.customer.id(), "invoice": open.id()})
+	if isDebit(order.method) {
+		return t.awaitDebit(open, t.debit(bound, order.method), attempt{})
+	}
 	return t.settle(open, paymentOf(open, t.succeedIntent(bound, order.method), attempt{}))
 }
 

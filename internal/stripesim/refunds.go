@@ -110,7 +110,7 @@ func (t *tx) refund(charge object, amount int64, reason any, metadata object) ob
 }
 
 func refundDestination(charge object) object {
-	if charge.obj("payment_method_details").str("type") == "us_bank_account" {
+	if charge.obj("payment_method_details").str("type") == bankDebit {
 		return object{"type": "us_bank_transfer", "us_bank_transfer": object{}}
 	}
 	return object{"type": "card", "card": object{

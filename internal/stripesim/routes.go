@@ -22,7 +22,7 @@ var apiRoutes = []route{
 	{"GET /v1/customers/{id}", objectParams(nil), (*call).retrieveCustomer},
 	{"POST /v1/customers/{id}", customerFields, (*call).updateCustomer},
 	{"DELETE /v1/customers/{id}", fields{}, (*call).deleteCustomer},
-	{"GET /v1/customers/{id}/payment_methods", listParams(fields{"type": enum("card")}), (*call).listCustomerPaymentMethods},
+	{"GET /v1/customers/{id}/payment_methods", listParams(fields{"type": enum("card", bankDebit)}), (*call).listCustomerPaymentMethods},
 
 	{"POST /v1/products", productCreate, (*call).createProduct},
 	{"GET /v1/products", productList, (*call).listProducts},
@@ -76,6 +76,7 @@ var apiRoutes = []route{
 
 	{"GET /v1/payment_intents", intentList, (*call).listPaymentIntents},
 	{"GET /v1/payment_intents/{id}", objectParams(nil), (*call).retrievePaymentIntent},
+	{"POST /v1/payment_intents/{id}/confirm", intentConfirm, (*call).confirmPaymentIntent},
 	{"GET /v1/setup_intents/{id}", objectParams(nil), (*call).retrieveSetupIntent},
 	{"GET /v1/payment_methods", paymentMethodList, (*call).listPaymentMethods},
 	{"GET /v1/payment_methods/{id}", objectParams(nil), (*call).retrievePaymentMethod},

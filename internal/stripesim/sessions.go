@@ -37,7 +37,7 @@ var sessionCreate = objectParams(fields{
 	"metadata":                  metadata,
 	"mode":                      enum("payment", "setup", "subscription").must(),
 	"payment_method_collection": enum("always", "if_required"),
-	"payment_method_types":      array(enum("card")),
+	"payment_method_types":      array(enum("card", bankDebit)),
 	"subscription_data": hash(fields{
 		"description":       nonEmpty,
 		"metadata":          metadata,
@@ -77,6 +77,9 @@ func (c *call) createSession() (object, error) {
 	}
 	session := c.newSession(customer, expiresAt)
 	setSessionAmounts(session, items, hasTrial(c.params.obj("subscription_data")))
+	if c.params["payment_method_types"] == nil && session.str("currency") == "usd" {
+		session["payment_method_types"] = list{"card", bankDebit}
+	}
 	c.putHidden(session, object{
 		"line_items":        items,
 		"subscription_data": c.params.obj("subscription_data"),
@@ -202,7 +205,7 @@ func (c *call) newSession(customer object, expiresAt int64) object {
 		"url":                                  c.server.publicURL + "/c/pay/" + id,
 	}
 	session.set(changes(c.params, "allow_promotion_codes", "billing_address_collection", "cancel_url",
-		"client_reference_id", "customer_email", "locale", "payment_method_collection", "success_url"))
+		"client_reference_id", "customer_email", "locale", "payment_method_collection", "payment_method_types", "success_url"))
 	if customer != nil {
 		session["customer"] = customer.id()
 		session["customer_creation"] = nil
