@@ -170,3 +170,7 @@ type Invoice struct {
 	// FinalizationError is Stripe's code for why it could not be issued.
 	FinalizationError string
 }
+
+// IsPaid reports whether money has come for the invoice; one of nothing is
+// settled without any.
+func (i Invoice) IsPaid() bool { return i.Status == "paid" && i.AmountPaidMinor > 0 }

@@ -27,6 +27,9 @@ type material struct {
 	// isGone: Stripe does not know the customer, so the answer is empty and our
 	// rows are the end of their history.
 	isGone bool
+	// invoices are those of the subscriptions whose payment fails, newest first:
+	// access depends on what was paid before and on what is tried again.
+	invoices map[string][]billing.Invoice
 	// prices are those that the facts of events and answer name, by id, as far
 	// as anyone knows them; learned are the ones to remember.
 	prices  map[string]billing.Price
@@ -56,10 +59,26 @@ func (p *Payments) ask(ctx context.Context, d due) (*material, error) {
 	if err := p.askForRefunds(ctx, m); err != nil {
 		return m, err
 	}
+	if err := p.askForInvoices(ctx, m); err != nil {
+		return m, err
+	}
 	if m.isStale() && d.StaleAsks < maxStaleAsks {
 		return m, errStale
 	}
 	return m, p.learnPrices(ctx, m)
+}
+
+func (p *Payments) askForInvoices(ctx context.Context, m *material) (err error) {
+	m.invoices = map[string][]billing.Invoice{}
+	for _, s := range m.answer.Subscriptions {
+		if s.Facts.Status != billing.StatusPastDue {
+			continue
+		}
+		if m.invoices[s.ID], err = p.Stripe.Invoices(ctx, s.ID); err != nil {
+			return fmt.Errorf("ask for invoices of %s: %w", s.ID, err)
+		}
+	}
+	return nil
 }
 
 // isStale reports whether the answer is older than what the events tell: it

@@ -63,6 +63,9 @@ func (w *writing) copyOf(s billing.Subscription, old *db.Subscription, isVerifie
 		row.LatestInvoiceID, row.LatestInvoiceStatus = &i.ID, optional(i.Status)
 		row.NextPaymentAttempt = optional(i.NextAttemptAt)
 	}
+	if i := oldestOpen(w.invoices[s.ID]); i != nil { // a newer one may be open as well
+		row.NextPaymentAttempt = optional(i.NextAttemptAt)
+	}
 	w.price(&row, s.Facts, old)
 	return row
 }
@@ -80,12 +83,24 @@ func (w *writing) price(row *db.WriteSubscriptionParams, facts billing.Facts, ol
 	}
 }
 
+func oldestOpen(invoices []billing.Invoice) *billing.Invoice {
+	for i := range slices.Backward(invoices) {
+		if invoices[i].Status == "open" {
+			return &invoices[i]
+		}
+	}
+	return nil
+}
+
 // hasPaid: once money has come, it has come.
 func (w *writing) hasPaid(s billing.Subscription, old *db.Subscription) bool {
 	if old != nil && old.HasPaid {
 		return true
 	}
-	if i := s.LatestInvoice; i != nil && i.Status == "paid" && i.AmountPaidMinor > 0 {
+	if i := s.LatestInvoice; i != nil && i.IsPaid() {
+		return true
+	}
+	if slices.ContainsFunc(w.invoices[s.ID], billing.Invoice.IsPaid) {
 		return true
 	}
 	return slices.ContainsFunc(w.events, func(t taken) bool {

@@ -122,6 +122,8 @@ type Stripe interface {
 	// Subscription is one by itself: Stripe still has those of a customer that
 	// was deleted, and no list names them.
 	Subscription(ctx context.Context, id string) (billing.Subscription, error)
+	// Invoices are those of a subscription, newest first.
+	Invoices(ctx context.Context, subscriptionID string) ([]billing.Invoice, error)
 	// Price comes with its product's plan, and every currency and tier.
 	Price(ctx context.Context, id string) (billing.Price, error)
 	// Charge and PaymentIntent say whose they are.
