@@ -89,9 +89,11 @@ func newRig(t *testing.T, behind time.Duration) *rig {
 	if !*load {
 		t.Skip("load tests take minutes and want the machine for themselves: make load")
 	}
-	postgres, err := pgembed.Start(t.Context(), pgembed.Config{
-		Dir: filepath.Join(t.TempDir(), "postgres"), Settings: map[string]string{"max_wal_size": "4GB"},
-	})
+	settings := map[string]string{"max_wal_size": "4GB"}
+	if *loadCosts {
+		settings["shared_preload_libraries"] = "pg_stat_statements"
+	}
+	postgres, err := pgembed.Start(t.Context(), pgembed.Config{Dir: filepath.Join(t.TempDir(), "postgres"), Settings: settings})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -204,6 +206,53 @@ func (r *rig) memory() (now, most string) {
 		}
 	}
 	return now, most
+}
+
+// costs prints what the database has spent its time on since the last call, and
+// keeps a profile of the product's processor time of the next seconds.
+func (r *rig) costs(ctx context.Context) (done func()) {
+	if !*loadCosts {
+		return func() {}
+	}
+	if _, err := r.pool.Exec(ctx, "CREATE EXTENSION IF NOT EXISTS pg_stat_statements"); err != nil {
+		r.t.Fatal(err)
+	}
+	if _, err := r.pool.Exec(ctx, "SELECT pg_stat_statements_reset()"); err != nil {
+		r.t.Fatal(err)
+	}
+	path := filepath.Join(os.TempDir(), r.t.Name()+".pprof")
+	profiled := make(chan error, 1)
+	go func() { profiled <- r.profile(path, 15*time.Second) }()
+	return func() {
+		if err := <-profiled; err != nil {
+			r.t.Error(err)
+		}
+		r.t.Logf("a profile of the product is in %s", path)
+		rows, err := r.pool.Query(ctx, `SELECT format('%8s ms  %7s calls  %8s ms each  %7s rows  %s', round(total_exec_time), calls, round(mean_exec_time::numeric, 3), rows,
+				left(regexp_replace(query, '\s+', ' ', 'g'), 110))
+			FROM pg_stat_statements ORDER BY total_exec_time DESC LIMIT 25`)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		r.t.Logf("what the database did:\n%s", strings.Join(lines, "\n"))
+	}
+}
+
+func (r *rig) profile(path string, length time.Duration) error {
+	response, err := http.Get(fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%.0f", r.watch, length.Seconds()))
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	raw, err := io.ReadAll(response.Body)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, raw, 0o600)
 }
 
 // buyer is a customer of the stand-in with an organization of ours.

@@ -19,6 +19,7 @@ var (
 	load        = flag.Bool("load", false, "run the load tests")
 	loadFor     = flag.Duration("load.for", 2*time.Minute, "how long events arrive")
 	loadBacklog = flag.Int("load.backlog", 100_000, "customers in the backlog")
+	loadCosts   = flag.Bool("load.costs", false, "also say what database and product spend their time on")
 )
 
 // usualBudget is what serve spends of a live account's limit by default.
@@ -48,6 +49,7 @@ func TestLoadCheckouts(t *testing.T) {
 	stories := r.stories(buyers)
 	seen := r.watchAccess()
 	var answered latencies
+	costs := r.costs(t.Context())
 	before := r.look()
 	stop := every(progressSample, func(passed time.Duration) {
 		before = r.progress(passed, before, seen)
@@ -58,6 +60,7 @@ func TestLoadCheckouts(t *testing.T) {
 	stop()
 	t.Logf("from when an event was due until its 200:  %v", &answered)
 	r.settles(settlePeriod)
+	costs()
 	now, most := r.memory()
 	t.Logf("from the first 200 until access is there:  %v (sampled each %v)", seen.stop(), visibleSample)
 	t.Logf("memory of the product: %s, at most %s", now, most)
@@ -84,6 +87,7 @@ func TestLoadBacklog(t *testing.T) {
 		t.Logf("with a budget of %d requests a second, %d customers in the backlog", budget, r.backlog())
 		var served [2]latencies
 		seen := r.watchAccess()
+		costs := r.costs(t.Context())
 		before := r.look()
 		stop := every(progressSample, func(passed time.Duration) { before = r.progress(passed, before, seen) })
 		visitors := make([]*visitor, each)
@@ -105,13 +109,15 @@ func TestLoadBacklog(t *testing.T) {
 		}
 		stop()
 		seen.stop()
+		costs()
 		if left := r.backlog(); budget != generous && left == 0 {
 			t.Log("the backlog was over before the buyers were: take a larger one")
 		}
 		now, most := r.memory()
 		t.Logf("memory of the product: %s, at most %s", now, most)
 		r.stop()
-		for _, l := range served {
+		for i := range served {
+			l := &served[i]
 			if l.failed > 0 {
 				t.Errorf("%d buyers were not served: %v", l.failed, l.fault)
 			}
