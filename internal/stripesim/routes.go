@@ -44,6 +44,7 @@ var apiRoutes = []route{
 	{"GET /v1/subscriptions", subscriptionList, (*call).listSubscriptions},
 	{"GET /v1/subscriptions/{id}", objectParams(nil), (*call).retrieveSubscription},
 	{"POST /v1/subscriptions/{id}", subscriptionUpdate, (*call).updateSubscription},
+	{"POST /v1/subscriptions/{id}/resume", subscriptionResume, (*call).resumeSubscription},
 	{"DELETE /v1/subscriptions/{id}", subscriptionCancel, (*call).cancelSubscription},
 
 	{"GET /v1/subscription_items", listParams(fields{"subscription": nonEmpty.must()}), (*call).listSubscriptionItems},
