@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/cookiejar"
 	_ "net/http/pprof" //nolint:gosec // of the product under test, on a loopback address
@@ -18,6 +19,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -149,13 +151,14 @@ func newRig(t *testing.T, behind time.Duration) *rig {
 func (r *rig) serve(maxRPS int) {
 	r.t.Helper()
 	r.watch = freeAddr(r.t)
-	r.env["STRIPE_MAX_RPS"], r.env[watchedAt] = strconv.Itoa(maxRPS), r.watch
+	env := maps.Clone(r.env)
+	env["STRIPE_MAX_RPS"], env[watchedAt] = strconv.Itoa(maxRPS), r.watch
 	log, err := os.OpenFile(r.logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	defer log.Close()
-	r.server = promptforge(r.t, r.env, "serve")
+	r.server = promptforge(r.t, env, "serve")
 	r.server.Stdout, r.server.Stderr = log, log
 	if err := r.server.Start(); err != nil {
 		r.t.Fatal(err)
@@ -334,6 +337,39 @@ func (r *rig) hoard(buyers []buyer) {
 		r.t.Fatalf("%d events wait, want %d", got, len(buyers)*hoardEach)
 	}
 	r.t.Logf("%d events of %d customers stored in %v, while no worker runs", len(buyers)*hoardEach, len(buyers), time.Since(start).Round(time.Millisecond))
+}
+
+// apiKeys are keys that an operator made for other programs.
+func (r *rig) apiKeys(n int) []string {
+	r.t.Helper()
+	keys := make([]string, n)
+	for i := range keys {
+		out, stderr, code := call(r.t, r.env, "", "api-key", "create", "--name", fmt.Sprint("load ", i), "--scope", "entitlements:read")
+		if keys[i] = regexp.MustCompile(`pf_\S+`).FindString(out); code != 0 || keys[i] == "" {
+			r.t.Fatalf("api-key create: exit %d, %s%s", code, out, stderr)
+		}
+	}
+	return keys
+}
+
+// mayUse asks what an organization that has paid may do.
+func (r *rig) mayUse(org uuid.UUID, key string) error {
+	request, err := http.NewRequestWithContext(r.t.Context(), http.MethodGet, r.base+"/api/v1/orgs/"+org.String()+"/entitlements", nil)
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Authorization", "Bearer "+key)
+	response, err := r.client.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	var answer struct{ Access, Plan string }
+	if err == nil && (json.Unmarshal(body, &answer) != nil || response.StatusCode != http.StatusOK || answer.Access != "full" || answer.Plan != bulkPlan) {
+		err = fmt.Errorf("%s %s", response.Status, body)
+	}
+	return err
 }
 
 // visitor is a person with a browser, before the hosted page of a checkout.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"flag"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -33,6 +34,7 @@ const (
 	eventsASecond  = 1000
 	eventsEach     = 5
 	betweenBuyers  = time.Second * eventsEach / eventsASecond
+	asksASecond    = 1000
 	settlePeriod   = 10 * time.Minute // on a machine that is busy with something else
 	visibleSample  = 20 * time.Millisecond
 	progressSample = 5 * time.Second
@@ -46,7 +48,6 @@ func TestLoadCheckouts(t *testing.T) {
 	n := int(loadFor.Seconds()) * eventsASecond / eventsEach
 	buyers := r.populate(n)
 	r.serve(generous)
-	stories := r.stories(buyers)
 	seen := r.watchAccess()
 	var answered latencies
 	costs := r.costs(t.Context())
@@ -54,9 +55,7 @@ func TestLoadCheckouts(t *testing.T) {
 	stop := every(progressSample, func(passed time.Duration) {
 		before = r.progress(passed, before, seen)
 	})
-	openLoop(t.Context(), n, betweenBuyers, func(i int, due time.Time) {
-		r.checkOut(<-stories, due, &answered, seen)
-	})
+	r.arrive(buyers, betweenBuyers, &answered, seen)
 	stop()
 	t.Logf("from when an event was due until its 200:  %v", &answered)
 	r.settles(settlePeriod)
@@ -124,6 +123,60 @@ func TestLoadBacklog(t *testing.T) {
 		}
 	}
 	r.holds(n+2*each, r.count("SELECT count(*) FROM webhook_events"))
+}
+
+// TestLoadEntitlements: another program asks what organizations may do, a
+// thousand times a second, while nothing else happens and while people buy.
+func TestLoadEntitlements(t *testing.T) {
+	r := newRig(t, time.Hour)
+	known := r.populate(5000)
+	r.hoard(known)
+	r.behind.Store(0)
+	r.serve(generous)
+	r.settles(settlePeriod)
+	keys := r.apiKeys(20) // each may ask a hundred times a second
+	n, interval := int(loadFor.Seconds())/2*asksASecond, time.Second/asksASecond
+	ask := func(asked *latencies) {
+		openLoop(t.Context(), n, interval, func(i int, due time.Time) {
+			err := r.mayUse(known[rand.IntN(len(known))].org, keys[i%len(keys)])
+			asked.add(time.Since(due), err)
+		})
+	}
+	var alone, beside, answered latencies
+	ask(&alone)
+	t.Logf("entitlements at %d a second, alone:                  %v", asksASecond, &alone)
+
+	slowly := 5 * betweenBuyers
+	buyers := r.populate(int(*loadFor / 2 / slowly))
+	seen := r.watchAccess()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		r.arrive(buyers, slowly, &answered, seen)
+	}()
+	ask(&beside)
+	<-done
+	t.Logf("entitlements at %d a second, beside %d events a second: %v", asksASecond, eventsASecond/5, &beside)
+	t.Logf("these events, until their 200:                         %v", &answered)
+	r.settles(settlePeriod)
+	t.Logf("and from the first 200 until access is there:          %v", seen.stop())
+	now, most := r.memory()
+	t.Logf("memory of the product: %s, at most %s", now, most)
+	r.stop()
+	r.holds(len(known)+len(buyers), len(known)*hoardEach+len(buyers)*eventsEach)
+	for _, l := range []*latencies{&alone, &beside, &answered} {
+		if l.failed > 0 {
+			t.Errorf("%d requests were not answered as they should: %v", l.failed, l.fault)
+		}
+	}
+}
+
+// arrive lets buyers pay one after the other.
+func (r *rig) arrive(buyers []buyer, interval time.Duration, answered *latencies, seen *access) {
+	stories := r.stories(buyers)
+	openLoop(r.t.Context(), len(buyers), interval, func(_ int, due time.Time) {
+		r.checkOut(<-stories, due, answered, seen)
+	})
 }
 
 // told is a buyer with what Stripe has to say.
