@@ -55,6 +55,9 @@ func (c *call) updateSubscription() (object, error) {
 	if err := c.checkPendingParams(); err != nil {
 		return nil, err
 	}
+	if err := c.checkManagedEnd(before); err != nil {
+		return nil, err
+	}
 	if c.params["items"] != nil || c.params["trial_end"] != nil || c.params["billing_cycle_anchor"] != nil {
 		before = c.dropPending(before)
 	}
@@ -81,6 +84,9 @@ func (c *call) updateSubscription() (object, error) {
 	c.prorateEnd(before, after, asked.proration)
 	c.put(after)
 	c.emitUpdate("customer.subscription.updated", before, after)
+	if asked.items != nil {
+		c.noteInSchedule(after)
+	}
 	if invoice == nil {
 		return after, nil
 	}
@@ -205,6 +211,9 @@ func (t *tx) rebill(before, after object, asked terms) (object, error) {
 		return nil, err
 	}
 	setItems(after, items)
+	if at >= periodOf(before).end {
+		asked.proration = "none" // of a period that is over, as where a phase of a schedule begins
+	}
 	trialing := before.str("status") == "trialing"
 	if moment, ok := asked.trialEnd.(int64); ok {
 		return nil, t.moveTrialEnd(after, moment, asked.param("trial_end"))

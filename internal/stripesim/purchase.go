@@ -219,7 +219,7 @@ func (t *tx) newSubscription(order purchase) object {
 		"pending_invoice_item_interval":     nil,
 		"pending_setup_intent":              nil,
 		"pending_update":                    nil,
-		"schedule":                          nil,
+		"schedule":                          order.data["schedule"],
 		"start_date":                        t.unix(),
 		"status":                            "incomplete",
 		"test_clock":                        nil,

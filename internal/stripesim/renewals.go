@@ -54,7 +54,18 @@ func announcesRenewal(subscription object) bool {
 }
 
 // liveSubscription does the first of what is due of a subscription.
+//
+// A schedule comes first: where one of its phases ends with a period, the next
+// period is billed by the next phase.
 func (t *tx) liveSubscription(subscription object) {
+	schedule := t.get(kindSchedule, subscription.str("schedule"))
+	if ends := schedule.obj("current_phase").int("end_date"); schedule.str("status") == "active" && ends <= t.unix() {
+		t.liveSchedule(schedule)
+		subscription = t.get(kindSubscription, subscription.id())
+		if due := subscriptionDue(subscription, t.hidden(kindSubscription, subscription.id())); due == 0 || due > t.unix() {
+			return
+		}
+	}
 	hidden := t.hidden(kindSubscription, subscription.id())
 	reached := func(moment int64) bool { return moment != 0 && moment <= t.unix() }
 	trialing := subscription.str("status") == "trialing"

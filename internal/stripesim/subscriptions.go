@@ -249,6 +249,7 @@ func (t *tx) end(subscription, changes object) object {
 	ended := subscription.clone().set(changes).set(object{"status": "canceled", "ended_at": t.unix()})
 	t.put(ended)
 	t.emit("customer.subscription.deleted", ended)
+	t.closeScheduleOf(ended)
 	for _, invoice := range t.ofCustomer(kindInvoice, ended.str("customer")) {
 		if invoice["subscription"] == ended.id() && invoice.bool("auto_advance") {
 			left := invoice.clone().set(object{"auto_advance": false, "next_payment_attempt": nil})
