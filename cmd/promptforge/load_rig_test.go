@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/cookiejar"
 	_ "net/http/pprof" //nolint:gosec // of the product under test, on a loopback address
@@ -18,6 +19,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -89,9 +91,11 @@ func newRig(t *testing.T, behind time.Duration) *rig {
 	if !*load {
 		t.Skip("load tests take minutes and want the machine for themselves: make load")
 	}
-	postgres, err := pgembed.Start(t.Context(), pgembed.Config{
-		Dir: filepath.Join(t.TempDir(), "postgres"), Settings: map[string]string{"max_wal_size": "4GB"},
-	})
+	settings := map[string]string{"max_wal_size": "4GB"}
+	if *loadCosts {
+		settings["shared_preload_libraries"] = "pg_stat_statements"
+	}
+	postgres, err := pgembed.Start(t.Context(), pgembed.Config{Dir: filepath.Join(t.TempDir(), "postgres"), Settings: settings})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,13 +151,14 @@ func newRig(t *testing.T, behind time.Duration) *rig {
 func (r *rig) serve(maxRPS int) {
 	r.t.Helper()
 	r.watch = freeAddr(r.t)
-	r.env["STRIPE_MAX_RPS"], r.env[watchedAt] = strconv.Itoa(maxRPS), r.watch
+	env := maps.Clone(r.env)
+	env["STRIPE_MAX_RPS"], env[watchedAt] = strconv.Itoa(maxRPS), r.watch
 	log, err := os.OpenFile(r.logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	defer log.Close()
-	r.server = promptforge(r.t, r.env, "serve")
+	r.server = promptforge(r.t, env, "serve")
 	r.server.Stdout, r.server.Stderr = log, log
 	if err := r.server.Start(); err != nil {
 		r.t.Fatal(err)
@@ -204,6 +209,53 @@ func (r *rig) memory() (now, most string) {
 		}
 	}
 	return now, most
+}
+
+// costs prints what the database has spent its time on since the last call, and
+// keeps a profile of the product's processor time of the next seconds.
+func (r *rig) costs(ctx context.Context) (done func()) {
+	if !*loadCosts {
+		return func() {}
+	}
+	if _, err := r.pool.Exec(ctx, "CREATE EXTENSION IF NOT EXISTS pg_stat_statements"); err != nil {
+		r.t.Fatal(err)
+	}
+	if _, err := r.pool.Exec(ctx, "SELECT pg_stat_statements_reset()"); err != nil {
+		r.t.Fatal(err)
+	}
+	path := filepath.Join(os.TempDir(), r.t.Name()+".pprof")
+	profiled := make(chan error, 1)
+	go func() { profiled <- r.profile(path, 15*time.Second) }()
+	return func() {
+		if err := <-profiled; err != nil {
+			r.t.Error(err)
+		}
+		r.t.Logf("a profile of the product is in %s", path)
+		rows, err := r.pool.Query(ctx, `SELECT format('%8s ms  %7s calls  %8s ms each  %7s rows  %s', round(total_exec_time), calls, round(mean_exec_time::numeric, 3), rows,
+				left(regexp_replace(query, '\s+', ' ', 'g'), 110))
+			FROM pg_stat_statements ORDER BY total_exec_time DESC LIMIT 25`)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		r.t.Logf("what the database did:\n%s", strings.Join(lines, "\n"))
+	}
+}
+
+func (r *rig) profile(path string, length time.Duration) error {
+	response, err := http.Get(fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%.0f", r.watch, length.Seconds()))
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	raw, err := io.ReadAll(response.Body)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, raw, 0o600)
 }
 
 // buyer is a customer of the stand-in with an organization of ours.
@@ -285,6 +337,39 @@ func (r *rig) hoard(buyers []buyer) {
 		r.t.Fatalf("%d events wait, want %d", got, len(buyers)*hoardEach)
 	}
 	r.t.Logf("%d events of %d customers stored in %v, while no worker runs", len(buyers)*hoardEach, len(buyers), time.Since(start).Round(time.Millisecond))
+}
+
+// apiKeys are keys that an operator made for other programs.
+func (r *rig) apiKeys(n int) []string {
+	r.t.Helper()
+	keys := make([]string, n)
+	for i := range keys {
+		out, stderr, code := call(r.t, r.env, "", "api-key", "create", "--name", fmt.Sprint("load ", i), "--scope", "entitlements:read")
+		if keys[i] = regexp.MustCompile(`pf_\S+`).FindString(out); code != 0 || keys[i] == "" {
+			r.t.Fatalf("api-key create: exit %d, %s%s", code, out, stderr)
+		}
+	}
+	return keys
+}
+
+// mayUse asks what an organization that has paid may do.
+func (r *rig) mayUse(org uuid.UUID, key string) error {
+	request, err := http.NewRequestWithContext(r.t.Context(), http.MethodGet, r.base+"/api/v1/orgs/"+org.String()+"/entitlements", nil)
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Authorization", "Bearer "+key)
+	response, err := r.client.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	var answer struct{ Access, Plan string }
+	if err == nil && (json.Unmarshal(body, &answer) != nil || response.StatusCode != http.StatusOK || answer.Access != "full" || answer.Plan != bulkPlan) {
+		err = fmt.Errorf("%s %s", response.Status, body)
+	}
+	return err
 }
 
 // visitor is a person with a browser, before the hosted page of a checkout.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"flag"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -19,6 +20,7 @@ var (
 	load        = flag.Bool("load", false, "run the load tests")
 	loadFor     = flag.Duration("load.for", 2*time.Minute, "how long events arrive")
 	loadBacklog = flag.Int("load.backlog", 100_000, "customers in the backlog")
+	loadCosts   = flag.Bool("load.costs", false, "also say what database and product spend their time on")
 )
 
 // usualBudget is what serve spends of a live account's limit by default.
@@ -32,6 +34,7 @@ const (
 	eventsASecond  = 1000
 	eventsEach     = 5
 	betweenBuyers  = time.Second * eventsEach / eventsASecond
+	asksASecond    = 1000
 	settlePeriod   = 10 * time.Minute // on a machine that is busy with something else
 	visibleSample  = 20 * time.Millisecond
 	progressSample = 5 * time.Second
@@ -45,19 +48,18 @@ func TestLoadCheckouts(t *testing.T) {
 	n := int(loadFor.Seconds()) * eventsASecond / eventsEach
 	buyers := r.populate(n)
 	r.serve(generous)
-	stories := r.stories(buyers)
 	seen := r.watchAccess()
 	var answered latencies
+	costs := r.costs(t.Context())
 	before := r.look()
 	stop := every(progressSample, func(passed time.Duration) {
 		before = r.progress(passed, before, seen)
 	})
-	openLoop(t.Context(), n, betweenBuyers, func(i int, due time.Time) {
-		r.checkOut(<-stories, due, &answered, seen)
-	})
+	r.arrive(buyers, betweenBuyers, &answered, seen)
 	stop()
 	t.Logf("from when an event was due until its 200:  %v", &answered)
 	r.settles(settlePeriod)
+	costs()
 	now, most := r.memory()
 	t.Logf("from the first 200 until access is there:  %v (sampled each %v)", seen.stop(), visibleSample)
 	t.Logf("memory of the product: %s, at most %s", now, most)
@@ -84,6 +86,7 @@ func TestLoadBacklog(t *testing.T) {
 		t.Logf("with a budget of %d requests a second, %d customers in the backlog", budget, r.backlog())
 		var served [2]latencies
 		seen := r.watchAccess()
+		costs := r.costs(t.Context())
 		before := r.look()
 		stop := every(progressSample, func(passed time.Duration) { before = r.progress(passed, before, seen) })
 		visitors := make([]*visitor, each)
@@ -105,19 +108,75 @@ func TestLoadBacklog(t *testing.T) {
 		}
 		stop()
 		seen.stop()
+		costs()
 		if left := r.backlog(); budget != generous && left == 0 {
 			t.Log("the backlog was over before the buyers were: take a larger one")
 		}
 		now, most := r.memory()
 		t.Logf("memory of the product: %s, at most %s", now, most)
 		r.stop()
-		for _, l := range served {
+		for i := range served {
+			l := &served[i]
 			if l.failed > 0 {
 				t.Errorf("%d buyers were not served: %v", l.failed, l.fault)
 			}
 		}
 	}
 	r.holds(n+2*each, r.count("SELECT count(*) FROM webhook_events"))
+}
+
+// TestLoadEntitlements: another program asks what organizations may do, a
+// thousand times a second, while nothing else happens and while people buy.
+func TestLoadEntitlements(t *testing.T) {
+	r := newRig(t, time.Hour)
+	known := r.populate(5000)
+	r.hoard(known)
+	r.behind.Store(0)
+	r.serve(generous)
+	r.settles(settlePeriod)
+	keys := r.apiKeys(20) // each may ask a hundred times a second
+	n, interval := int(loadFor.Seconds())/2*asksASecond, time.Second/asksASecond
+	ask := func(asked *latencies) {
+		openLoop(t.Context(), n, interval, func(i int, due time.Time) {
+			err := r.mayUse(known[rand.IntN(len(known))].org, keys[i%len(keys)])
+			asked.add(time.Since(due), err)
+		})
+	}
+	var alone, beside, answered latencies
+	ask(&alone)
+	t.Logf("entitlements at %d a second, alone:                  %v", asksASecond, &alone)
+
+	slowly := 5 * betweenBuyers
+	buyers := r.populate(int(*loadFor / 2 / slowly))
+	seen := r.watchAccess()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		r.arrive(buyers, slowly, &answered, seen)
+	}()
+	ask(&beside)
+	<-done
+	t.Logf("entitlements at %d a second, beside %d events a second: %v", asksASecond, eventsASecond/5, &beside)
+	t.Logf("these events, until their 200:                         %v", &answered)
+	r.settles(settlePeriod)
+	t.Logf("and from the first 200 until access is there:          %v", seen.stop())
+	now, most := r.memory()
+	t.Logf("memory of the product: %s, at most %s", now, most)
+	r.stop()
+	r.holds(len(known)+len(buyers), len(known)*hoardEach+len(buyers)*eventsEach)
+	for _, l := range []*latencies{&alone, &beside, &answered} {
+		if l.failed > 0 {
+			t.Errorf("%d requests were not answered as they should: %v", l.failed, l.fault)
+		}
+	}
+}
+
+// arrive lets buyers pay one after the other.
+func (r *rig) arrive(buyers []buyer, interval time.Duration, answered *latencies, seen *access) {
+	stories := r.stories(buyers)
+	openLoop(r.t.Context(), len(buyers), interval, func(_ int, due time.Time) {
+		r.checkOut(<-stories, due, answered, seen)
+	})
 }
 
 // told is a buyer with what Stripe has to say.

@@ -2,113 +2,180 @@ package payments
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
 	"sync"
 	"time"
 )
 
-// group lets concurrent callers share a write: who comes while one is under way
-// goes with the next. There is no timer; alone, an item is written at once.
+// group gathers what concurrent callers want written into few writes. Whoever
+// arrives while a write is under way goes with the next one; alone, an item is
+// written at once. No timer takes part, so that nobody waits for company.
+//
+// The fields above the lock are set before first use.
 type group[T any] struct {
-	// write writes all items or none.
-	write func(context.Context, []T) error
-	// flushers is how many writes may be under way at once, maxItems and
-	// maxBytes how much one of them takes; an item larger than maxBytes goes
-	// alone. A maxBytes of 0 is no limit.
-	flushers, maxItems int
-	maxBytes           int64
-	size               func(T) int64
-	// patience is how long a write may take. Its context is its own: who hangs
-	// up takes nobody with them.
+	// write writes all items or none; it runs in at most flushers goroutines at
+	// once, and its context is nobody's but its own.
+	write    func(context.Context, []T) error
+	flushers int
+	// maxItems and maxBytes bound one write, which has one item at least; size
+	// is what an item counts for. Zero bytes are no bound.
+	maxItems int
+	maxBytes int64
+	size     func(T) int64
+	// maxHeld bounds the bytes of all items that are not written yet, so that a
+	// database that is slow or away does not fill the memory. Zero is no bound.
+	maxHeld int64
+	// patience is how long one write may take.
 	patience time.Duration
-	// isolates says of a failed write of several items that one of them may be
-	// the reason, so that each is tried by itself.
+	// isolates reports whether a write of several may have failed for the sake
+	// of one: then each is tried by itself.
 	isolates func(error) bool
 
-	mu      sync.Mutex
-	waiting []*member[T]
-	writing int
+	mu       sync.Mutex
+	waiting  []*waiter[T]
+	held     int64         // bytes of what waits or is being written
+	flushing int           // goroutines that write
+	idle     chan struct{} // closed once nobody writes; nil while nobody waits for that
 }
 
-type member[T any] struct {
+// waiter is an item on its way.
+type waiter[T any] struct {
 	item T
-	done chan error // holds one
+	done chan error // has room for the one answer: the caller may be gone
 }
 
-// do writes an item and waits for the end. A caller whose context ends leaves,
-// and the item is written all the same.
+// errFull says that more is waiting to be written than may.
+var errFull = errors.New("too much is waiting to be written")
+
+// do returns once the item is written or cannot be. A caller whose context ends
+// gets its error at once, and the item is written all the same.
 func (g *group[T]) do(ctx context.Context, item T) error {
-	m := &member[T]{item: item, done: make(chan error, 1)}
-	g.mu.Lock()
-	g.waiting = append(g.waiting, m)
-	starts := g.writing < g.flushers
-	if starts {
-		g.writing++
+	if err := ctx.Err(); err != nil {
+		return err
 	}
-	g.mu.Unlock()
-	if starts {
-		go g.flush(context.WithoutCancel(ctx))
+	w := &waiter[T]{item: item, done: make(chan error, 1)}
+	if !g.join(w) {
+		return errFull
 	}
 	select {
-	case err := <-m.done:
+	case err := <-w.done:
 		return err
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 }
 
-// flush writes until nobody waits.
-func (g *group[T]) flush(ctx context.Context) {
-	for {
-		members := g.next()
-		if len(members) == 0 {
-			return
-		}
-		g.writeAll(ctx, members)
+func (g *group[T]) join(w *waiter[T]) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	bytes := g.sizeOf(w)
+	if g.maxHeld > 0 && g.held+bytes > g.maxHeld {
+		return false
+	}
+	g.held += bytes
+	g.waiting = append(g.waiting, w)
+	if g.flushing < g.flushers {
+		g.flushing++
+		go g.flush()
+	}
+	return true
+}
+
+func (g *group[T]) sizeOf(w *waiter[T]) int64 {
+	if g.size == nil {
+		return 0
+	}
+	return g.size(w.item)
+}
+
+// flush writes until nothing waits any more.
+func (g *group[T]) flush() {
+	for batch := g.next(); batch != nil; batch = g.next() {
+		g.settle(batch)
+		g.release(batch)
 	}
 }
 
-// next takes what goes together; with nothing to take, the flusher ends.
-func (g *group[T]) next() []*member[T] {
+// next takes what goes with one write, in order of arrival; nil ends the
+// flusher.
+func (g *group[T]) next() []*waiter[T] {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	n, bytes := 0, int64(0)
-	for n < len(g.waiting) && n < g.maxItems {
-		if g.size != nil {
-			bytes += g.size(g.waiting[n].item)
+	if len(g.waiting) == 0 {
+		g.flushing--
+		if g.flushing == 0 && g.idle != nil {
+			close(g.idle)
+			g.idle = nil
 		}
+		return nil
+	}
+	var bytes int64
+	n := 0
+	for n < len(g.waiting) && n < max(g.maxItems, 1) {
+		bytes += g.sizeOf(g.waiting[n])
 		if n > 0 && g.maxBytes > 0 && bytes > g.maxBytes {
 			break
 		}
 		n++
 	}
-	members := g.waiting[:n:n]
-	g.waiting = g.waiting[n:]
-	if n == 0 {
-		g.writing--
-		g.waiting = nil // lets go of what it held
-	}
-	return members
+	batch := append([]*waiter[T](nil), g.waiting[:n]...)
+	rest := copy(g.waiting, g.waiting[n:])
+	clear(g.waiting[rest:])
+	g.waiting = g.waiting[:rest]
+	return batch
 }
 
-func (g *group[T]) writeAll(ctx context.Context, members []*member[T]) {
-	items := make([]T, len(members))
-	for i, m := range members {
-		items[i] = m.item
+func (g *group[T]) release(batch []*waiter[T]) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, w := range batch {
+		g.held -= g.sizeOf(w)
 	}
-	err := g.writeOnce(ctx, items)
-	if err == nil || len(members) == 1 || !g.isolates(err) {
-		for _, m := range members {
-			m.done <- err
+}
+
+// settle writes a batch and tells each caller what became of its item.
+func (g *group[T]) settle(batch []*waiter[T]) {
+	items := make([]T, len(batch))
+	for i, w := range batch {
+		items[i] = w.item
+	}
+	err := g.attempt(items)
+	isOnesFault := err != nil && len(batch) > 1 && g.isolates != nil && g.isolates(err)
+	for i, w := range batch {
+		if isOnesFault {
+			err = g.attempt(items[i : i+1 : i+1])
 		}
+		w.done <- err
+	}
+}
+
+// attempt is one write. A panic in it is its failure: the goroutine is nobody's
+// request, and one item must not end the process.
+func (g *group[T]) attempt(items []T) (err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), g.patience)
+	defer cancel()
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("panic while writing: %v\n%s", r, debug.Stack())
+		}
+	}()
+	return g.write(ctx, items)
+}
+
+// drain returns once all that has come is written or has failed. It is for who
+// has seen to it that nothing more comes.
+func (g *group[T]) drain() {
+	g.mu.Lock()
+	if g.flushing == 0 {
+		g.mu.Unlock()
 		return
 	}
-	for i, m := range members {
-		m.done <- g.writeOnce(ctx, items[i:i+1])
+	if g.idle == nil {
+		g.idle = make(chan struct{})
 	}
-}
-
-func (g *group[T]) writeOnce(ctx context.Context, items []T) error {
-	ctx, cancel := context.WithTimeout(ctx, g.patience)
-	defer cancel()
-	return g.write(ctx, items)
+	idle := g.idle
+	g.mu.Unlock()
+	<-idle
 }

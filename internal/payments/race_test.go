@@ -443,6 +443,10 @@ func (goneCustomer) Subscriptions(context.Context, string) (payments.Answer, err
 	return payments.Answer{At: time.Now().UTC().Truncate(time.Second)}, payments.ErrNoSuchObject
 }
 
+func (goneCustomer) Subscription(context.Context, string) (billing.Subscription, error) {
+	return billing.Subscription{}, payments.ErrNoSuchObject
+}
+
 func TestAnEventThatCannotBeReadIsParkedAndStopsNoOther(t *testing.T) {
 	b := setup(t)
 	org, user := b.org(billing.RoleOwner)

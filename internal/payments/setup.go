@@ -43,7 +43,9 @@ type WebhookEndpoint struct {
 	Secret     string
 	EventTypes []string // sorted
 	// IsPinned: its events have the shape of our API version.
-	IsPinned  bool
+	IsPinned bool
+	// APIVersion is the version it has; empty for the account's own.
+	APIVersion string
 	IsEnabled bool
 }
 
@@ -138,6 +140,16 @@ func (s *Setup) setUpEndpoint(ctx context.Context, stripe Catalogue, o SetupOpti
 	}
 	// An endpoint of another API version cannot be mended; it is left to a
 	// person, and ours is made beside it.
+	for _, e := range endpoints {
+		if e.URL == o.WebhookURL && !e.IsPinned {
+			version := e.APIVersion
+			if version == "" {
+				version = "the account's default"
+			}
+			s.Steps = append(s.Steps, fmt.Sprintf(
+				"found webhook endpoint %s with the same address and another API version (%s), which cannot be changed: delete it in Stripe's dashboard once the new one delivers", e.ID, version))
+		}
+	}
 	i := slices.IndexFunc(endpoints, func(e WebhookEndpoint) bool { return e.URL == o.WebhookURL && e.IsPinned })
 	if i < 0 {
 		s.say(false, o.DryRun, "webhook endpoint "+o.WebhookURL)
@@ -156,11 +168,27 @@ func (s *Setup) setUpEndpoint(ctx context.Context, stripe Catalogue, o SetupOpti
 	if o.DryRun {
 		verb = "would update"
 	}
-	s.Steps = append(s.Steps, verb+" the event types of webhook endpoint "+s.Endpoint.ID)
+	step := fmt.Sprintf("%s the event types of webhook endpoint %s: %d added, %d removed",
+		verb, s.Endpoint.ID, missing(EventTypes, s.Endpoint.EventTypes), missing(s.Endpoint.EventTypes, EventTypes))
+	if !s.Endpoint.IsEnabled {
+		step += ", and switched it on"
+	}
+	s.Steps = append(s.Steps, step)
 	if o.DryRun {
 		return nil
 	}
 	return stripe.UpdateWebhookEndpoint(ctx, s.Endpoint.ID, EventTypes)
+}
+
+// missing counts the types that have does not hold.
+func missing(types, have []string) int {
+	n := 0
+	for _, t := range types {
+		if !slices.Contains(have, t) {
+			n++
+		}
+	}
+	return n
 }
 
 func (s *Setup) say(found, dryRun bool, what string) {

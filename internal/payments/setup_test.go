@@ -2,7 +2,10 @@ package payments_test
 
 import (
 	"encoding/json"
+	"fmt"
+	"net/http"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/promptforge/payments/internal/billing"
@@ -96,5 +99,20 @@ func TestSetUpMendsTheTypesOfItsEndpoint(t *testing.T) {
 	endpoints, err := b.client.WebhookEndpoints(b.ctx)
 	if err != nil || len(endpoints) != 1 || set.Endpoint.ID != made.ID || !slices.Equal(endpoints[0].EventTypes, payments.EventTypes) {
 		t.Errorf("endpoints = %+v, %v", endpoints, err)
+	}
+	if want := fmt.Sprintf("updated the event types of webhook endpoint %s: %d added, 1 removed", made.ID, len(payments.EventTypes)); !slices.Contains(set.Steps, want) {
+		t.Errorf("steps = %q, want %q among them", set.Steps, want)
+	}
+}
+
+// TestSetUpLeavesAnEndpointOfAnotherVersionToAPerson and makes ours beside it.
+func TestSetUpLeavesAnEndpointOfAnotherVersionToAPerson(t *testing.T) {
+	b := setup(t)
+	const url = "https://example.com/hook"
+	b.call(http.MethodPost, "/v1/webhook_endpoints", strings.NewReader("url="+url+"&enabled_events[0]=invoice.paid"), nil)
+	set := b.setUp(b.Plans, payments.SetupOptions{WebhookURL: url})
+	b.listed("/v1/webhook_endpoints", 2)
+	if !slices.ContainsFunc(set.Steps, func(s string) bool { return strings.Contains(s, "another API version (the account's default)") }) {
+		t.Errorf("steps = %q, want the old endpoint said", set.Steps)
 	}
 }

@@ -107,6 +107,6 @@ func (c *Client) DeleteWebhookEndpoint(ctx context.Context, id string) error {
 func endpoint(e *stripe.WebhookEndpoint) payments.WebhookEndpoint {
 	return payments.WebhookEndpoint{
 		ID: e.ID, URL: e.URL, Secret: e.Secret, EventTypes: slices.Sorted(slices.Values(e.EnabledEvents)),
-		IsPinned: e.APIVersion == APIVersion, IsEnabled: e.Status == "enabled",
+		IsPinned: e.APIVersion == APIVersion, APIVersion: e.APIVersion, IsEnabled: e.Status == "enabled",
 	}
 }

@@ -86,7 +86,7 @@ func (o object) ref(name string) string {
 // halves away from zero.
 func (o object) num(name string) int64 {
 	raw := o.fields[name]
-	if !present(raw) {
+	if !present(raw) || string(raw) == `""` {
 		return 0
 	}
 	n, ok := integer(raw)
@@ -113,7 +113,7 @@ func (o object) second(name string) billing.Second {
 // flag is a truth, however it is spelt.
 func (o object) flag(name string) bool {
 	raw := o.fields[name]
-	if !present(raw) {
+	if !present(raw) || string(raw) == `""` {
 		return false
 	}
 	b, err := strconv.ParseBool(strings.Trim(string(raw), `"`))

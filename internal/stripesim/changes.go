@@ -3,7 +3,6 @@ package stripesim
 import (
 	"fmt"
 	"slices"
-	"time"
 )
 
 var cancellationDetails = hash(fields{
@@ -22,6 +21,7 @@ var (
 )
 
 var subscriptionUpdate = objectParams(fields{
+	"automatic_tax":          automaticTax,
 	"billing_cycle_anchor":   billingCycleAnchor,
 	"cancel_at":              integer.orEmpty(),
 	"cancel_at_period_end":   boolean,
@@ -33,7 +33,7 @@ var subscriptionUpdate = objectParams(fields{
 	"pause_collection": hash(fields{
 		"behavior": enum("keep_as_draft", "mark_uncollectible", "void").must(), "resumes_at": integer,
 	}).orEmpty(),
-	"payment_behavior":   enum("allow_incomplete", "error_if_incomplete"),
+	"payment_behavior":   enum("allow_incomplete", "default_incomplete", "error_if_incomplete", "pending_if_incomplete"),
 	"proration_behavior": prorationBehavior,
 	"proration_date":     integer,
 	"trial_end":          trialEnd,
@@ -52,6 +52,15 @@ func (c *call) updateSubscription() (object, error) {
 	if hasEnded(before) {
 		return nil, invalidRequest("", "", "A canceled subscription can only update its cancellation_details.")
 	}
+	if err := c.checkPendingParams(); err != nil {
+		return nil, err
+	}
+	if err := c.checkManagedEnd(before); err != nil {
+		return nil, err
+	}
+	if c.params["items"] != nil || c.params["trial_end"] != nil || c.params["billing_cycle_anchor"] != nil {
+		before = c.dropPending(before)
+	}
 	after := before.clone()
 	if err := c.changeSettings(after); err != nil {
 		return nil, err
@@ -68,12 +77,16 @@ func (c *call) updateSubscription() (object, error) {
 	if err := c.changeScheduledEnd(after); err != nil {
 		return nil, err
 	}
-	if err := checkScheduledEnd(before, after, asked.proration); err != nil {
-		return nil, err
-	}
 	setCancellationDetails(after, c.params)
+	if invoice != nil && c.params.str("payment_behavior") == "pending_if_incomplete" {
+		return c.updateIfPaid(before, after, invoice), nil
+	}
+	c.prorateEnd(before, after, asked.proration)
 	c.put(after)
 	c.emitUpdate("customer.subscription.updated", before, after)
+	if asked.items != nil {
+		c.noteInSchedule(after)
+	}
 	if invoice == nil {
 		return after, nil
 	}
@@ -95,6 +108,12 @@ func (c *call) changeSettings(subscription object) error {
 			return missingInParams("default_payment_method", "PaymentMethod", id)
 		}
 		subscription["default_payment_method"] = id
+	}
+	if tax := c.params.obj("automatic_tax"); tax != nil {
+		if err := checkTaxLocation("automatic_tax", c.get(kindCustomer, subscription.str("customer"))); err != nil && tax.bool("enabled") {
+			return err
+		}
+		subscription["automatic_tax"] = automaticTaxOf(tax.bool("enabled"))
 	}
 	return c.changePause(subscription)
 }
@@ -150,28 +169,6 @@ func (c *call) changeScheduledEnd(subscription object) error {
 	return nil
 }
 
-// checkScheduledEnd refuses an end at which Stripe would give back, or not bill,
-// the rest of a period, which the stand-in does not play. It may fall where a
-// period ends anyway, into a trial, or into the period that runs if nothing is
-// to be prorated; in a later one Stripe always prorates.
-func checkScheduledEnd(before, after object, proration string) error {
-	end, period := after.int("cancel_at"), periodOf(after)
-	unchanged := end == before.int("cancel_at") && period == periodOf(before)
-	runs := end < period.end && (after.str("status") == "trialing" || proration == "none")
-	if end == 0 || unchanged || runs || endsAPeriod(after, end) {
-		return nil
-	}
-	return invalidRequest("cancel_at", "", "This stand-in does not prorate a period that the subscription's end cuts short. "+
-		"Let `cancel_at` be the end of a period; within the present one, any moment will do with `proration_behavior` `none`.")
-}
-
-// endsAPeriod says whether a moment to come is the end of a period.
-func endsAPeriod(subscription object, moment int64) bool {
-	recurring := itemsOf(subscription)[0].obj("price").obj("recurring")
-	anchor := time.Unix(subscription.int("billing_cycle_anchor"), 0).UTC()
-	return periodEndAfter(time.Unix(moment-1, 0).UTC(), anchor, recurring).Unix() == moment
-}
-
 func setCancellationDetails(subscription, params object) {
 	for field, value := range params.obj("cancellation_details") {
 		if value == "" {
@@ -214,6 +211,9 @@ func (t *tx) rebill(before, after object, asked terms) (object, error) {
 		return nil, err
 	}
 	setItems(after, items)
+	if at >= periodOf(before).end {
+		asked.proration = "none" // of a period that is over, as where a phase of a schedule begins
+	}
 	trialing := before.str("status") == "trialing"
 	if moment, ok := asked.trialEnd.(int64); ok {
 		return nil, t.moveTrialEnd(after, moment, asked.param("trial_end"))

@@ -136,6 +136,9 @@ func (t *tx) declineSession(session object, order purchase, card checkedCard) *a
 func (t *tx) fulfil(session object, order purchase, p payer) completion {
 	if order.customer == nil {
 		order.customer = newCustomer(t).set(object{"email": orNil(p.email), "name": orNil(p.name)})
+		if session.obj("automatic_tax").bool("enabled") {
+			order.customer["address"] = billingDetails(p)["address"]
+		}
 		t.put(order.customer)
 		t.emit("customer.created", order.customer)
 	}

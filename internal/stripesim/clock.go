@@ -251,6 +251,8 @@ func (t *tx) befall(d due) {
 		t.dispute(t.get(d.kind, d.id))
 	case kindPaymentIntent:
 		t.answerDebit(t.get(d.kind, d.id))
+	case kindSchedule:
+		t.liveSchedule(t.get(d.kind, d.id))
 	case kindRefund:
 		t.liveRefund(t.get(d.kind, d.id))
 	case kindDispute:

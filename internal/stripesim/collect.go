@@ -154,7 +154,7 @@ func (t *tx) fail(open, subscription object, a attempt) {
 		made := int(failed.int("attempt_count"))
 		failed["next_payment_attempt"] = nil
 		last = made > len(retries)
-		if !last && subscription.str("status") != "incomplete" && !hasEnded(subscription) {
+		if !last && subscription.str("status") != "incomplete" && !hasEnded(subscription) && !t.isPendingInvoice(subscription, open) {
 			failed["next_payment_attempt"] = t.now.Add(retries[made-1]).Unix()
 		}
 	}
@@ -162,6 +162,9 @@ func (t *tx) fail(open, subscription object, a attempt) {
 	t.emitUpdate("invoice.updated", open, failed)
 	t.emit("invoice.payment_failed", failed)
 	t.setDelinquent(open.str("customer"), true)
+	if t.isPendingInvoice(subscription, open) {
+		return
+	}
 	if subscription.str("status") == "active" && t.latestIssued(subscription).id() == open.id() {
 		subscription = t.setStatus(subscription, "past_due")
 	}
@@ -185,6 +188,7 @@ func (t *tx) giveUp(subscription object) {
 // recover lets a subscription be as good as its latest invoice, once that is
 // closed: paid, void or given up as uncollectible.
 func (t *tx) recover(subscription object) {
+	subscription = t.applyPending(subscription)
 	closed := t.latestIssued(subscription).str("status")
 	if closed == "open" {
 		return

@@ -86,6 +86,8 @@ func pathParam(kind string) string {
 		return "session"
 	case kindPaymentIntent, kindSetupIntent:
 		return "intent"
+	case kindSchedule:
+		return "schedule"
 	case kindDispute, kindRefund, kindCustomer, kindCharge, kindInvoice, kindInvoiceItem, kindPrice, kindPaymentMethod, kindWebhookEndpoint:
 		return kind
 	}

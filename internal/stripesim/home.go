@@ -106,6 +106,12 @@ func (t *tx) homeCustomers() []homeCustomer {
 // nextText says what time is going to do to the subscription.
 func (t *tx) nextText(subscription object) string {
 	on := func(moment int64) string { return time.Unix(moment, 0).UTC().Format("2 Jan 2006") }
+	schedule := t.get(kindSchedule, subscription.str("schedule"))
+	if n := len(schedule.list("phases")); n > 1 && schedule.str("status") == "active" {
+		if ends := schedule.obj("current_phase")["end_date"]; ends != asObject(schedule.list("phases")[n-1])["end_date"] {
+			return "changes by schedule " + on(schedule.obj("current_phase").int("end_date"))
+		}
+	}
 	switch status := subscription.str("status"); {
 	case hasEnded(subscription):
 		return "ended " + on(subscription.int("ended_at"))

@@ -73,8 +73,11 @@ func (c *call) payInvoice() (object, error) {
 	case "void":
 		return nil, invalidRequest("", "", "This invoice is void and can no longer be paid.")
 	case "draft":
-		if invoice = c.finalize(invoice); invoice.str("status") == "paid" {
+		switch invoice = c.finalize(invoice); invoice.str("status") {
+		case "paid":
 			return invoice, nil
+		case "draft":
+			return nil, finalizationRefused(invoice)
 		}
 	}
 	if c.params.bool("paid_out_of_band") {
@@ -123,6 +126,9 @@ func (c *call) finalizeInvoice() (object, error) {
 		invoice = invoice.clone().set(object{"auto_advance": advance})
 	}
 	open := c.finalize(invoice)
+	if open.str("status") == "draft" {
+		return nil, finalizationRefused(open)
+	}
 	if open.str("status") != "open" || !open.bool("auto_advance") {
 		return open, nil
 	}
@@ -152,6 +158,10 @@ func (c *call) writeOff(status string, from ...string) (object, error) {
 	}
 	closed := c.closeInvoice(invoice, status)
 	subscription := c.get(kindSubscription, closed.str("subscription"))
+	if c.isPendingInvoice(subscription, closed) {
+		c.dropPending(subscription)
+		return closed, nil
+	}
 	switch {
 	case subscription.str("status") != "incomplete":
 		c.recover(subscription)

@@ -86,7 +86,7 @@ func (t *tx) newInvoice(id string, subscription object, terms invoiceTerms) obje
 		"attempt_count":                    int64(0),
 		"attempted":                        false,
 		"auto_advance":                     true,
-		"automatic_tax":                    object{"enabled": false, "liability": nil, "status": nil},
+		"automatic_tax":                    invoiceTax(subscription, customer),
 		"billing_reason":                   terms.reason,
 		"charge":                           nil,
 		"collection_method":                "charge_automatically",
@@ -186,7 +186,7 @@ func minimumCharge(currency string) int64 {
 func (t *tx) subscriptionLines(invoice string, subscription object) list {
 	var lines list
 	for _, item := range itemsOf(subscription) {
-		amount := amountTimes(item.obj("price"), item.int("quantity"))
+		amount := periodAmount(subscription, item)
 		if subscription.str("status") == "trialing" {
 			amount = 0
 		}
@@ -239,6 +239,9 @@ func invoiceDue(invoice object) int64 {
 	}
 	switch invoice.str("status") {
 	case "draft":
+		if invoice["last_finalization_error"] != nil {
+			return 0
+		}
 		return invoice.int("created") + int64(draftLifetime/time.Second)
 	case "open":
 		return invoice.int("next_payment_attempt")
@@ -318,7 +321,14 @@ func (t *tx) cancelIntent(intent object, reason any) {
 
 // finalize makes a draft the invoice that the customer owes, with an intent to
 // pay it, or a paid one where nothing is due.
+//
+// A draft that cannot be taxed stays one and says why; it is not tried again by
+// itself.
 func (t *tx) finalize(draft object) object {
+	if refused := t.checkInvoiceTax(draft); refused != nil {
+		return t.failFinalization(draft, refused)
+	}
+	draft = t.taxed(draft)
 	return t.publish(draft, t.issue(draft))
 }
 

@@ -13,6 +13,9 @@ type purchase struct {
 	method object
 	// intent is the payment or setup intent that has been made already.
 	intent object
+	// waits is set for a first invoice that is not tried to be collected: the
+	// customer is going to confirm its intent.
+	waits bool
 	// data is as subscription_data of a checkout session.
 	data object
 }
@@ -27,6 +30,8 @@ type purchaseLine struct {
 type bought struct {
 	subscription object
 	invoice      object
+	// refused is why the first invoice is not paid.
+	refused *apiError
 }
 
 func hasTrial(data object) bool {
@@ -78,13 +83,15 @@ func (t *tx) payAttended(draft object, order purchase) (paid object) {
 // beginUnattended pays the first invoice when nobody is there. A subscription
 // whose first payment fails stays incomplete.
 func (t *tx) beginUnattended(draft object, order purchase) bought {
-	if open := t.finalize(draft); open.str("status") == "open" {
-		_ = t.collect(open, attempt{method: order.method, scheduled: true}) // the invoice says how it went
-	} else {
+	var refused *apiError
+	switch open := t.finalize(draft); {
+	case open.str("status") == "paid":
 		t.recover(t.get(kindSubscription, draft.str("subscription")))
+	case open.str("status") == "open" && !order.waits:
+		refused = t.collect(open, attempt{method: order.method, scheduled: true})
 	}
 	return bought{
-		subscription: t.get(kindSubscription, draft.str("subscription")), invoice: t.get(kindInvoice, draft.id()),
+		subscription: t.get(kindSubscription, draft.str("subscription")), invoice: t.get(kindInvoice, draft.id()), refused: refused,
 	}
 }
 
@@ -180,7 +187,7 @@ func (t *tx) newSubscription(order purchase) object {
 		"object":                            kindSubscription,
 		"application":                       nil,
 		"application_fee_percent":           nil,
-		"automatic_tax":                     object{"enabled": false, "liability": nil},
+		"automatic_tax":                     automaticTaxOf(order.data.obj("automatic_tax").bool("enabled")),
 		"billing_cycle_anchor":              t.unix(),
 		"billing_cycle_anchor_config":       nil,
 		"billing_thresholds":                nil,
@@ -212,7 +219,7 @@ func (t *tx) newSubscription(order purchase) object {
 		"pending_invoice_item_interval":     nil,
 		"pending_setup_intent":              nil,
 		"pending_update":                    nil,
-		"schedule":                          nil,
+		"schedule":                          order.data["schedule"],
 		"start_date":                        t.unix(),
 		"status":                            "incomplete",
 		"test_clock":                        nil,

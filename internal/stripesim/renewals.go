@@ -28,6 +28,7 @@ func subscriptionDue(subscription, hidden object) int64 {
 	period := periodOf(subscription)
 	endsAt := subscription.int("cancel_at")
 	resumesAt := subscription.obj("pause_collection").int("resumes_at")
+	expiresAt := subscription.obj("pending_update").int("expires_at")
 	switch subscription.str("status") {
 	case "incomplete":
 		return subscription.int("created") + int64(incompleteLifetime/time.Second)
@@ -42,7 +43,7 @@ func subscriptionDue(subscription, hidden object) int64 {
 		hidden.int(hiddenAnnounced) != period.end && announcesRenewal(subscription) {
 		notice = begins
 	}
-	return earliest(endsAt, resumesAt, period.end, warning, notice)
+	return earliest(endsAt, resumesAt, expiresAt, period.end, warning, notice)
 }
 
 // announcesRenewal says whether there is going to be an invoice that Stripe
@@ -53,7 +54,18 @@ func announcesRenewal(subscription object) bool {
 }
 
 // liveSubscription does the first of what is due of a subscription.
+//
+// A schedule comes first: where one of its phases ends with a period, the next
+// period is billed by the next phase.
 func (t *tx) liveSubscription(subscription object) {
+	schedule := t.get(kindSchedule, subscription.str("schedule"))
+	if ends := schedule.obj("current_phase").int("end_date"); schedule.str("status") == "active" && ends <= t.unix() {
+		t.liveSchedule(schedule)
+		subscription = t.get(kindSubscription, subscription.id())
+		if due := subscriptionDue(subscription, t.hidden(kindSubscription, subscription.id())); due == 0 || due > t.unix() {
+			return
+		}
+	}
 	hidden := t.hidden(kindSubscription, subscription.id())
 	reached := func(moment int64) bool { return moment != 0 && moment <= t.unix() }
 	trialing := subscription.str("status") == "trialing"
@@ -62,6 +74,8 @@ func (t *tx) liveSubscription(subscription object) {
 		t.expireIncomplete(subscription)
 	case reached(subscription.int("cancel_at")):
 		t.endAsScheduled(subscription)
+	case reached(subscription.obj("pending_update").int("expires_at")):
+		t.dropPending(subscription)
 	case reached(subscription.obj("pause_collection").int("resumes_at")):
 		resumed := subscription.clone().set(object{"pause_collection": nil})
 		t.put(resumed)
@@ -84,12 +98,8 @@ func (t *tx) liveSubscription(subscription object) {
 // its invoice.
 func (t *tx) renew(before object, status string) {
 	ended := periodOf(before)
-	recurring := itemsOf(before)[0].obj("price").obj("recurring")
-	after := before.clone().set(object{
-		"current_period_start": ended.end,
-		"current_period_end": periodEndAfter(time.Unix(ended.end, 0).UTC(),
-			time.Unix(before.int("billing_cycle_anchor"), 0).UTC(), recurring).Unix(),
-	})
+	after := before.clone()
+	beginNextPeriod(after)
 	if status != "" {
 		after["status"] = status
 	}
@@ -156,13 +166,8 @@ func (t *tx) expireIncomplete(subscription object) {
 // known: an invoice without an id.
 func (t *tx) upcomingInvoice(subscription object) object {
 	ended := periodOf(subscription)
-	recurring := itemsOf(subscription)[0].obj("price").obj("recurring")
-	next := subscription.clone().set(object{
-		"current_period_start": ended.end,
-		"current_period_end": periodEndAfter(time.Unix(ended.end, 0).UTC(),
-			time.Unix(subscription.int("billing_cycle_anchor"), 0).UTC(), recurring).Unix(),
-		"status": "active",
-	})
+	next := subscription.clone().set(object{"status": "active"})
+	beginNextPeriod(next)
 	var lines list
 	for _, item := range t.pendingItems(subscription) {
 		lines = append(lines, invoiceItemLine(item, nil, t.hidden(kindInvoiceItem, item.id())["credited_items"]))

@@ -1,7 +1,6 @@
 package stripesim_test
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -159,28 +158,38 @@ func TestAScheduledEndComesAtItsMoment(t *testing.T) {
 	}
 }
 
-// TestAnEndThatWouldBeProratedIsRefused: the stand-in does not play what Stripe
-// would give back for the rest of the period.
-func TestAnEndThatWouldBeProratedIsRefused(t *testing.T) {
+// TestAnEndInsideAPeriodIsPaidForToTheSecond adds up what was invoiced by the end,
+// whatever was asked for on the way.
+func TestAnEndInsideAPeriodIsPaidForToTheSecond(t *testing.T) {
 	t.Parallel()
-	none, some := stripe.String("none"), stripe.String("create_prorations")
+	end := func(at time.Time, proration string) *stripe.SubscriptionParams {
+		params := &stripe.SubscriptionParams{CancelAt: stripe.Int64(at.Unix())}
+		if proration != "" {
+			params.ProrationBehavior = stripe.String(proration)
+		}
+		return params
+	}
+	month := spring.AddDate(0, 1, 0)
+	// part is the price of a stretch of a period.
+	part := func(whole time.Time, d time.Duration) int64 {
+		period := whole.AddDate(0, 1, 0).Sub(whole)
+		return 9900 - int64(float64(9900)*float64(period-d)/float64(period)+0.5)
+	}
 	for sentence, c := range map[string]struct {
 		trialDays int64
+		asks      []*stripe.SubscriptionParams // one a day
 		ends      time.Time
-		proration *string
-		taken     bool
+		invoiced  int64
 	}{
-		"in this period":                                      {0, spring.Add(20 * day), nil, false},
-		"in this period, prorated as asked":                   {0, spring.Add(20 * day), some, false},
-		"in this period, and nothing to be prorated":          {0, spring.Add(20 * day), none, true},
-		"in a later period":                                   {0, spring.Add(50 * day), nil, false},
-		"in a later period, in which it is prorated any case": {0, spring.Add(50 * day), none, false},
-		"where a later period ends":                           {0, spring.AddDate(0, 5, 0), nil, true},
-		"a second after it":                                   {0, spring.AddDate(0, 5, 0).Add(time.Second), nil, false},
-		"in the trial":                                        {14, spring.Add(5 * day), nil, true},
-		"where the trial ends":                                {14, spring.Add(14 * day), nil, true},
-		"a month after the trial":                             {14, spring.Add(14*day).AddDate(0, 1, 0), nil, true},
-		"in the first period after the trial":                 {14, spring.Add(20 * day), nil, false},
+		"in this period":              {0, []*stripe.SubscriptionParams{end(spring.Add(20*day), "")}, spring.Add(20 * day), part(spring, 20*day)},
+		"in this period, unprorated":  {0, []*stripe.SubscriptionParams{end(spring.Add(20*day), "none")}, spring.Add(20 * day), 9900},
+		"in this period, after all":   {0, []*stripe.SubscriptionParams{end(spring.Add(20*day), ""), end(spring.Add(9*day), "")}, spring.Add(9 * day), part(spring, 9*day)},
+		"in a later period":           {0, []*stripe.SubscriptionParams{end(month.Add(10*day), "")}, month.Add(10 * day), 9900 + part(month, 10*day)},
+		"in a later period, unasked":  {0, []*stripe.SubscriptionParams{end(month.Add(10*day), "none")}, month.Add(10 * day), 9900 + part(month, 10*day)},
+		"where a later period ends":   {0, []*stripe.SubscriptionParams{end(month, ""), end(month.AddDate(0, 1, 0), "")}, month.AddDate(0, 1, 0), 19800},
+		"in the trial":                {14, []*stripe.SubscriptionParams{end(spring.Add(5*day), "")}, spring.Add(5 * day), 0},
+		"in the first paid period":    {14, []*stripe.SubscriptionParams{end(spring.Add(20*day), "")}, spring.Add(20 * day), part(spring.Add(14*day), 6*day)},
+		"not at all, then at the end": {0, []*stripe.SubscriptionParams{end(spring.Add(20*day), ""), {CancelAtPeriodEnd: stripe.Bool(true)}}, month, 9900},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()
@@ -191,26 +200,53 @@ func TestAnEndThatWouldBeProratedIsRefused(t *testing.T) {
 					p.TrialPeriodDays = stripe.Int64(c.trialDays)
 				}
 			}).ID
-			_, err := e.api.Subscriptions.Update(id, &stripe.SubscriptionParams{
-				CancelAt: stripe.Int64(c.ends.Unix()), ProrationBehavior: c.proration,
-			})
-			var refused *stripe.Error
-			switch {
-			case c.taken:
+			for i, ask := range c.asks {
+				e.after(t, time.Duration(i+1)*day)
+				_, err := e.api.Subscriptions.Update(id, ask)
 				must(t, err)
-				equal(t, "ends at", e.subscription(t, id).CancelAt, c.ends.Unix())
-			case !errors.As(err, &refused) || refused.Param != "cancel_at" || !strings.Contains(refused.Msg, "does not prorate"):
-				t.Errorf("answered %v", err)
-			default:
-				equal(t, "ends at", e.subscription(t, id).CancelAt, 0)
 			}
+			checkState(t, e.Sim, map[string]int{})
+			e.after(t, 80*day)
+			equal(t, "ended at", e.subscription(t, id).EndedAt, c.ends.Unix())
+			equal(t, "invoiced", e.invoiced(t), c.invoiced)
+			checkState(t, e.Sim, map[string]int{})
 		})
 	}
 }
 
-// TestAnEndIsNotCutOffByAnotherChange: a new cycle would leave the end that was
-// set before in the middle of a period.
-func TestAnEndIsNotCutOffByAnotherChange(t *testing.T) {
+// TestAnEndInAPeriodThatIsCutShortCanBeTakenBack: the rest of the period is billed
+// after all.
+func TestAnEndInAPeriodThatIsCutShortCanBeTakenBack(t *testing.T) {
+	t.Parallel()
+	e := openEra(t, spring, simtest.WithSchemas())
+	e.card(t, "pm_card_visa")
+	id := e.subscribe(t, nil).ID
+	month := spring.AddDate(0, 1, 0)
+	_, err := e.api.Subscriptions.Update(id, &stripe.SubscriptionParams{CancelAt: stripe.Int64(month.Add(10 * day).Unix())})
+	must(t, err)
+	e.to(t, month.Add(2*day))
+	equal(t, "the period's end", e.subscription(t, id).CurrentPeriodEnd, month.Add(10*day).Unix())
+	back := &stripe.SubscriptionParams{}
+	back.AddExtra("cancel_at", "")
+	after, err := e.api.Subscriptions.Update(id, back)
+	must(t, err)
+	equal(t, "the period's end", after.CurrentPeriodEnd, month.AddDate(0, 1, 0).Unix())
+	e.to(t, month.AddDate(0, 1, 0).Add(2*time.Hour))
+	equal(t, "invoiced", e.invoiced(t), 3*9900)
+}
+
+// invoiced adds up what all invoices come to.
+func (e *era) invoiced(t *testing.T) (sum int64) {
+	t.Helper()
+	for _, invoice := range e.State(t)["invoice"] {
+		sum += int64(invoice["total"].(float64))
+	}
+	return sum
+}
+
+// TestAnEndStaysWhereItIsWhenTheCycleBeginsAnew: it falls inside a period then,
+// which is billed until there.
+func TestAnEndStaysWhereItIsWhenTheCycleBeginsAnew(t *testing.T) {
 	t.Parallel()
 	e := openEra(t, spring, simtest.WithSchemas())
 	e.card(t, "pm_card_visa")
@@ -219,14 +255,10 @@ func TestAnEndIsNotCutOffByAnotherChange(t *testing.T) {
 	must(t, err)
 	e.after(t, 10*day)
 	_, err = e.api.Subscriptions.Update(id, &stripe.SubscriptionParams{BillingCycleAnchorNow: stripe.Bool(true)})
-	if err == nil {
-		t.Error("a new cycle begins before the end")
-	}
-	_, err = e.api.Subscriptions.Update(id, &stripe.SubscriptionParams{Description: stripe.String("anything else goes")})
 	must(t, err)
 	e.to(t, spring.AddDate(0, 3, 0))
 	equal(t, "ended at", e.subscription(t, id).EndedAt, spring.AddDate(0, 2, 0).Unix())
-	equal(t, "invoices", len(e.State(t)["invoice"]), 2)
+	equal(t, "invoices", len(e.State(t)["invoice"]), 3)
 }
 
 // TestWhatEndsIsNotCollectedInTheSameSecond schedules the end for the second at

@@ -44,7 +44,15 @@ var apiRoutes = []route{
 	{"GET /v1/subscriptions", subscriptionList, (*call).listSubscriptions},
 	{"GET /v1/subscriptions/{id}", objectParams(nil), (*call).retrieveSubscription},
 	{"POST /v1/subscriptions/{id}", subscriptionUpdate, (*call).updateSubscription},
+	{"POST /v1/subscriptions/{id}/resume", subscriptionResume, (*call).resumeSubscription},
 	{"DELETE /v1/subscriptions/{id}", subscriptionCancel, (*call).cancelSubscription},
+
+	{"POST /v1/subscription_schedules", scheduleCreate, (*call).createSchedule},
+	{"GET /v1/subscription_schedules", scheduleList, (*call).listSchedules},
+	{"GET /v1/subscription_schedules/{id}", objectParams(nil), (*call).retrieveSchedule},
+	{"POST /v1/subscription_schedules/{id}", scheduleUpdate, (*call).updateSchedule},
+	{"POST /v1/subscription_schedules/{id}/cancel", objectParams(nil), (*call).cancelSchedule},
+	{"POST /v1/subscription_schedules/{id}/release", scheduleRelease, (*call).releaseScheduleNow},
 
 	{"GET /v1/subscription_items", listParams(fields{"subscription": nonEmpty.must()}), (*call).listSubscriptionItems},
 	{"GET /v1/subscription_items/{id}", objectParams(nil), (*call).retrieveSubscriptionItem},

@@ -157,6 +157,12 @@ func checkState(t *testing.T, sim *simtest.Sim, seen map[string]int) {
 			case "event":
 				seen[object["type"].(string)]++
 				check(object["type"].(string), object["data"].(map[string]any)["object"].(map[string]any))
+			case "subscription_schedule":
+				for _, phase := range object["phases"].([]any) {
+					must(t, simtest.CheckPart(t, "subscription_schedule_phase_configuration", phase.(map[string]any)))
+					item := phase.(map[string]any)["items"].([]any)[0].(map[string]any)
+					must(t, simtest.CheckPart(t, "subscription_schedule_configuration_item", item))
+				}
 			case "invoice":
 				check("line", object["lines"].(map[string]any)["data"].([]any)[0].(map[string]any))
 			case "subscription":

@@ -19,7 +19,7 @@ var trialSettings = hash(fields{
 
 var sessionCreate = objectParams(fields{
 	"allow_promotion_codes":      boolean,
-	"automatic_tax":              hash(fields{"enabled": boolean.must()}),
+	"automatic_tax":              automaticTax,
 	"billing_address_collection": enum("auto", "required"),
 	"cancel_url":                 nonEmpty,
 	"client_reference_id":        nonEmpty,
@@ -82,10 +82,19 @@ func (c *call) createSession() (object, error) {
 	}
 	c.putHidden(session, object{
 		"line_items":        items,
-		"subscription_data": c.params.obj("subscription_data"),
+		"subscription_data": c.subscriptionData(),
 		"customer_update":   c.params.obj("customer_update"),
 	})
 	return session, nil
+}
+
+// subscriptionData is what the session's subscription is going to begin with.
+func (c *call) subscriptionData() object {
+	data := c.params.obj("subscription_data")
+	if c.params.obj("automatic_tax").bool("enabled") {
+		return object{}.set(data).set(object{"automatic_tax": c.params["automatic_tax"]})
+	}
+	return data
 }
 
 func (c *call) sessionCustomer() (object, error) {

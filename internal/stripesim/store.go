@@ -23,6 +23,7 @@ const (
 	kindProduct          = "product"
 	kindRefund           = "refund"
 	kindSetupIntent      = "setup_intent"
+	kindSchedule         = "subscription_schedule"
 	kindSubscription     = "subscription"
 	kindSubscriptionItem = "subscription_item"
 	kindWebhookEndpoint  = "webhook_endpoint"

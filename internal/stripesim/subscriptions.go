@@ -2,19 +2,29 @@ package stripesim
 
 import (
 	"fmt"
+	"time"
 )
 
 var subscriptionItemFields = fields{"price": nonEmpty.must(), "quantity": integer, "metadata": metadata}
 
 var subscriptionCreate = objectParams(fields{
+	"automatic_tax":          automaticTax,
+	"cancel_at":              integer,
+	"cancel_at_period_end":   boolean,
 	"customer":               nonEmpty.must(),
 	"default_payment_method": nonEmpty,
 	"description":            nonEmpty,
 	"items":                  array(hash(subscriptionItemFields)),
 	"metadata":               metadata,
+	"payment_behavior":       enum("allow_incomplete", "default_incomplete", "error_if_incomplete"),
+	"proration_behavior":     prorationBehavior,
 	"trial_end":              integer,
 	"trial_period_days":      integer,
 	"trial_settings":         trialSettings,
+})
+
+var subscriptionResume = objectParams(fields{
+	"billing_cycle_anchor": billingCycleAnchor, "proration_behavior": prorationBehavior, "proration_date": integer,
 })
 
 var subscriptionCancel = objectParams(fields{"cancellation_details": cancellationDetails})
@@ -71,7 +81,35 @@ func (c *call) createSubscription() (object, error) {
 	}
 	data := changes(c.params, "default_payment_method", "description", "trial_end", "trial_period_days", "trial_settings")
 	data["metadata"] = mergedMetadata(nil, c.params)
-	return c.subscribe(purchase{customer: customer, lines: lines, method: method, data: data}).subscription, nil
+	if c.params.obj("automatic_tax").bool("enabled") {
+		if err := checkTaxLocation("automatic_tax", customer); err != nil {
+			return nil, err
+		}
+		data["automatic_tax"] = c.params["automatic_tax"]
+	}
+	behavior := c.params.str("payment_behavior")
+	made := c.subscribe(purchase{
+		customer: customer, lines: lines, method: method, data: data, waits: behavior == "default_incomplete",
+	})
+	if behavior == "error_if_incomplete" && made.refused != nil {
+		return nil, made.refused
+	}
+	return c.endAsAsked(made.subscription)
+}
+
+// endAsAsked sets the end that a subscription is created with.
+func (c *call) endAsAsked(before object) (object, error) {
+	if c.params["cancel_at"] == nil && !c.params.bool("cancel_at_period_end") {
+		return before, nil
+	}
+	after := before.clone()
+	if err := c.changeScheduledEnd(after); err != nil {
+		return nil, err
+	}
+	c.prorateEnd(before, after, c.params.str("proration_behavior"))
+	c.put(after)
+	c.emitUpdate("customer.subscription.updated", before, after)
+	return after, nil
 }
 
 func (c *call) methodForSubscription(customer object) (object, error) {
@@ -79,8 +117,8 @@ func (c *call) methodForSubscription(customer object) (object, error) {
 	if id == "" {
 		id = customer.obj("invoice_settings").str("default_payment_method")
 	}
-	if id == "" && hasTrial(c.params) {
-		return nil, nil //nolint:nilnil // a trial may begin without a card
+	if id == "" && (hasTrial(c.params) || c.params.str("payment_behavior") == "default_incomplete") {
+		return nil, nil //nolint:nilnil // a trial may begin without a card, and so may what waits for one
 	}
 	method := c.get(kindPaymentMethod, id)
 	if id == "" {
@@ -132,6 +170,56 @@ func hasPrice(subscription object, price string) bool {
 	return false
 }
 
+// resumeSubscription wakes a subscription that paused because its trial ended
+// without a card. What is due then is collected at once; when that fails it is
+// past due.
+// https://stripe.com/docs/billing/subscriptions/trials/free-trials#resume-a-paused-subscription
+func (c *call) resumeSubscription() (object, error) {
+	paused, err := c.fromPath(kindSubscription)
+	if err != nil {
+		return nil, err
+	}
+	if paused.str("status") != "paused" {
+		return nil, invalidRequest("", "", "You cannot resume a subscription that is not paused: its status is %s.", paused.str("status"))
+	}
+	after := paused.clone().set(object{"status": "active"})
+	invoice := c.resumedCycle(after)
+	c.put(after)
+	c.emitUpdate("customer.subscription.updated", paused, after)
+	c.emit("customer.subscription.resumed", after)
+	if invoice != nil {
+		_ = c.collectAtOnce(invoice) // the subscription says how it went
+	}
+	return c.get(kindSubscription, after.id()), nil
+}
+
+// resumedCycle lets a new cycle begin or, where the anchor is to stay, goes on in
+// the period of the old one that the present falls into and bills the rest of it.
+func (c *call) resumedCycle(after object) (invoice object) {
+	if c.params.str("billing_cycle_anchor") != "unchanged" {
+		c.beginCycle(after, false)
+		return c.draftAtOnce(after, true)
+	}
+	recurring := itemsOf(after)[0].obj("price").obj("recurring")
+	start := time.Unix(after.int("billing_cycle_anchor"), 0).UTC()
+	end := periodEndAfter(start, start, recurring)
+	for anchor, n := start, 2; !end.After(c.now); n++ {
+		start, end = end, afterPeriods(anchor, recurring, n)
+	}
+	after.set(object{"current_period_start": start.Unix(), "current_period_end": end.Unix()})
+	if c.params.str("proration_behavior") == "none" {
+		return nil
+	}
+	at := c.unix()
+	if moment, given := c.params["proration_date"].(int64); given {
+		at = moment
+	}
+	for _, item := range itemsOf(after) {
+		c.prorate(after, item, 1, at)
+	}
+	return c.draftAtOnce(after, false)
+}
+
 func (c *call) cancelSubscription() (object, error) {
 	subscription, err := c.fromPath(kindSubscription)
 	if err != nil {
@@ -161,6 +249,7 @@ func (t *tx) end(subscription, changes object) object {
 	ended := subscription.clone().set(changes).set(object{"status": "canceled", "ended_at": t.unix()})
 	t.put(ended)
 	t.emit("customer.subscription.deleted", ended)
+	t.closeScheduleOf(ended)
 	for _, invoice := range t.ofCustomer(kindInvoice, ended.str("customer")) {
 		if invoice["subscription"] == ended.id() && invoice.bool("auto_advance") {
 			left := invoice.clone().set(object{"auto_advance": false, "next_payment_attempt": nil})

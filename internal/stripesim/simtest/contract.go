@@ -133,7 +133,26 @@ func CheckObject(t testing.TB, object map[string]any, absent ...string) error {
 	if ref == nil {
 		return fmt.Errorf("no schema for %q", kind)
 	}
-	err = ref.Value.VisitJSON(object, openapi3.MultiErrors())
+	return checkAgainst(ref, kind, object, absent)
+}
+
+// CheckPart validates a part of an object, which has no "object" of its own, as
+// CheckObject does: schema is the name of its schema in Stripe's document.
+func CheckPart(t testing.TB, schema string, part map[string]any) error {
+	t.Helper()
+	doc, err := document()
+	if err != nil {
+		t.Fatalf("load OpenAPI document: %v", err)
+	}
+	ref := doc.Components.Schemas[schema]
+	if ref == nil {
+		return fmt.Errorf("no schema for %q", schema)
+	}
+	return checkAgainst(ref, schema, part, nil)
+}
+
+func checkAgainst(ref *openapi3.SchemaRef, kind string, object map[string]any, absent []string) error {
+	err := ref.Value.VisitJSON(object, openapi3.MultiErrors())
 	for field := range ref.Value.Properties {
 		if _, there := object[field]; !there && !slices.Contains(absent, field) {
 			err = errors.Join(err, fmt.Errorf("%s lacks the field %s", kind, field))
