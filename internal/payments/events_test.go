@@ -3,6 +3,7 @@ package payments_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -296,6 +297,23 @@ func TestADeletedCustomersSubscriptionsEnd(t *testing.T) {
 		`SELECT kind FROM payment_events WHERE kind IN ('customer_deleted', 'subscription_canceled') ORDER BY kind`)
 }
 
+// TestACustomerWhoPaysInAnotherCurrencyIsToldSo although no subscription says
+// so: the currency of an invoice that was sent by hand is the customer's.
+func TestACustomerWhoPaysInAnotherCurrencyIsToldSo(t *testing.T) {
+	b := setup(t)
+	org, user := b.org(billing.RoleOwner)
+	b.start(org, user, "pro", billing.Month)
+	b.exec(`UPDATE checkout_attempts SET state = 'expired'`)
+	b.deliver(b.event("evt_1", "customer.updated", time.Now(), json.RawMessage(`{"id":"`+b.customer()+`","object":"customer","currency":"eur"}`)))
+	b.settle()
+	b.want("currency", []string{"eur"}, `SELECT currency FROM customers`)
+	_, err := b.StartCheckout(b.ctx, payments.CheckoutRequest{UserID: user, OrgID: org, Plan: "pro", Interval: billing.Month})
+	var refusal *billing.Refusal
+	if !errors.As(err, &refusal) || refusal.Code != billing.CodeCurrencyMismatch {
+		t.Errorf("another checkout: %v, want it refused", err)
+	}
+}
+
 // TestWhatElseHappensIsToldByItsNaturalKey twice delivered under two ids, as
 // Stripe sometimes makes two events of one thing.
 func TestWhatElseHappensIsToldByItsNaturalKey(t *testing.T) {
@@ -352,4 +370,93 @@ func TestWhatElseHappensIsToldByItsNaturalKey(t *testing.T) {
 	b.settle()
 	b.want("detached", []string{"pm_1 " + customer}, `SELECT concat_ws(' ', natural_key, stripe_customer_id) FROM payment_events WHERE kind = 'payment_method_detached'`)
 	b.want("not processed", []string{}, `SELECT type || ' ' || coalesce(reason, state) FROM webhook_events WHERE state <> 'processed'`)
+}
+
+func (b *bundle) payWith(sessionID, card string) {
+	b.t.Helper()
+	b.call(http.MethodPost, "/sim/checkout/"+sessionID+"/complete", strings.NewReader(`{"card":"`+card+`"}`), nil)
+}
+
+// live lets five days pass at Stripe and for the business clock.
+func (b *bundle) live() {
+	b.t.Helper()
+	b.call(http.MethodPost, "/sim/clock/advance", strings.NewReader(`{"by":"120h"}`), nil)
+	now := b.Now
+	b.Now = func() time.Time { return now().Add(120 * time.Hour) }
+}
+
+// TestWhatStripeDoesByItselfIsTold: the stand-in lives what its test cards and
+// test accounts stand for, and only its events are listened to.
+func TestWhatStripeDoesByItselfIsTold(t *testing.T) {
+	for name, tt := range map[string]struct {
+		card    string
+		act     func(b *bundle)
+		told    []string // kinds beyond the purchase's own, in order of the alphabet
+		attempt string
+	}{
+		"a bank that pays after days": {
+			card: "000123456789",
+			told: []string{"checkout_async_succeeded", "payment_succeeded"}, attempt: "complete paid",
+		},
+		"a bank that does not pay": {
+			card: "000222222227",
+			told: []string{"checkout_async_failed", "payment_failed", "subscription_past_due"}, attempt: "complete failed",
+		},
+		"a card that is disputed": {
+			card: "4000000000000259",
+			told: []string{"dispute_opened", "payment_succeeded"}, attempt: "complete paid",
+		},
+		"a dispute that is accepted": {
+			card: "4000000000000259",
+			act: func(b *bundle) {
+				b.call(http.MethodPost, "/v1/disputes/"+field(b.object("/v1/disputes"), "id")+"/close", strings.NewReader(""), nil)
+			},
+			told: []string{"dispute_closed", "dispute_opened", "payment_succeeded"}, attempt: "complete paid",
+		},
+		"a refund that fails later": {
+			card: "4000000000005126",
+			act:  func(b *bundle) { b.refund(field(b.object("/v1/charges"), "id"), "500") },
+			told: []string{"payment_succeeded", "refund", "refund_failed"}, attempt: "complete paid",
+		},
+		"a schedule that is released": {
+			card: "4242424242424242",
+			act: func(b *bundle) {
+				var schedule struct{ ID string }
+				b.call(http.MethodPost, "/v1/subscription_schedules",
+					strings.NewReader("from_subscription="+field(b.object("/v1/subscriptions"), "id")), &schedule)
+				b.call(http.MethodPost, "/v1/subscription_schedules/"+schedule.ID+"/release", strings.NewReader(""), nil)
+			},
+			told: []string{"payment_succeeded", "schedule_released"}, attempt: "complete paid",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := setup(t)
+			org, user := b.org(billing.RoleOwner)
+			checkout := b.start(org, user, "pro", billing.Month)
+			b.payWith(checkout.SessionID, tt.card)
+			b.deliverAll()
+			if tt.act != nil {
+				tt.act(b)
+			}
+			b.live()
+			b.deliverAll()
+			b.want("told", tt.told, `SELECT kind FROM payment_events WHERE NOT kind = ANY
+				('{checkout_started,checkout_completed,payment_method_attached,subscription_created,subscription_activated}') AND plan = 'pro' ORDER BY kind`)
+			b.want("attempt", []string{tt.attempt}, `SELECT concat_ws(' ', state, payment_status) FROM checkout_attempts`)
+			b.want("not processed", []string{}, `SELECT type || ' ' || coalesce(reason, state) FROM webhook_events WHERE state <> 'processed'`)
+
+			// However late and in whatever order it is learned.
+			story := `SELECT concat_ws(' ', kind, natural_key, at, plan, amount_minor, invoice_id, subscription_id, source_event_id)
+				FROM payment_events WHERE kind <> 'checkout_started' ORDER BY kind, natural_key`
+			onTime := b.rows(story)
+			b.forget()
+			for _, e := range reversed(b.ours()) {
+				b.deliver(e)
+			}
+			b.settle()
+			if diff := cmp.Diff(onTime, b.rows(story)); diff != "" {
+				t.Errorf("learned late it differs (-on time +late):\n%s", diff)
+			}
+		})
+	}
 }

@@ -21,7 +21,7 @@ import (
 
 // maxMissing is how often Stripe is asked for a charge that it does not know
 // before its events are given up: it may be younger than the answer.
-const maxMissing = 5
+const maxMissing = 4
 
 // namesCustomer reports whether a subject is a customer rather than a charge or
 // a payment intent.

@@ -3,11 +3,13 @@ package payments
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/promptforge/payments/db"
 	"github.com/promptforge/payments/internal/analytics"
 	"github.com/promptforge/payments/internal/billing"
+	"github.com/promptforge/payments/internal/money"
 	"github.com/promptforge/payments/internal/stripeshape"
 )
 
@@ -23,6 +25,8 @@ type taken struct {
 	session    *stripeshape.CheckoutSession
 	// charge is that of charge.succeeded and charge.refunded.
 	charge *stripeshape.Charge
+	// customer is that of customer.updated.
+	customer *stripeshape.Customer
 	// parked is why the event cannot be used; it never stops the others.
 	parked string
 }
@@ -124,10 +128,25 @@ func (t *taken) takeCustomer(act string) error {
 	if err != nil {
 		return err
 	}
-	if act == "deleted" {
+	switch act {
+	case "deleted":
 		t.tell(happening{kind: "customer_deleted", key: customer.ID})
+	case "updated":
+		t.customer = &customer
 	}
 	return nil
+}
+
+// toldCurrency is the currency that the customer pays in as the newest event
+// says, for one that has no subscription to say it: whoever was ever invoiced
+// has one, and may not buy in another.
+func (m *material) toldCurrency() money.Currency {
+	for _, t := range slices.Backward(m.events) {
+		if t.customer != nil && t.parked == "" && t.customer.Currency != "" {
+			return t.customer.Currency
+		}
+	}
+	return ""
 }
 
 func (t *taken) takeInvoice() error {

@@ -15,7 +15,6 @@ import (
 	"github.com/promptforge/payments/db"
 	"github.com/promptforge/payments/internal/analytics"
 	"github.com/promptforge/payments/internal/billing"
-	"github.com/promptforge/payments/internal/money"
 )
 
 // maxSubjects is how many subjects one transaction writes.
@@ -180,7 +179,7 @@ func (b *batch) rememberWhatWasSeen() error {
 	var seen []db.SeeCustomerParams
 	at := map[string]time.Time{}
 	for _, m := range b.ours {
-		var currency money.Currency
+		currency := m.toldCurrency()
 		for _, s := range m.answer.Subscriptions {
 			currency = s.Facts.Currency
 			for _, c := range s.Coupons {

@@ -1,6 +1,7 @@
 package stripeshape
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -153,7 +154,8 @@ func DecodeDispute(raw json.RawMessage) (Dispute, error) {
 type PaymentMethod struct {
 	ID   string
 	Type string // card, sepa_debit, …
-	// Brand and Last4 are those of a card; other methods have at most the latter.
+	// Brand is that of the card or the name of the bank; not every method has
+	// one, nor a number that ends in Last4.
 	Brand             string
 	Last4             string
 	ExpMonth, ExpYear int64
@@ -168,7 +170,7 @@ func DecodePaymentMethod(raw json.RawMessage) (PaymentMethod, error) {
 	}
 	m := PaymentMethod{ID: id, Type: o.str("type"), CustomerID: o.ref("customer")}
 	if kind := o.obj(m.Type); m.Type != "" {
-		m.Brand, m.Last4 = kind.str("brand"), kind.str("last4")
+		m.Brand, m.Last4 = cmp.Or(kind.str("brand"), kind.str("bank_name")), kind.str("last4")
 		m.ExpMonth, m.ExpYear = kind.num("exp_month"), kind.num("exp_year")
 	}
 	return m, nil
