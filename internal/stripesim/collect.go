@@ -175,7 +175,7 @@ func (t *tx) fail(open, subscription object, a attempt) {
 
 // giveUp does what is chosen for a subscription whose last retry has failed.
 func (t *tx) giveUp(subscription object) {
-	switch t.server.cfg.AfterRetries {
+	switch t.afterRetries() {
 	case UnpaidAfterRetries:
 		t.setStatus(subscription, "unpaid")
 	case PastDueAfterRetries:

@@ -20,7 +20,7 @@ func TestParametersAreJudgedAsStripeMockJudgesThem(t *testing.T) {
 	ids := strings.NewReplacer(
 		"$customer", shop.customer.ID, "$product", shop.product.ID, "$price", shop.price.ID,
 		"$subscription", bought.Subscription.ID, "$endpoint", endpoint.ID, "$session", bought.ID, "$invoice", bought.Invoice.ID,
-		"$item", itemOf(t, shop, bought.Subscription.ID).ID, "$method", shop.attach(t, "pm_card_visa").ID,
+		"$charge", chargeOf(t, shop, bought.Invoice.ID), "$item", itemOf(t, shop, bought.Subscription.ID).ID, "$method", shop.attach(t, "pm_card_visa").ID,
 	)
 	const session = "mode=subscription&success_url=http://a/b&line_items[0][price]=$price&line_items[0][quantity]=1"
 	for _, c := range []struct {
@@ -95,6 +95,19 @@ func TestParametersAreJudgedAsStripeMockJudgesThem(t *testing.T) {
 		{"a payment method is detached", "POST", "/v1/payment_methods/$method/detach", "", "", ""},
 		{"items of a subscription", "GET", "/v1/subscription_items", "subscription=$subscription&limit=2", "", ""},
 		{"items of no subscription", "GET", "/v1/subscription_items", "limit=2", "parameter_missing", "subscription"},
+		{"a refund", "POST", "/v1/refunds", "charge=$charge&amount=1&reason=duplicate&metadata[a]=b&expand[0]=charge", "", ""},
+		{"a refund for no listed reason", "POST", "/v1/refunds", "charge=$charge&reason=regret", "", "reason"},
+		{"a refund in words", "POST", "/v1/refunds", "charge=$charge&amount=all", "parameter_invalid_integer", "amount"},
+		{"refunds", "GET", "/v1/refunds", "charge=$charge&limit=3&created[gte]=1", "", ""},
+		{"disputes", "GET", "/v1/disputes", "charge=$charge&limit=3&created[gte]=1", "", ""},
+		{"disputes of a customer", "GET", "/v1/disputes", "customer=$customer", "parameter_unknown", "customer"},
+		{"an intent is confirmed for an unknown purpose", "POST", "/v1/payment_intents/pi_1/confirm", "purpose=x", "parameter_unknown", "purpose"},
+		{"a subscription is resumed some day", "POST", "/v1/subscriptions/$subscription/resume", "billing_cycle_anchor=later", "", "billing_cycle_anchor"},
+		{"a subscription with a behaviour that is none", "POST", "/v1/subscriptions", "customer=$customer&items[0][price]=$price&payment_behavior=hope", "", "payment_behavior"},
+		{"a schedule of phases without items", "POST", "/v1/subscription_schedules", "customer=$customer&phases[0][iterations]=2", "parameter_missing", "phases[0][items]"},
+		{"a schedule that ends in wonder", "POST", "/v1/subscription_schedules", "customer=$customer&end_behavior=wonder", "", "end_behavior"},
+		{"a schedule", "POST", "/v1/subscription_schedules", "customer=$customer&start_date=4102444800&end_behavior=cancel&metadata[a]=b&phases[0][items][0][price]=$price&phases[0][items][0][quantity]=2&phases[0][iterations]=3&phases[0][proration_behavior]=none", "", ""},
+		{"schedules", "GET", "/v1/subscription_schedules", "customer=$customer&scheduled=true&limit=2&released_at[gte]=1", "", ""},
 		{"invoices", "GET", "/v1/invoices", "customer=$customer&subscription=$subscription&status=paid&limit=2", "", ""},
 		{"invoices of a status that is none", "GET", "/v1/invoices", "status=late", "", "status"},
 		{"an invoice's lines", "GET", "/v1/invoices/$invoice/lines", "limit=2", "", ""},
@@ -133,6 +146,13 @@ func TestParametersAreJudgedAsStripeMockJudgesThem(t *testing.T) {
 			}
 		})
 	}
+}
+
+func chargeOf(t *testing.T, shop *shop, invoice string) string {
+	t.Helper()
+	found, err := shop.api.Invoices.Get(invoice, nil)
+	must(t, err)
+	return found.Charge.ID
 }
 
 // TestWhatOnlyStripeItselfRefuses is what stripe-mock, which keeps no state and

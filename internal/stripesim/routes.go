@@ -113,6 +113,8 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("GET /sim/clock", s.control(s.showClock))
 	mux.HandleFunc("POST /sim/clock/advance", s.control(s.advanceClock))
 	mux.HandleFunc("POST /sim/checkout/{id}/complete", s.control(s.completeFromControl))
+	mux.HandleFunc("POST /sim/settings", s.control(s.changeSettings))
+	mux.HandleFunc("POST /sim/payment_methods/{id}/replacement", s.control(s.replaceCard))
 	mux.HandleFunc("/sim/", s.unknownRoute)
 
 	mux.HandleFunc("GET /c/pay/{id}", s.showCheckout)

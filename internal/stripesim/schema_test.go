@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -148,7 +149,7 @@ func checkState(t *testing.T, sim *simtest.Sim, seen map[string]int) {
 		}
 	}
 	for kind, objects := range sim.State(t) {
-		if kind == "sim.delivery" {
+		if strings.HasPrefix(kind, "sim.") {
 			continue
 		}
 		for _, object := range objects {

@@ -221,6 +221,37 @@ func TestWhatIsUnpaidBecomesActiveWhenItIsPaid(t *testing.T) {
 	equal(t, "status", e.subscription(t, subscription.ID).Status, "active")
 }
 
+// TestWhatBecomesOfWhoDoesNotPayIsSetLikeInTheDashboard changes it while a
+// subscription is being retried.
+func TestWhatBecomesOfWhoDoesNotPayIsSetLikeInTheDashboard(t *testing.T) {
+	t.Parallel()
+	e := openEra(t, spring, simtest.WithSchemas())
+	e.card(t, "pm_card_visa")
+	kept := e.subscribe(t, nil)
+	e.after(t, 2*day)
+	lost := e.subscribe(t, nil)
+	e.card(t, "pm_card_chargeCustomerFail")
+	e.after(t, 45*day)
+	for _, choice := range []string{"unpaid", "cancel"} {
+		status, _ := e.Do(t, http.MethodPost, "/sim/settings", `{"after_retries":"`+choice+`"}`)
+		equal(t, "setting", status, http.StatusOK)
+		e.after(t, map[string]time.Duration{"unpaid": 47 * day, "cancel": 50 * day}[choice])
+	}
+	equal(t, "while it was set", e.subscription(t, kept.ID).Status, "unpaid")
+	equal(t, "afterwards", e.subscription(t, lost.ID).Status, "canceled")
+	status, _ := e.Do(t, http.MethodPost, "/sim/settings", `{"after_retries":"forgive"}`)
+	equal(t, "a setting that is none", status, http.StatusBadRequest)
+}
+
+func TestABankTellsOfANewCard(t *testing.T) {
+	t.Parallel()
+	e := openEra(t, spring, simtest.WithSchemas())
+	id := e.card(t, "pm_card_visa")
+	status, _ := e.Do(t, http.MethodPost, "/sim/payment_methods/"+id+"/replacement", "")
+	equal(t, "status", status, http.StatusOK)
+	compareLines(t, e.told(t, "payment_method."), "payment_method.attached", "payment_method.automatically_updated card")
+}
+
 func TestAnInvoiceThatCannotBeTaxedStaysADraft(t *testing.T) {
 	t.Parallel()
 	e := openEra(t, spring, simtest.WithSchemas())
