@@ -187,6 +187,158 @@ func (b *ObserveBatchResults) Close() error {
 	return b.br.Close()
 }
 
+const raiseAlert = `-- name: RaiseAlert :batchexec
+INSERT INTO payment_alerts
+    (rule, fingerprint, severity, state, opened_at, last_seen_at, org_id, stripe_customer_id, object_id, message, evidence, proposal)
+VALUES ($1, $2, $3, CASE WHEN $4::interval > '0' THEN 'pending' ELSE 'firing' END, $5, $5,
+    $6, $7, $8, $9, $10, $11)
+ON CONFLICT (fingerprint) WHERE state IN ('pending', 'firing') DO UPDATE SET
+    last_seen_at = greatest(payment_alerts.last_seen_at, excluded.last_seen_at), seen = payment_alerts.seen + 1,
+    state = CASE WHEN payment_alerts.opened_at + $4::interval <= excluded.last_seen_at THEN 'firing' ELSE payment_alerts.state END,
+    severity = excluded.severity, org_id = coalesce(excluded.org_id, payment_alerts.org_id),
+    stripe_customer_id = coalesce(excluded.stripe_customer_id, payment_alerts.stripe_customer_id),
+    object_id = excluded.object_id, message = excluded.message, evidence = excluded.evidence, proposal = excluded.proposal
+`
+
+type RaiseAlertBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type RaiseAlertParams struct {
+	Rule             string
+	Fingerprint      string
+	Severity         string
+	PendingFor       time.Duration
+	At               time.Time
+	OrgID            *uuid.UUID
+	StripeCustomerID *string
+	ObjectID         *string
+	Message          string
+	Evidence         json.RawMessage
+	Proposal         *string
+}
+
+// Opens an alert, or notes that it is still so. What was pending fires once it
+// has been so for long enough.
+func (q *Queries) RaiseAlert(ctx context.Context, arg []RaiseAlertParams) *RaiseAlertBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.Rule,
+			a.Fingerprint,
+			a.Severity,
+			a.PendingFor,
+			a.At,
+			a.OrgID,
+			a.StripeCustomerID,
+			a.ObjectID,
+			a.Message,
+			a.Evidence,
+			a.Proposal,
+		}
+		batch.Queue(raiseAlert, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &RaiseAlertBatchResults{br, len(arg), false}
+}
+
+func (b *RaiseAlertBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *RaiseAlertBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const recordAct = `-- name: RecordAct :batchexec
+INSERT INTO audit_log
+    (at, actor_kind, actor_id, act, object_kind, object_id, org_id, stripe_customer_id, before, after, source_event_id, request_id, address)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+`
+
+type RecordActBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type RecordActParams struct {
+	At               time.Time
+	ActorKind        string
+	ActorID          *string
+	Act              string
+	ObjectKind       string
+	ObjectID         string
+	OrgID            *uuid.UUID
+	StripeCustomerID *string
+	Before           json.RawMessage
+	After            json.RawMessage
+	SourceEventID    *string
+	RequestID        *string
+	Address          *string
+}
+
+// Through internal/audit, which knows who acts.
+func (q *Queries) RecordAct(ctx context.Context, arg []RecordActParams) *RecordActBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.At,
+			a.ActorKind,
+			a.ActorID,
+			a.Act,
+			a.ObjectKind,
+			a.ObjectID,
+			a.OrgID,
+			a.StripeCustomerID,
+			a.Before,
+			a.After,
+			a.SourceEventID,
+			a.RequestID,
+			a.Address,
+		}
+		batch.Queue(recordAct, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &RecordActBatchResults{br, len(arg), false}
+}
+
+func (b *RecordActBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *RecordActBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
 const recordPaymentEvent = `-- name: RecordPaymentEvent :batchexec
 INSERT INTO payment_events
     (kind, natural_key, at, org_id, stripe_customer_id, subscription_id, plan, "interval", currency, amount_minor, invoice_id, source_event_id, details, livemode)

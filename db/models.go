@@ -11,6 +11,28 @@ import (
 	"github.com/google/uuid"
 )
 
+// Who did what to what, and how it stood before and after. Append-only: the database refuses anything else.
+type AuditLog struct {
+	ID int64
+	// By the business clock; recorded_at is the database's
+	At         time.Time
+	ActorKind  string
+	ActorID    *string
+	Act        string
+	ObjectKind string
+	ObjectID   string
+	// No reference: a record outlives what it is about
+	OrgID            *uuid.UUID
+	StripeCustomerID *string
+	Before           json.RawMessage
+	After            json.RawMessage
+	// The event of Stripe that told it; NULL where an answer did, or nobody
+	SourceEventID *string
+	RequestID     *string
+	Address       *string
+	RecordedAt    time.Time
+}
+
 // One press of the pay button: the exact request to Stripe, frozen, so that a retry repeats it.
 type CheckoutAttempt struct {
 	ID       uuid.UUID
@@ -178,6 +200,52 @@ type Organization struct {
 	CreatedAt time.Time
 }
 
+// Mails, a row a recipient, written in the transaction of the change that they tell and delivered by a job of the same transaction.
+type Outbox struct {
+	ID   int64
+	Kind string
+	// What makes the change one and the same: the invoice of a receipt, invoice and attempt of a failed payment
+	NaturalKey       string
+	OrgID            *uuid.UUID
+	StripeCustomerID *string
+	ToAddress        string
+	// The facts as they were; the words are made when the mail is delivered
+	Payload  json.RawMessage
+	Subject  *string
+	BodyText *string
+	BodyHtml *string
+	// kept: no mail server is configured, so that it can only be read here; failed: the server refused it for good
+	State     string
+	Attempts  int32
+	LastError *string
+	// By the business clock, as sent_at
+	CreatedAt time.Time
+	SentAt    *time.Time
+}
+
+// What an operator must look at, from its first sight to its end. Times are of the business clock.
+type PaymentAlert struct {
+	ID   int64
+	Rule string
+	// The rule and what it is about; the same trouble seen again is the same row
+	Fingerprint string
+	Severity    string
+	// pending: true, but not for long enough to call anybody
+	State      string
+	OpenedAt   time.Time
+	LastSeenAt time.Time
+	ResolvedAt *time.Time
+	// How often it was found to be so
+	Seen             int64
+	OrgID            *uuid.UUID
+	StripeCustomerID *string
+	ObjectID         *string
+	Message          string
+	// The facts behind the message as they were last seen; never a payload
+	Evidence json.RawMessage
+	Proposal *string
+}
+
 // Business events: what happened to a customer, in the words of the trade. payment_metrics is the daily aggregate.
 type PaymentEvent struct {
 	ID   int64
@@ -298,7 +366,6 @@ type Subscription struct {
 	IsVerified bool
 }
 
-// Subscriptions with the organization they are linked to and their MRR under the live definition
 type SubscriptionList struct {
 	StripeSubscriptionID string
 	StripeCustomerID     string
@@ -325,6 +392,8 @@ type SubscriptionList struct {
 	IsVerified           bool
 	EndsAt               *time.Time
 	RenewsAt             *time.Time
+	Items                int32
+	IsCustomerGone       interface{}
 }
 
 // The permanent record: what was seen of a subscription, by event or by asking. Append-only, kept for ever.

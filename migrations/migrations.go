@@ -104,17 +104,32 @@ func appliedAt(ctx context.Context, q Querier) (map[int64]time.Time, error) {
 func Hash() string {
 	h := sha256.New()
 	for _, name := range names() {
-		b, _ := fs.ReadFile(files, name) // it is embedded
+		b, _ := fs.ReadFile(files, name) // it is embedded, but for River's, whose names say it all
 		fmt.Fprintf(h, "%s %d\n", name, len(b))
 		h.Write(b)
 	}
 	return hex.EncodeToString(h.Sum(nil))[:16]
 }
 
-// names are the files in the order of their versions.
+// names are the files in the order of their versions, and what stands for
+// River's among them.
 func names() []string {
-	names, _ := fs.Glob(files, "*.sql") // the pattern is good, and the result sorted
+	names, _ := fs.Glob(files, "*.sql") // the pattern is good
+	for _, s := range riverSteps {
+		names = append(names, s.file)
+	}
+	slices.Sort(names)
 	return names
+}
+
+// fileOf is the name of a step; goose knows none for those that are Go.
+func fileOf(s *goose.Source) string {
+	for _, r := range riverSteps {
+		if r.version == s.Version {
+			return r.file
+		}
+	}
+	return s.Path
 }
 
 func steps(url string, run func(*goose.Provider) ([]*goose.MigrationResult, error)) ([]Step, error) {
@@ -122,7 +137,7 @@ func steps(url string, run func(*goose.Provider) ([]*goose.MigrationResult, erro
 	err := with(url, func(p *goose.Provider) error {
 		results, err := run(p)
 		for _, r := range results {
-			out = append(out, Step{Version: r.Source.Version, File: r.Source.Path})
+			out = append(out, Step{Version: r.Source.Version, File: fileOf(r.Source)})
 		}
 		return err
 	})
@@ -139,7 +154,7 @@ func with(url string, f func(*goose.Provider) error) error {
 	if err != nil {
 		return fmt.Errorf("make migration lock: %w", err)
 	}
-	provider, err := goose.NewProvider(goose.DialectPostgres, database, files, goose.WithSessionLocker(locker))
+	provider, err := goose.NewProvider(goose.DialectPostgres, database, files, goose.WithSessionLocker(locker), goose.WithGoMigrations(riverMigrations(url)...))
 	if err != nil {
 		return fmt.Errorf("read migrations: %w", err)
 	}

@@ -111,7 +111,8 @@ func database(t *testing.T) (string, *pgxpool.Pool) {
 
 func tables(t *testing.T, pool *pgxpool.Pool) []string {
 	t.Helper()
-	rows, err := pool.Query(t.Context(), "SELECT relname::text FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'v', 'm', 'p') ORDER BY 1")
+	rows, err := pool.Query(t.Context(), `SELECT c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+		WHERE n.nspname IN ('public', 'river') AND c.relkind IN ('r', 'v', 'm', 'p') ORDER BY 1`)
 	if err != nil {
 		t.Fatal(err)
 	}
