@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -55,13 +56,20 @@ func TestARefundIsToldOnceWhateverTellsIt(t *testing.T) {
 	first := b.refund(id(charge), "1000")
 	time.Sleep(1100 * time.Millisecond)
 	second := b.refund(id(charge), "500")
-	want := []string{"1000 " + first, "500 " + second}
-	told := func() []string {
-		return b.rows(`SELECT concat_ws(' ', amount_minor, natural_key) FROM payment_events
-			WHERE kind = 'refund' AND currency = 'usd' AND plan = 'pro' AND subscription_id IS NOT NULL AND invoice_id = $1
-				AND source_event_id IS NOT NULL ORDER BY at`, field(charge, "invoice"))
-	}
 	events := b.ours()
+	// The first refund is known to both events, the second to its own alone.
+	var by []string
+	for _, e := range events {
+		if kind(e) == "charge.refunded" {
+			by = append(by, id(e))
+		}
+	}
+	want := []string{"1000 " + first + " " + slices.Min(by), "500 " + second + " " + by[1]}
+	told := func() []string {
+		return b.rows(`SELECT concat_ws(' ', amount_minor, natural_key, source_event_id) FROM payment_events
+			WHERE kind = 'refund' AND currency = 'usd' AND plan = 'pro' AND subscription_id IS NOT NULL AND invoice_id = $1 ORDER BY at`,
+			field(charge, "invoice"))
+	}
 	for name, order := range map[string]func() []json.RawMessage{
 		"in order":  func() []json.RawMessage { return events },
 		"backwards": func() []json.RawMessage { return reversed(events) },
@@ -77,6 +85,14 @@ func TestARefundIsToldOnceWhateverTellsIt(t *testing.T) {
 		}
 		b.want("not processed", []string{}, `SELECT type || ' ' || coalesce(reason, state) FROM webhook_events WHERE state <> 'processed'`)
 	}
+	b.forget()
+	for _, e := range events {
+		if id(e) == by[0] {
+			b.deliver(e)
+		}
+	}
+	b.settle()
+	b.want("told by the first alone", []string{first}, `SELECT natural_key FROM payment_events WHERE kind = 'refund'`)
 }
 
 func reversed(events []json.RawMessage) []json.RawMessage {
@@ -211,6 +227,50 @@ func TestAChargeWithoutACustomerEndsItsDisputes(t *testing.T) {
 	b.want("remembered", []string{"ch_1 t"}, `SELECT concat_ws(' ', object_id, stripe_customer_id IS NULL) FROM stripe_objects`)
 }
 
+// whileAsked is a Stripe that does something while it is asked for a charge.
+type whileAsked struct {
+	payments.Stripe
+	do func()
+}
+
+func (w whileAsked) Charge(ctx context.Context, id string) (stripeshape.Charge, error) {
+	w.do()
+	return w.Stripe.Charge(ctx, id)
+}
+
+// TestAnEventWhileItsChargeIsAskedAboutIsNotLost, and whoever has been overtaken
+// meanwhile hands nothing over.
+func TestAnEventWhileItsChargeIsAskedAboutIsNotLost(t *testing.T) {
+	b := setup(t)
+	org, user := b.org(billing.RoleOwner)
+	b.buy(org, user, "pro")
+	charge := id(b.object("/v1/charges"))
+	dispute := func(n string) json.RawMessage {
+		return b.event("evt_"+n, "charge.dispute.created", time.Now(), json.RawMessage(
+			`{"id":"dp_`+n+`","object":"dispute","charge":"`+charge+`","amount":1,"currency":"usd"}`))
+	}
+	disputes := `SELECT concat_ws(' ', id, subject LIKE 'charge:%', state) FROM webhook_events WHERE type LIKE 'charge.dispute%' ORDER BY id`
+	b.deliver(dispute("1"))
+
+	overtaken := b.replica()
+	overtaken.Stripe = whileAsked{b.client, func() { b.exec(`UPDATE sync_queue SET ticket = ticket + 1 WHERE subject LIKE 'charge:%'`) }}
+	if _, err := overtaken.Work(b.ctx); err != nil {
+		t.Fatal(err)
+	}
+	b.want("after being overtaken", []string{"evt_1 t pending"}, disputes)
+	b.want("customers raised", []string{}, `SELECT subject FROM sync_queue WHERE subject LIKE 'cus_%' AND wanted > done`)
+
+	b.exec(`UPDATE sync_queue SET lease_until = '-infinity'`)
+	busy := b.replica()
+	busy.Stripe = whileAsked{b.client, func() { b.deliver(dispute("2")) }}
+	if _, err := busy.Work(b.ctx); err != nil {
+		t.Fatal(err)
+	}
+	b.settle()
+	b.want("in the end", []string{"evt_1 f processed", "evt_2 f processed"}, disputes)
+	b.want("told", []string{"dp_1", "dp_2"}, `SELECT natural_key FROM payment_events WHERE kind = 'dispute_opened' ORDER BY 1`)
+}
+
 func TestAnAbandonedCheckoutEndsByItsEvent(t *testing.T) {
 	b := setup(t)
 	org, user := b.org(billing.RoleOwner)
@@ -263,12 +323,20 @@ func TestMoneyOnItsWayArrivesOrDoesNot(t *testing.T) {
 	}
 }
 
-// deletedCustomer is a Stripe that lists nothing of whom it has deleted, asked
-// long enough after the last event to be believed about the history.
-type deletedCustomer struct{ payments.Stripe }
+// deletedCustomer is a Stripe that lists nothing of whom it has deleted. Its
+// first answer is too close to the last event to be believed about the history,
+// the later ones are not.
+type deletedCustomer struct {
+	payments.Stripe
+	asked *atomic.Int64
+}
 
-func (deletedCustomer) Subscriptions(context.Context, string) (payments.Answer, error) {
-	return payments.Answer{At: time.Now().UTC().Add(30 * time.Second).Truncate(time.Second)}, payments.ErrNoSuchObject
+func (d deletedCustomer) Subscriptions(context.Context, string) (payments.Answer, error) {
+	at := time.Now().UTC().Truncate(time.Second)
+	if d.asked.Add(1) > 1 {
+		at = at.Add(30 * time.Second)
+	}
+	return payments.Answer{At: at}, payments.ErrNoSuchObject
 }
 
 // TestADeletedCustomersSubscriptionsEnd although no event of theirs arrives.
@@ -279,14 +347,14 @@ func TestADeletedCustomersSubscriptionsEnd(t *testing.T) {
 	b.deliverAll()
 	b.call(http.MethodDelete, "/v1/customers/"+b.customer(), nil, nil)
 	door := b.replica()
-	door.Stripe = deletedCustomer{b.client}
+	door.Stripe = deletedCustomer{b.client, &atomic.Int64{}}
 	for _, e := range b.ours() {
 		if kind(e) == "customer.deleted" {
 			b.deliver(e)
 		}
 	}
 	for range 3 {
-		b.exec(`UPDATE sync_queue SET due_at = now() WHERE wanted > done`)
+		b.exec(`UPDATE sync_queue SET due_at = now()`)
 		if _, err := door.Work(b.ctx); err != nil {
 			t.Fatal(err)
 		}

@@ -46,7 +46,7 @@ type WebhookEndpoint struct {
 	IsPinned bool
 	// APIVersion is the version it has; empty for the account's own.
 	APIVersion string
-	IsEnabled bool
+	IsEnabled  bool
 }
 
 // Setup is what an account has for us.
