@@ -20,11 +20,22 @@ type object struct {
 
 // readObject reads an object. PHP's empty array stands for an empty one.
 func readObject(raw json.RawMessage) (object, bool) {
+	if !isJSON(raw) {
+		return object{odd: new([]string)}, false
+	}
+	return readInside(raw)
+}
+
+// readInside is readObject for a value inside of one that was read, which has
+// been found valid with it.
+func readInside(raw json.RawMessage) (object, bool) {
 	o := object{odd: new([]string)}
 	if isEmptyList(raw) {
 		return o, true
 	}
-	return o, present(raw) && json.Unmarshal(raw, &o.fields) == nil
+	var ok bool
+	o.fields, ok = fieldsOf(raw)
+	return o, ok
 }
 
 // present reports whether a value is there and not null.
@@ -66,7 +77,7 @@ func (o object) ref(name string) string {
 		return ""
 	}
 	if isObject(raw) {
-		expanded, ok := readObject(raw)
+		expanded, ok := readInside(raw)
 		id := expanded.str("id")
 		if !ok || id == "" || len(id) > longestID {
 			o.note(name)
@@ -126,7 +137,7 @@ func (o object) flag(name string) bool {
 // obj is an object within this one; an empty one where there is none.
 func (o object) obj(name string) object {
 	raw := o.fields[name]
-	inner, ok := readObject(raw)
+	inner, ok := readInside(raw)
 	inner.odd = o.odd
 	if !ok && present(raw) {
 		o.note(name)
@@ -145,7 +156,9 @@ func (o object) list(name string) (all []json.RawMessage, isWhole bool) {
 		envelope := o.obj(name)
 		all, _ = envelope.list("data")
 		return all, !envelope.flag("has_more")
-	case json.Unmarshal(raw, &all) != nil:
+	}
+	all, ok := elementsOf(raw)
+	if !ok {
 		o.note(name)
 	}
 	return all, true
