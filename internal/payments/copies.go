@@ -207,7 +207,7 @@ func (w *writing) record(o occasion, h happening) {
 // what is said of an invoice its subscription.
 func (w *writing) located(h happening) happening {
 	if h.invoiceID == "" {
-		h.invoiceID = deref(w.rows.objects[h.chargeID].InvoiceID)
+		h.invoiceID = deref(w.rows.objects[h.paidBy].InvoiceID)
 	}
 	if h.subscriptionID == "" && h.invoiceID != "" {
 		h.subscriptionID = w.subscriptionOf(h.invoiceID)

@@ -185,6 +185,20 @@ func TestADisputeFindsItsCustomer(t *testing.T) {
 	}
 }
 
+// TestARefundThatNamesOnlyItsPaymentIntentFindsItsCustomer, its invoice and its
+// plan, as one of a payment that no charge was made for does.
+func TestARefundThatNamesOnlyItsPaymentIntentFindsItsCustomer(t *testing.T) {
+	b := setup(t)
+	org, user := b.org(billing.RoleOwner)
+	b.buy(org, user, "pro")
+	intent := field(b.object("/v1/charges"), "payment_intent")
+	b.deliver(b.event("evt_1", "charge.refund.updated", time.Now(), json.RawMessage(
+		`{"id":"re_1","object":"refund","charge":null,"payment_intent":"`+intent+`","amount":9900,"currency":"usd","status":"succeeded","created":1700000000}`)))
+	b.settle()
+	b.deliverAll()
+	b.want("told", []string{"re_1 pro t"}, `SELECT concat_ws(' ', natural_key, plan, invoice_id IS NOT NULL) FROM payment_events WHERE kind = 'refund'`)
+}
+
 // TestWhatBelongsToNobodyEndsWithAReason and is asked about no more.
 func TestWhatBelongsToNobodyEndsWithAReason(t *testing.T) {
 	b := setup(t)
