@@ -11,6 +11,22 @@ import (
 	"github.com/google/uuid"
 )
 
+// Keys of programs. The key itself is shown once and kept nowhere. Times are of the database's clock.
+type ApiKey struct {
+	ID   uuid.UUID
+	Name string
+	// How the key begins, by which people recognize it
+	Prefix string
+	Hash   []byte
+	Scopes []string
+	// Who made it: command, demo, or an administrator
+	CreatedBy string
+	CreatedAt time.Time
+	// To the hour: telling more would cost a write a request
+	LastUsedAt *time.Time
+	RevokedAt  *time.Time
+}
+
 // Who did what to what, and how it stood before and after. Append-only: the database refuses anything else.
 type AuditLog struct {
 	ID int64
@@ -109,7 +125,7 @@ type CustomerSubscription struct {
 	MRRMicro       int64
 }
 
-// What an organization may do. Evaluated when asked: after until, then_access holds.
+// What an organization may do. Evaluated when asked: the columns hold before until, then the last element of later whose moment has come.
 type Entitlement struct {
 	OrgID      uuid.UUID
 	Plan       *string
@@ -122,6 +138,10 @@ type Entitlement struct {
 	Features   json.RawMessage
 	Limits     json.RawMessage
 	AsOf       time.Time
+	// Codes of the plans whose features and limits hold before until, each the best of all; features and limits are what they were when this was written
+	GrantedBy []string
+	// What holds from later moments on while nothing is heard, in their order: [{"from": Unix seconds, "access", "reason", "plan", "status", "granted_by"}]; the first is from until on
+	Later json.RawMessage
 }
 
 // Rollup of customer_movement by day. Holds changes only; levels are running sums.
@@ -366,6 +386,7 @@ type Subscription struct {
 	IsVerified bool
 }
 
+// Subscriptions with the organization they are linked to and their MRR under the live definition
 type SubscriptionList struct {
 	StripeSubscriptionID string
 	StripeCustomerID     string
@@ -392,8 +413,6 @@ type SubscriptionList struct {
 	IsVerified           bool
 	EndsAt               *time.Time
 	RenewsAt             *time.Time
-	Items                int32
-	IsCustomerGone       interface{}
 }
 
 // The permanent record: what was seen of a subscription, by event or by asking. Append-only, kept for ever.
