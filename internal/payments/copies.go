@@ -165,8 +165,11 @@ func (w *writing) recordHappenings() {
 			continue
 		}
 		o := w.occasion()
-		o.at, o.eventID = t.event.Created, t.event.ID
+		o.at = t.event.Created
 		for _, h := range t.happenings {
+			if !h.isHearsay {
+				h.eventID = t.event.ID
+			}
 			w.recordWithPlan(o, w.located(h))
 		}
 	}

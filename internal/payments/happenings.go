@@ -31,7 +31,10 @@ type happening struct {
 	invoiceID      string
 	paidBy         string // the charge or payment intent of a refund or a dispute, whose invoice it finds
 	eventID        string // the event that tells it; empty: the occasion's
-	details        map[string]any
+	// isHearsay: an event about something later tells it too, and is not the one
+	// to be shown for it.
+	isHearsay bool
+	details   map[string]any
 }
 
 func trialWillEnd(s billing.Subscription) happening {
@@ -99,12 +102,15 @@ func refundFailed(r stripeshape.Refund) happening {
 	}
 }
 
-func disputeOpened(d stripeshape.Dispute) happening {
+// disputeOpened is told by every event of a dispute. What may change in its
+// course is told by the first alone, so that it does not matter who is heard.
+func disputeOpened(d stripeshape.Dispute, isHearsay bool) happening {
 	h := happening{
 		kind: "dispute_opened", key: d.ID, at: d.CreatedAt, currency: d.Currency, amountMinor: &d.AmountMinor, paidBy: cmp.Or(d.ChargeID, d.PaymentIntentID),
-		details: said(map[string]any{"charge": d.ChargeID, "payment_intent": d.PaymentIntentID, "reason": d.Reason}),
+		details:   said(map[string]any{"charge": d.ChargeID, "payment_intent": d.PaymentIntentID, "reason": d.Reason}),
+		isHearsay: isHearsay,
 	}
-	if !d.EvidenceDueAt.IsZero() {
+	if !isHearsay && !d.EvidenceDueAt.IsZero() {
 		h.details["evidence_due_at"] = d.EvidenceDueAt
 	}
 	return h
