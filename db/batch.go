@@ -452,12 +452,12 @@ func (b *SeeCustomerBatchResults) Close() error {
 }
 
 const writeEntitlement = `-- name: WriteEntitlement :batchexec
-INSERT INTO entitlements (org_id, plan, status, access, reason, until, then_access, then_reason, features, limits, as_of)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+INSERT INTO entitlements (org_id, plan, status, access, reason, until, then_access, then_reason, features, limits, as_of, granted_by, later)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 ON CONFLICT (org_id) DO UPDATE SET
     plan = excluded.plan, status = excluded.status, access = excluded.access, reason = excluded.reason, until = excluded.until,
     then_access = excluded.then_access, then_reason = excluded.then_reason, features = excluded.features,
-    limits = excluded.limits, as_of = excluded.as_of
+    limits = excluded.limits, as_of = excluded.as_of, granted_by = excluded.granted_by, later = excluded.later
 `
 
 type WriteEntitlementBatchResults struct {
@@ -478,6 +478,8 @@ type WriteEntitlementParams struct {
 	Features   json.RawMessage `json:"features"`
 	Limits     json.RawMessage `json:"limits"`
 	AsOf       time.Time       `json:"as_of"`
+	GrantedBy  []string        `json:"granted_by"`
+	Later      json.RawMessage `json:"later"`
 }
 
 func (q *Queries) WriteEntitlement(ctx context.Context, arg []WriteEntitlementParams) *WriteEntitlementBatchResults {
@@ -495,6 +497,8 @@ func (q *Queries) WriteEntitlement(ctx context.Context, arg []WriteEntitlementPa
 			a.Features,
 			a.Limits,
 			a.AsOf,
+			a.GrantedBy,
+			a.Later,
 		}
 		batch.Queue(writeEntitlement, vals...)
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 const entitlement = `-- name: Entitlement :one
-SELECT org_id, plan, status, access, reason, until, then_access, then_reason, features, limits, as_of FROM entitlements WHERE org_id = $1
+SELECT org_id, plan, status, access, reason, until, then_access, then_reason, features, limits, as_of, granted_by, later FROM entitlements WHERE org_id = $1
 `
 
 func (q *Queries) Entitlement(ctx context.Context, orgID uuid.UUID) (Entitlement, error) {
@@ -30,12 +30,14 @@ func (q *Queries) Entitlement(ctx context.Context, orgID uuid.UUID) (Entitlement
 		&i.Features,
 		&i.Limits,
 		&i.AsOf,
+		&i.GrantedBy,
+		&i.Later,
 	)
 	return i, err
 }
 
 const entitlementsOf = `-- name: EntitlementsOf :many
-SELECT org_id, plan, status, access, reason, until, then_access, then_reason, features, limits, as_of FROM entitlements WHERE org_id = ANY ($1::uuid[])
+SELECT org_id, plan, status, access, reason, until, then_access, then_reason, features, limits, as_of, granted_by, later FROM entitlements WHERE org_id = ANY ($1::uuid[])
 `
 
 func (q *Queries) EntitlementsOf(ctx context.Context, orgIds []uuid.UUID) ([]Entitlement, error) {
@@ -59,6 +61,8 @@ func (q *Queries) EntitlementsOf(ctx context.Context, orgIds []uuid.UUID) ([]Ent
 			&i.Features,
 			&i.Limits,
 			&i.AsOf,
+			&i.GrantedBy,
+			&i.Later,
 		); err != nil {
 			return nil, err
 		}
@@ -68,4 +72,15 @@ func (q *Queries) EntitlementsOf(ctx context.Context, orgIds []uuid.UUID) ([]Ent
 		return nil, err
 	}
 	return items, nil
+}
+
+const organizationExists = `-- name: OrganizationExists :one
+SELECT EXISTS (SELECT FROM organizations WHERE id = $1::uuid)
+`
+
+func (q *Queries) OrganizationExists(ctx context.Context, orgID uuid.UUID) (bool, error) {
+	row := q.db.QueryRow(ctx, organizationExists, orgID)
+	var exists bool
+	err := row.Scan(&exists)
+	return exists, err
 }

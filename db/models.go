@@ -11,6 +11,22 @@ import (
 	"github.com/google/uuid"
 )
 
+// Keys of programs. The key itself is shown once and kept nowhere. Times are of the database's clock.
+type ApiKey struct {
+	ID   uuid.UUID `json:"id"`
+	Name string    `json:"name"`
+	// How the key begins, by which people recognize it
+	Prefix string   `json:"prefix"`
+	Hash   []byte   `json:"hash"`
+	Scopes []string `json:"scopes"`
+	// Who made it: command, demo, or an administrator
+	CreatedBy string    `json:"created_by"`
+	CreatedAt time.Time `json:"created_at"`
+	// To the hour: telling more would cost a write a request
+	LastUsedAt *time.Time `json:"last_used_at"`
+	RevokedAt  *time.Time `json:"revoked_at"`
+}
+
 // Who did what to what, and how it stood before and after. Append-only: the database refuses anything else.
 type AuditLog struct {
 	ID int64 `json:"id"`
@@ -109,7 +125,7 @@ type CustomerSubscription struct {
 	MRRMicro       int64  `json:"mrr_micro"`
 }
 
-// What an organization may do. Evaluated when asked: after until, then_access holds.
+// What an organization may do. Evaluated when asked: the columns hold before until, then the last element of later whose moment has come.
 type Entitlement struct {
 	OrgID      uuid.UUID       `json:"org_id"`
 	Plan       *string         `json:"plan"`
@@ -122,6 +138,10 @@ type Entitlement struct {
 	Features   json.RawMessage `json:"features"`
 	Limits     json.RawMessage `json:"limits"`
 	AsOf       time.Time       `json:"as_of"`
+	// Codes of the plans whose features and limits hold before until, each the best of all; features and limits are what they were when this was written
+	GrantedBy []string `json:"granted_by"`
+	// What holds from later moments on while nothing is heard, in their order: [{"from": Unix seconds, "access", "reason", "plan", "status", "granted_by"}]; the first is from until on
+	Later json.RawMessage `json:"later"`
 }
 
 // Rollup of customer_movement by day. Holds changes only; levels are running sums.

@@ -5,9 +5,12 @@ SELECT * FROM entitlements WHERE org_id = $1;
 SELECT * FROM entitlements WHERE org_id = ANY (@org_ids::uuid[]);
 
 -- name: WriteEntitlement :batchexec
-INSERT INTO entitlements (org_id, plan, status, access, reason, until, then_access, then_reason, features, limits, as_of)
-VALUES (@org_id, @plan, @status, @access, @reason, @until, @then_access, @then_reason, @features, @limits, @as_of)
+INSERT INTO entitlements (org_id, plan, status, access, reason, until, then_access, then_reason, features, limits, as_of, granted_by, later)
+VALUES (@org_id, @plan, @status, @access, @reason, @until, @then_access, @then_reason, @features, @limits, @as_of, @granted_by, @later)
 ON CONFLICT (org_id) DO UPDATE SET
     plan = excluded.plan, status = excluded.status, access = excluded.access, reason = excluded.reason, until = excluded.until,
     then_access = excluded.then_access, then_reason = excluded.then_reason, features = excluded.features,
-    limits = excluded.limits, as_of = excluded.as_of;
+    limits = excluded.limits, as_of = excluded.as_of, granted_by = excluded.granted_by, later = excluded.later;
+
+-- name: OrganizationExists :one
+SELECT EXISTS (SELECT FROM organizations WHERE id = @org_id::uuid);

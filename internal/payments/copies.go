@@ -168,8 +168,11 @@ func (w *writing) recordHappenings() {
 			continue
 		}
 		o := w.occasion()
-		o.at, o.eventID = t.event.Created, t.event.ID
+		o.at = t.event.Created
 		for _, h := range t.happenings {
+			if !h.isHearsay {
+				h.eventID = t.event.ID
+			}
 			w.recordWithPlan(o, w.located(h))
 		}
 	}
@@ -210,7 +213,7 @@ func (w *writing) record(o occasion, h happening) {
 // what is said of an invoice its subscription.
 func (w *writing) located(h happening) happening {
 	if h.invoiceID == "" {
-		h.invoiceID = deref(w.rows.objects[h.chargeID].InvoiceID)
+		h.invoiceID = deref(w.rows.objects[h.paidBy].InvoiceID)
 	}
 	if h.subscriptionID == "" && h.invoiceID != "" {
 		h.subscriptionID = w.subscriptionOf(h.invoiceID)

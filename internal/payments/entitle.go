@@ -1,6 +1,7 @@
 package payments
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -15,6 +16,21 @@ import (
 func entitle(orgID uuid.UUID, subscriptions []db.Subscription, versions []db.SubscriptionVersion, _ db.Entitlement,
 	plans billing.Plans, now, asOf time.Time,
 ) (db.WriteEntitlementParams, error) {
+	standings, err := standingsOf(subscriptions, versions)
+	if err != nil {
+		return db.WriteEntitlementParams{}, err
+	}
+	stages := billing.DefaultAccessPolicy().Stages(standings, plans, now)
+	e := billing.Now(stages, plans, now)
+	return db.WriteEntitlementParams{
+		OrgID: orgID, Plan: optional(e.Plan), Status: optional(string(e.Status)), Access: string(e.Level), Reason: e.Reason,
+		Until: optional(e.Until), ThenAccess: optional(string(e.Then)), ThenReason: optional(e.ThenReason),
+		Features: mustJSON(e.Features), Limits: mustJSON(e.Limits), AsOf: asOf,
+		GrantedBy: e.GrantedBy, Later: mustJSON(stages[1:]),
+	}, nil
+}
+
+func standingsOf(subscriptions []db.Subscription, versions []db.SubscriptionVersion) ([]billing.Standing, error) {
 	history := map[string][]db.SubscriptionVersion{}
 	for _, v := range versions {
 		history[v.SubscriptionID] = append(history[v.SubscriptionID], v)
@@ -23,22 +39,20 @@ func entitle(orgID uuid.UUID, subscriptions []db.Subscription, versions []db.Sub
 	for _, row := range subscriptions {
 		s, err := standing(row, history[row.StripeSubscriptionID])
 		if err != nil {
-			return db.WriteEntitlementParams{}, err
+			return nil, fmt.Errorf("subscription %s: %w", row.StripeSubscriptionID, err)
 		}
 		standings = append(standings, s)
 	}
-	e := billing.DefaultAccessPolicy().Entitle(standings, plans, now)
-	return db.WriteEntitlementParams{
-		OrgID: orgID, Plan: optional(e.Plan), Status: optional(string(e.Status)), Access: string(e.Level), Reason: e.Reason,
-		Until: optional(e.Until), ThenAccess: optional(string(e.Then)), ThenReason: optional(e.ThenReason),
-		Features: mustJSON(e.Features), Limits: mustJSON(e.Limits), AsOf: asOf,
-	}, nil
+	return standings, nil
 }
 
 // standing puts the copy and what only the history knows together: since when
 // payment has failed without a break, and when an unbroken pause began.
 func standing(row db.Subscription, history []db.SubscriptionVersion) (billing.Standing, error) {
-	s := billing.Standing{Plan: deref(row.Plan), HasPaid: row.HasPaid, NextAttemptAt: deref(row.NextPaymentAttempt)}
+	s := billing.Standing{
+		Plan: deref(row.Plan), HasPaid: row.HasPaid, PeriodEnd: row.CurrentPeriodEnd,
+		NextAttemptAt: deref(row.NextPaymentAttempt), AsOf: row.ReadAt,
+	}
 	if err := unmarshalFacts(row.Facts, &s.Facts); err != nil {
 		return s, err
 	}
@@ -46,37 +60,59 @@ func standing(row db.Subscription, history []db.SubscriptionVersion) (billing.St
 	if p := s.Facts.Pause; p != nil {
 		s.PausedPeriodEnd = p.PeriodEnd.Time()
 	}
+	isPastDue, isPaused := s.Facts.Status == billing.StatusPastDue, s.Facts.Pause != nil
 	for _, v := range slices.Backward(history) {
+		if !isPastDue && !isPaused {
+			break
+		}
 		var facts billing.Facts
 		if err := unmarshalFacts(v.Facts, &facts); err != nil {
 			return s, err
 		}
-		if facts.Status != billing.StatusPastDue {
-			break
+		if isPastDue = isPastDue && facts.Status == billing.StatusPastDue; isPastDue {
+			s.PastDueSince = v.At
 		}
-		s.PastDueSince = v.At
-	}
-	for _, v := range slices.Backward(history) {
-		var facts billing.Facts
-		if err := unmarshalFacts(v.Facts, &facts); err != nil {
-			return s, err
+		if isPaused = isPaused && facts.Pause != nil; isPaused {
+			if s.PausedPeriodEnd = facts.Pause.PeriodEnd.Time(); s.PausedPeriodEnd.IsZero() {
+				s.PausedPeriodEnd = v.At // nothing says what is paid
+			}
 		}
-		if facts.Pause == nil {
-			break
-		}
-		s.PausedPeriodEnd = facts.Pause.PeriodEnd.Time()
 	}
 	return s, nil
 }
 
-// AccessNow evaluates a stored entitlement; the zero row is of an organization
-// that never had one.
-func AccessNow(row db.Entitlement, now time.Time) billing.Access {
-	if row.Access == "" {
-		return billing.Access{Level: billing.AccessNone, Reason: "no_subscription"}
+// EntitlementNow evaluates a stored entitlement, with the features and limits
+// that the plans have today; the zero row is of an organization that never had
+// a subscription.
+func EntitlementNow(row db.Entitlement, plans billing.Plans, now time.Time) (billing.Entitlement, error) {
+	stages, err := stagesOf(row)
+	if err != nil {
+		return billing.Entitlement{}, err
 	}
-	return billing.Access{
-		Level: billing.Level(row.Access), Reason: row.Reason, Until: deref(row.Until),
-		Then: billing.Level(deref(row.ThenAccess)), ThenReason: deref(row.ThenReason),
-	}.At(now)
+	return billing.Now(stages, plans, now), nil
+}
+
+// stagesOf are a row's columns and what it says of later.
+func stagesOf(row db.Entitlement) ([]billing.Stage, error) {
+	if row.Access == "" {
+		return []billing.Stage{{Level: billing.AccessNone, Reason: billing.ReasonNoSubscription}}, nil
+	}
+	return billing.ReadStages(
+		billing.Stage{
+			Level: billing.Level(row.Access), Reason: row.Reason,
+			Plan: deref(row.Plan), Status: billing.Status(deref(row.Status)), GrantedBy: row.GrantedBy,
+		},
+		billing.Access{Until: deref(row.Until), Then: billing.Level(deref(row.ThenAccess)), ThenReason: deref(row.ThenReason)},
+		row.Later)
+}
+
+// AccessNow evaluates a stored entitlement as EntitlementNow does, for who needs
+// no more than the level.
+func AccessNow(row db.Entitlement, now time.Time) billing.Access {
+	stages, err := stagesOf(row)
+	if err != nil { // it is our own JSON; the columns know the next change
+		row.Later = []byte("[]")
+		stages, _ = stagesOf(row)
+	}
+	return billing.Now(stages, billing.Plans{}, now).Access
 }

@@ -57,14 +57,14 @@ func TestARefundIsToldOnceWhateverTellsIt(t *testing.T) {
 	time.Sleep(1100 * time.Millisecond)
 	second := b.refund(id(charge), "500")
 	events := b.ours()
-	// The first refund is known to both events, the second to its own alone.
+	// The first refund is known to both events, and is shown with its own.
 	var by []string
 	for _, e := range events {
 		if kind(e) == "charge.refunded" {
 			by = append(by, id(e))
 		}
 	}
-	want := []string{"1000 " + first + " " + slices.Min(by), "500 " + second + " " + by[1]}
+	want := []string{"1000 " + first + " " + by[0], "500 " + second + " " + by[1]}
 	told := func() []string {
 		return b.rows(`SELECT concat_ws(' ', amount_minor, natural_key, source_event_id) FROM payment_events
 			WHERE kind = 'refund' AND currency = 'usd' AND plan = 'pro' AND subscription_id IS NOT NULL AND invoice_id = $1 ORDER BY at`,
@@ -183,6 +183,20 @@ func TestADisputeFindsItsCustomer(t *testing.T) {
 				FROM sync_queue WHERE subject = $1`, "charge:"+id(charge))
 		})
 	}
+}
+
+// TestARefundThatNamesOnlyItsPaymentIntentFindsItsCustomer, its invoice and its
+// plan, as one of a payment that no charge was made for does.
+func TestARefundThatNamesOnlyItsPaymentIntentFindsItsCustomer(t *testing.T) {
+	b := setup(t)
+	org, user := b.org(billing.RoleOwner)
+	b.buy(org, user, "pro")
+	intent := field(b.object("/v1/charges"), "payment_intent")
+	b.deliver(b.event("evt_1", "charge.refund.updated", time.Now(), json.RawMessage(
+		`{"id":"re_1","object":"refund","charge":null,"payment_intent":"`+intent+`","amount":9900,"currency":"usd","status":"succeeded","created":1700000000}`)))
+	b.settle()
+	b.deliverAll()
+	b.want("told", []string{"re_1 pro t"}, `SELECT concat_ws(' ', natural_key, plan, invoice_id IS NOT NULL) FROM payment_events WHERE kind = 'refund'`)
 }
 
 // TestWhatBelongsToNobodyEndsWithAReason and is asked about no more.

@@ -16,7 +16,7 @@ import (
 // The fields above the lock are set before first use.
 type group[T any] struct {
 	// write writes all items or none; it runs in at most flushers goroutines at
-	// once, and its context is nobody's but its own.
+	// once, its context is nobody's but its own, and it may reorder its slice.
 	write    func(context.Context, []T) error
 	flushers int
 	// maxItems and maxBytes bound one write, which has one item at least; size
@@ -143,9 +143,9 @@ func (g *group[T]) settle(batch []*waiter[T]) {
 	}
 	err := g.attempt(items)
 	isOnesFault := err != nil && len(batch) > 1 && g.isolates != nil && g.isolates(err)
-	for i, w := range batch {
+	for _, w := range batch {
 		if isOnesFault {
-			err = g.attempt(items[i : i+1 : i+1])
+			err = g.attempt([]T{w.item})
 		}
 		w.done <- err
 	}

@@ -1,6 +1,7 @@
 package payments
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -28,9 +29,12 @@ type happening struct {
 	currency       money.Currency
 	amountMinor    *int64
 	invoiceID      string
-	chargeID       string // of a refund or a dispute, whose invoice it finds
+	paidBy         string // the charge or payment intent of a refund or a dispute, whose invoice it finds
 	eventID        string // the event that tells it; empty: the occasion's
-	details        map[string]any
+	// isHearsay: an event about something later tells it too, and is not the one
+	// to be shown for it.
+	isHearsay bool
+	details   map[string]any
 }
 
 func trialWillEnd(s billing.Subscription) happening {
@@ -69,7 +73,7 @@ func checkoutHappening(act string, s stripeshape.CheckoutSession) (happening, bo
 func refunded(r stripeshape.Refund, c stripeshape.Charge) happening {
 	return happening{
 		kind: "refund", key: r.ID, at: r.CreatedAt, currency: r.Currency, amountMinor: &r.AmountMinor,
-		invoiceID: c.InvoiceID, chargeID: r.ChargeID,
+		invoiceID: c.InvoiceID, paidBy: cmp.Or(r.ChargeID, r.PaymentIntentID),
 		details: said(map[string]any{"charge": r.ChargeID, "payment_intent": r.PaymentIntentID, "reason": r.Reason}),
 	}
 }
@@ -85,7 +89,7 @@ func refundByAmount(c stripeshape.Charge, e stripeshape.Event) happening {
 	}
 	return happening{
 		kind: "refund", key: c.ID + ":" + strconv.FormatInt(c.RefundedMinor, 10), currency: c.Currency, amountMinor: &amount,
-		invoiceID: c.InvoiceID, chargeID: c.ID, details: said(map[string]any{"charge": c.ID, "payment_intent": c.PaymentIntentID}),
+		invoiceID: c.InvoiceID, paidBy: c.ID, details: said(map[string]any{"charge": c.ID, "payment_intent": c.PaymentIntentID}),
 	}
 }
 
@@ -93,17 +97,20 @@ func refundByAmount(c stripeshape.Charge, e stripeshape.Event) happening {
 // got it. Stripe dates the event alone.
 func refundFailed(r stripeshape.Refund) happening {
 	return happening{
-		kind: "refund_failed", key: r.ID, currency: r.Currency, amountMinor: &r.AmountMinor, chargeID: r.ChargeID,
+		kind: "refund_failed", key: r.ID, currency: r.Currency, amountMinor: &r.AmountMinor, paidBy: cmp.Or(r.ChargeID, r.PaymentIntentID),
 		details: said(map[string]any{"charge": r.ChargeID, "status": r.Status, "failure_reason": r.FailureReason}),
 	}
 }
 
-func disputeOpened(d stripeshape.Dispute) happening {
+// disputeOpened is told by every event of a dispute. What may change in its
+// course is told by the first alone, so that it does not matter who is heard.
+func disputeOpened(d stripeshape.Dispute, isHearsay bool) happening {
 	h := happening{
-		kind: "dispute_opened", key: d.ID, at: d.CreatedAt, currency: d.Currency, amountMinor: &d.AmountMinor, chargeID: d.ChargeID,
-		details: said(map[string]any{"charge": d.ChargeID, "payment_intent": d.PaymentIntentID, "reason": d.Reason}),
+		kind: "dispute_opened", key: d.ID, at: d.CreatedAt, currency: d.Currency, amountMinor: &d.AmountMinor, paidBy: cmp.Or(d.ChargeID, d.PaymentIntentID),
+		details:   said(map[string]any{"charge": d.ChargeID, "payment_intent": d.PaymentIntentID, "reason": d.Reason}),
+		isHearsay: isHearsay,
 	}
-	if !d.EvidenceDueAt.IsZero() {
+	if !isHearsay && !d.EvidenceDueAt.IsZero() {
 		h.details["evidence_due_at"] = d.EvidenceDueAt
 	}
 	return h
@@ -111,7 +118,7 @@ func disputeOpened(d stripeshape.Dispute) happening {
 
 func disputeClosed(d stripeshape.Dispute) happening {
 	return happening{
-		kind: "dispute_closed", key: d.ID, currency: d.Currency, amountMinor: &d.AmountMinor, chargeID: d.ChargeID,
+		kind: "dispute_closed", key: d.ID, currency: d.Currency, amountMinor: &d.AmountMinor, paidBy: cmp.Or(d.ChargeID, d.PaymentIntentID),
 		details: said(map[string]any{"charge": d.ChargeID, "reason": d.Reason, "status": d.Status}),
 	}
 }

@@ -42,17 +42,24 @@ type Payments struct {
 	wake chan struct{}
 	// writes gathers what concurrent syncs have to write.
 	writes *group[*material]
+	// arrivals gathers concurrent deliveries; refused and notices are what
+	// intake tells of itself.
+	arrivals *group[incoming]
+	refused  *refusals
+	notices  *notices
 }
 
 // New returns the door with its wake-up wired; the caller sets the fields of
 // its argument first.
 func New(p Payments) *Payments {
 	p.wake = make(chan struct{}, 1)
+	p.refused, p.notices = newRefusals(), &notices{}
 	p.writes = &group[*material]{
 		write: p.write, flushers: 2, maxItems: maxSubjects, patience: patient,
 		// Whatever it was, it may be one subject's fault alone.
 		isolates: func(error) bool { return true },
 	}
+	p.arrivals = p.newArrivals()
 	return &p
 }
 

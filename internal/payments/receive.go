@@ -4,12 +4,14 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/promptforge/payments/db"
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"github.com/promptforge/payments/internal/stripeshape"
 )
 
@@ -24,7 +26,8 @@ const (
 // Receive verifies a delivery and stores it, with its subject raised in the
 // same statement; when it returns nil, the event survives whatever dies
 // afterwards. An error wraps ErrSignature when the delivery is not Stripe's;
-// any other means that nothing was stored and Stripe must try again.
+// any other means that it may not have been stored and Stripe must try again.
+// The body is kept until it is written and must not change.
 //
 // Whatever is properly signed is stored, even what is no event at all: a
 // refusal would only make Stripe repeat it for days and then give us up.
@@ -34,28 +37,21 @@ func (p *Payments) Receive(ctx context.Context, header string, body []byte) erro
 		return err
 	}
 	event := p.classify(body)
-	err = db.New(p.Pool).StoreEvents(ctx, db.StoreEventsParams{
-		Created:     []time.Time{event.created},
-		Ids:         []string{event.id},
-		Types:       []string{event.kind},
-		Subjects:    []string{event.subject},
-		Livemodes:   []bool{event.livemode},
-		Accounts:    []string{event.account},
-		ApiVersions: []string{event.apiVersion},
-		SecretsUsed: []int16{secret},
-		Sources:     []string{"delivered"},
-		States:      []string{event.state},
-		Reasons:     []string{event.reason},
-		Bodies:      [][]byte{body},
-		FreshSince:  p.Now().Add(-fresh),
-		Ahead:       p.ahead(),
-	})
+	event.body, event.secret = body, secret
+	err = p.arrivals.do(ctx, event)
+	if isRowsFault(err) {
+		// Even alone it is refused, and would be whenever Stripe repeats it.
+		event = event.unstorable(err)
+		err = p.arrivals.do(ctx, event)
+	}
 	if err != nil {
+		p.refused.add(RefusedNotStored)
 		return fmt.Errorf("store event %s: %w", event.id, err)
 	}
 	if event.state == eventPending {
 		p.Wake()
 	}
+	p.notice(event)
 	return nil
 }
 
@@ -67,7 +63,34 @@ type incoming struct {
 	id, kind, subject, account, apiVersion string
 	created                                time.Time
 	livemode                               bool
-	state, reason                          string
+	state                                  string
+	cause                                  cause
+	reason                                 string
+	secret                                 int16 // position of the one that signed it
+	body                                   []byte
+}
+
+// cause is why an event does not wait for a sync.
+type cause string
+
+const (
+	causeNoEvent    cause = "no_event"
+	causeConnected  cause = "connected_account"
+	causeOtherMode  cause = "other_mode"
+	causeOtherType  cause = "other_type"
+	causeGuest      cause = "guest"
+	causeNobody     cause = "nobody"
+	causeUnstorable cause = "unstorable"
+)
+
+// reasons are what a row says of a cause.
+var reasons = map[cause]string{
+	causeConnected:  "it belongs to a connected account",
+	causeOtherMode:  "it belongs to the other mode",
+	causeOtherType:  "nothing is done for events of this type",
+	causeGuest:      "it names no customer, as that of a guest",
+	causeNobody:     "it names no customer",
+	causeUnstorable: "the database refuses it as it is",
 }
 
 // classify decides what becomes of a signed body: pending, ignored or parked,
@@ -75,34 +98,65 @@ type incoming struct {
 func (p *Payments) classify(body []byte) incoming {
 	event, err := stripeshape.DecodeEvent(body)
 	if err != nil {
-		// The hash makes a repeated delivery the same row.
-		hash := sha256.Sum256(body)
-		return incoming{
-			id: "signed_" + hex.EncodeToString(hash[:]), kind: "unknown", created: time.Unix(0, 0), livemode: p.Livemode,
-			state: eventIgnored, reason: clean(err.Error()),
-		}
+		in := incoming{kind: "unknown", livemode: p.Livemode, state: eventIgnored, cause: causeNoEvent, reason: clean(err.Error())}
+		in.nameByHash(body)
+		return in
 	}
 	in := incoming{
 		id: event.ID, kind: event.Type, created: event.Created, livemode: event.Livemode,
 		account: clean(event.Account), apiVersion: clean(event.APIVersion), subject: event.Subject(),
 		state: eventPending,
 	}
+	if !event.SaysMode { // the secret that signed it is of our mode
+		in.livemode = p.Livemode
+	}
 	switch {
 	case event.Account != "":
-		in.state, in.reason = eventIgnored, "it belongs to a connected account"
-	case event.Livemode != p.Livemode:
-		in.state, in.reason = eventIgnored, "it belongs to the other mode"
-	case !slices.Contains(EventTypes, event.Type):
-		in.state, in.reason = eventIgnored, "nothing is done for events of this type"
+		in.state, in.cause = eventIgnored, causeConnected
+	case in.livemode != p.Livemode:
+		in.state, in.cause = eventIgnored, causeOtherMode
+	case !isListenedTo(event.Type):
+		in.state, in.cause = eventIgnored, causeOtherType
 	case in.subject == "" && !stripeshape.NeedsCustomer(event.Type):
-		in.state, in.reason = eventIgnored, "it names no customer, as that of a guest"
+		in.state, in.cause = eventIgnored, causeGuest
 	case in.subject == "":
-		in.state, in.reason = eventParked, "it names no customer"
+		in.state, in.cause = eventParked, causeNobody
 	}
-	if in.state == eventIgnored {
-		in.subject = clean(in.subject)
-	}
+	in.reason = reasons[in.cause]
 	return in
+}
+
+func isListenedTo(eventType string) bool {
+	_, found := slices.BinarySearch(EventTypes, eventType)
+	return found
+}
+
+// nameByHash gives a body that has no usable id one, so that a repeated
+// delivery is the same row.
+func (in *incoming) nameByHash(body []byte) {
+	hash := sha256.Sum256(body)
+	in.id, in.created = "signed_"+hex.EncodeToString(hash[:]), time.Unix(0, 0)
+}
+
+// unstorable is the event with nothing of Stripe's in its row but the body.
+func (in incoming) unstorable(cause error) incoming {
+	out := incoming{
+		kind: "unknown", livemode: in.livemode, state: eventIgnored, cause: causeUnstorable, secret: in.secret, body: in.body,
+		reason: clean(reasons[causeUnstorable] + ": " + cause.Error()),
+	}
+	if in.state != eventIgnored { // somebody waits for it
+		out.state = eventParked
+	}
+	out.nameByHash(in.body)
+	return out
+}
+
+// isRowsFault reports whether Postgres refused a value and will do so again:
+// class 22, data exceptions, 23, constraints, or 54, limits such as that of an
+// index.
+func isRowsFault(err error) bool {
+	var fault *pgconn.PgError
+	return isDataFault(err) || errors.As(err, &fault) && strings.HasPrefix(fault.Code, "54")
 }
 
 // clean makes a text storable: valid UTF-8 without NUL, at most 500 bytes.

@@ -74,8 +74,10 @@ func (p *Payments) syncNow(ctx context.Context, customerID string) (Answer, erro
 }
 
 // Run works the queue off until the context ends, then lets what is under way
-// finish. Any number of processes may run it on one database.
+// finish, deliveries included: it is to be stopped after the server that takes
+// them. Any number of processes may run it on one database.
 func (p *Payments) Run(ctx context.Context) error {
+	defer p.arrivals.drain()
 	var running sync.WaitGroup
 	defer running.Wait()
 	running.Go(func() { p.sweepEveryMinute(ctx) })

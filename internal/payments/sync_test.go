@@ -45,7 +45,7 @@ func TestATrialBeginsWithoutAPayment(t *testing.T) {
 	}
 	b.settle()
 	b.want("subscription", []string{"trialing pilot f"}, `SELECT concat_ws(' ', status, plan, has_paid) FROM subscriptions`)
-	b.want("entitlement", []string{"full trialing none"}, `SELECT concat_ws(' ', access, reason, then_access) FROM entitlements`)
+	b.want("entitlement", []string{"full trialing read_only"}, `SELECT concat_ws(' ', access, reason, then_access) FROM entitlements`)
 	b.want("payments", []string{}, `SELECT kind FROM payment_events WHERE kind LIKE 'payment%' AND kind <> 'payment_method_attached'`)
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/promptforge/payments/db"
 	"github.com/promptforge/payments/internal/analytics"
@@ -61,7 +62,7 @@ func (t *taken) read() error {
 	case "charge.refund":
 		return t.takeRefund()
 	case "charge.dispute":
-		return t.takeDispute()
+		return t.takeDispute(act)
 	case "payment_method":
 		return t.takePaymentMethod(act)
 	case "subscription_schedule":
@@ -192,10 +193,19 @@ func (t *taken) tellRefunds(refunds []stripeshape.Refund) {
 		return
 	}
 	t.happenings = nil
+	var newest time.Time
 	for _, r := range refunds {
-		if !r.CreatedAt.After(t.event.Created) {
-			t.tell(refunded(r, *t.charge))
+		if r.CreatedAt.After(t.event.Created) {
+			continue // another event's
 		}
+		t.tell(refunded(r, *t.charge))
+		if r.CreatedAt.After(newest) {
+			newest = r.CreatedAt
+		}
+	}
+	for i := range t.happenings {
+		h := &t.happenings[i]
+		h.isHearsay = h.at.Before(newest) // the event is about the newest
 	}
 }
 
@@ -204,20 +214,22 @@ func (t *taken) takeRefund() error {
 	if err != nil {
 		return err
 	}
-	t.tell(refunded(refund, stripeshape.Charge{ID: refund.ChargeID}))
+	made := refunded(refund, stripeshape.Charge{ID: refund.ChargeID})
+	made.isHearsay = true
+	t.tell(made)
 	if refund.Status == "failed" || refund.Status == "canceled" {
 		t.tell(refundFailed(refund))
 	}
 	return nil
 }
 
-func (t *taken) takeDispute() error {
+func (t *taken) takeDispute(act string) error {
 	dispute, err := stripeshape.DecodeDispute(t.event.Object)
 	if err != nil {
 		return err
 	}
 	// Every event of a dispute tells that it was opened, so that none is needed.
-	t.tell(disputeOpened(dispute))
+	t.tell(disputeOpened(dispute, act != "created"))
 	if dispute.Status == "won" || dispute.Status == "lost" || dispute.Status == "warning_closed" {
 		t.tell(disputeClosed(dispute))
 	}

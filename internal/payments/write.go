@@ -66,7 +66,7 @@ type rows struct {
 	events        map[string][]db.PaymentEvent
 	attempts      map[string]db.CheckoutAttempt // by session
 	entitlements  map[uuid.UUID]db.Entitlement
-	objects       map[string]db.StripeObject // by charge
+	objects       map[string]db.StripeObject // charges and payment intents by id
 }
 
 // changes are what a batch writes, gathered from all its subjects.
@@ -298,8 +298,8 @@ func (b *batch) loadCharges() error {
 	for _, m := range b.ours {
 		for _, t := range m.events {
 			for _, h := range t.happenings {
-				if h.chargeID != "" {
-					ids = append(ids, h.chargeID)
+				if h.paidBy != "" {
+					ids = append(ids, h.paidBy)
 				}
 			}
 		}

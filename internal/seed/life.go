@@ -107,9 +107,15 @@ type life struct {
 	// hasFailed: a renewal has, which happens to nobody twice.
 	hasFailed bool
 	acts      []Act
+
+	role role
+	// goneAt is when the last subscription ended, of one who is gone, and lostAt
+	// the last retry where it ended for want of a payment.
+	goneAt, lostAt time.Time
 }
 
 func (l *life) tell(r role, i, of int) {
+	l.role = r
 	switch r {
 	case onTrial:
 		l.at = l.present.Add(-l.between(4*day, 6*day))
@@ -347,7 +353,11 @@ func (l *life) isOver(renewal time.Time) bool {
 func (l *life) dun(renewal time.Time, recovers bool) {
 	failed := renewal.Add(collectedAfter)
 	if !recovers {
-		l.leave(failed.Add(firstRetry + secondRetry + lastRetry))
+		last := failed.Add(firstRetry + secondRetry + lastRetry)
+		l.leave(last)
+		if l.isGone {
+			l.lostAt = last
+		}
 		return
 	}
 	mended := Act{Kind: ReplaceCard, Card: goodCard}
@@ -367,7 +377,7 @@ func (l *life) dun(renewal time.Time, recovers bool) {
 // leave ends the subscription; some come back after months.
 func (l *life) leave(at time.Time) {
 	if !l.chance(returns) {
-		l.isGone = true
+		l.isGone, l.goneAt = true, at
 		return
 	}
 	l.at = l.officeHours(at.Add(l.between(40*day, 120*day)))

@@ -129,7 +129,7 @@ func (l *living) do(ctx context.Context, a Act) error {
 	case CancelNow:
 		return l.Stripe.call(ctx, http.MethodDelete, "/v1/subscriptions/"+m.subscription+"?"+goodbye(a, url.Values{}).Encode(), "", nil, nil)
 	default:
-		return fmt.Errorf("nobody knows how to do %q", a.Kind)
+		return l.doRarely(ctx, m, a)
 	}
 }
 

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
@@ -251,6 +253,53 @@ func (p *place) checkMonthAfter(plan seed.Plan) {
 		if err != nil || n == 0 {
 			p.t.Errorf("%d of %s in the month after the present, %v", n, kind, err)
 		}
+	}
+}
+
+// TestTheRarerThingsHappenToo wants each of them to have come to what it was meant
+// to, and the figures to be right all the same.
+func TestTheRarerThingsHappenToo(t *testing.T) {
+	t.Parallel()
+	plan := seed.Make(config(44, 9, 5))
+	p := newPlace(t, plan.Start)
+	p.live(plan)
+	state, got := p.sim.State(t), map[string]int{}
+	count := func(kind, field string) {
+		for _, object := range state[kind] {
+			if value, ok := object[field].(string); ok {
+				got[kind+" "+value]++
+			}
+		}
+	}
+	for kind, field := range map[string]string{
+		"refund": "status", "dispute": "status", "subscription_schedule": "status", "subscription": "status", "payment_method": "type",
+	} {
+		count(kind, field)
+	}
+	for _, want := range []string{
+		"refund succeeded", "dispute won", "dispute lost", "subscription_schedule active", "subscription paused", "subscription unpaid",
+		"payment_method us_bank_account",
+	} {
+		if got[want] == 0 {
+			t.Errorf("no %s; there are %v", want, got)
+		}
+	}
+	live, agreed := map[string]int{}, 0
+	for _, s := range state["subscription"] {
+		if s["status"] == "active" {
+			live[s["customer"].(string)]++
+		}
+		item := s["items"].(map[string]any)["data"].([]any)[0].(map[string]any)
+		if item["price"].(map[string]any)["lookup_key"] == nil {
+			agreed++
+		}
+	}
+	if most := slices.Max(slices.Collect(maps.Values(live))); most != 2 || agreed != 1 {
+		t.Errorf("somebody has %d live subscriptions, and %d have a price of their own", most, agreed)
+	}
+	months := p.figures()
+	if closing, want := months[len(months)-1].Closing.MRRMicro, naiveMRR(t, p.sim); closing != want {
+		t.Errorf("the dashboard has %d, the stand-in has %d", closing, want)
 	}
 }
 

@@ -24,16 +24,23 @@ func Make(c Config) Plan {
 	hard := hardMonth(all, p, c.Months)
 	roles := cast(c)
 	shared := &company{customers: c.Customers, failures: map[time.Time]int{}}
+	var lives []*life
 	for i := range c.Customers {
 		l := &life{
 			rand: rand.New(rand.NewPCG(number, uint64(i)+1)), org: i, plans: c.Plans.Plans, //nolint:gosec // as above
 			start: p.Start, present: p.Present, hard: hard, company: shared,
 		}
 		l.tell(roles[i], i, c.Customers)
-		p.Acts = append(p.Acts, l.acts...)
+		lives = append(lives, l)
 		if roles[i] == inRetry {
 			p.Failing = append(p.Failing, i)
 		}
+	}
+	if c.Customers >= castFrom {
+		embellish(lives, all)
+	}
+	for _, l := range lives {
+		p.Acts = append(p.Acts, l.acts...)
 	}
 	for month := monthAfter(p.Start); !month.After(p.Present); month = addMonths(month, 1) {
 		p.Acts = append(p.Acts, Act{At: month.Add(-time.Second), Kind: MonthEnds, Org: -1})
@@ -73,11 +80,11 @@ func (p Plan) Paying(plan billing.Plan) int {
 			s.plan, s.since = a.Plan, a.At
 		case Pay, ReplaceCard:
 			s.pays, s.since = a.Card != failingCard, a.At
-		case CancelAtEnd, CancelNow:
+		case CancelAtEnd, CancelNow, ScheduleChange, SecondSubscription, AgreePrice, OfferTrial:
 			s.pays = false
 		case WithdrawAtEnd:
 			s.pays, s.since = true, a.At
-		case SignUp, TryCard, PayInvoice, MonthEnds:
+		case SignUp, TryCard, PayInvoice, MonthEnds, Refund, AnswerDispute, KeepUnpaid, EndUnpaid:
 		}
 	}
 	// Neither on trial nor waiting for a retry.

@@ -40,8 +40,10 @@ func TestTheDefaultYear(t *testing.T) {
 		got[a.Kind]++
 	}
 	want := map[seed.Kind]int{
-		seed.SignUp: 60, seed.StartCheckout: 66, seed.TryCard: 3, seed.Pay: 62, seed.ChangePlan: 21, seed.ReplaceCard: 32,
+		seed.SignUp: 60, seed.StartCheckout: 66, seed.TryCard: 3, seed.Pay: 62, seed.ChangePlan: 21, seed.ReplaceCard: 36,
 		seed.PayInvoice: 2, seed.CancelAtEnd: 15, seed.WithdrawAtEnd: 5, seed.CancelNow: 3, seed.MonthEnds: 12,
+		seed.Refund: 2, seed.AnswerDispute: 2, seed.AgreePrice: 1, seed.ScheduleChange: 1, seed.SecondSubscription: 1,
+		seed.OfferTrial: 1, seed.KeepUnpaid: 1, seed.EndUnpaid: 1,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("acts by kind (-want +got):\n%s", diff)

@@ -95,6 +95,9 @@ type Act struct {
 	// Feedback and Comment are why a customer leaves, in Stripe's words and in
 	// the customer's own.
 	Feedback, Comment string
+	// Percent is how much of an amount, and Evidence what is said in a dispute.
+	Percent  int64
+	Evidence string
 }
 
 // Kind says what is done.

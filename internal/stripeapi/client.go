@@ -159,7 +159,7 @@ func (c *Client) Subscriptions(ctx context.Context, customerID string) (payments
 			out.At = at.UTC()
 		}
 		for _, raw := range page.Data {
-			s, err := stripeshape.DecodeSubscription(raw)
+			s, err := c.subscription(ctx, raw)
 			if err != nil {
 				return out, err
 			}

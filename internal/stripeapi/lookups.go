@@ -3,6 +3,7 @@ package stripeapi
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/stripe/stripe-go/v76"
@@ -20,7 +21,37 @@ func (c *Client) Subscription(ctx context.Context, id string) (billing.Subscript
 	if err != nil {
 		return billing.Subscription{}, translate(err)
 	}
-	return stripeshape.DecodeSubscription(subscription.LastResponse.RawJSON)
+	return c.subscription(ctx, subscription.LastResponse.RawJSON)
+}
+
+// subscription decodes an answer. One of many items shows the first of them
+// only, and the others are asked for.
+func (c *Client) subscription(ctx context.Context, raw json.RawMessage) (billing.Subscription, error) {
+	s, err := stripeshape.DecodeSubscription(raw)
+	if !errors.Is(err, stripeshape.ErrIncomplete) || !stripeshape.HasMoreItems(raw) {
+		return s, err
+	}
+	items, err := c.items(ctx, s.ID)
+	if err != nil {
+		return s, fmt.Errorf("items of subscription %s: %w", s.ID, err)
+	}
+	return stripeshape.DecodeSubscription(stripeshape.WithItems(raw, items))
+}
+
+func (c *Client) items(ctx context.Context, subscriptionID string) ([]json.RawMessage, error) {
+	params := &stripe.SubscriptionItemListParams{Subscription: stripe.String(subscriptionID)}
+	params.Context, params.Single, params.Limit = ctx, true, stripe.Int64(100)
+	list := c.api.SubscriptionItems.List(params) // Stripe allows twenty
+	if err := list.Err(); err != nil {
+		return nil, translate(err)
+	}
+	var page struct {
+		Data []json.RawMessage `json:"data"`
+	}
+	if err := json.Unmarshal(list.SubscriptionItemList().LastResponse.RawJSON, &page); err != nil {
+		return nil, fmt.Errorf("read list of items: %w", err)
+	}
+	return page.Data, nil
 }
 
 // Charge reads a charge: whose it is, and which invoice it paid.

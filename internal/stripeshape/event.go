@@ -15,10 +15,13 @@ import (
 // Event is the envelope of a Stripe event.
 // https://docs.stripe.com/api/events/object
 type Event struct {
-	ID         string
-	Type       string
-	Created    time.Time
+	ID      string
+	Type    string
+	Created time.Time
+	// Livemode is false too where the event does not say, and SaysMode is then
+	// false.
 	Livemode   bool
+	SaysMode   bool
 	Account    string // a Connect account; empty for our own
 	APIVersion string
 	// Object is data.object, Previous data.previous_attributes; Previous is
@@ -31,18 +34,25 @@ type Event struct {
 var ErrNotAnEvent = errors.New("not an event")
 
 // DecodeEvent reads an envelope: whatever has an id, a type and a time of
-// creation is an event. The error wraps ErrNotAnEvent.
+// creation is an event, and what else is odd in it is left out. The error wraps
+// ErrNotAnEvent.
 func DecodeEvent(body []byte) (Event, error) {
 	o, ok := readObject(body)
 	if !ok {
 		return Event{}, fmt.Errorf("%w: it is no JSON object", ErrNotAnEvent)
 	}
 	e := Event{
-		ID: o.ref("id"), Type: o.str("type"), Created: o.second("created").Time(), Livemode: o.flag("livemode"),
-		Account: o.ref("account"), APIVersion: o.str("api_version"),
+		ID: o.str("id"), Type: o.str("type"), Created: o.second("created").Time(), Account: o.ref("account"), APIVersion: o.str("api_version"),
 	}
-	switch {
-	case e.ID == "" || strings.TrimSpace(e.ID) != e.ID:
+	oddities := len(*o.odd)
+	e.Livemode = o.flag("livemode")
+	e.SaysMode = o.has("livemode") && len(*o.odd) == oddities
+	switch kind := o.str("object"); {
+	case strings.HasPrefix(kind, "v2."): // https://docs.stripe.com/event-destinations#thin-events
+		return Event{}, fmt.Errorf("%w: it is a thin event, which only says that there is something to ask for", ErrNotAnEvent)
+	case kind != "" && kind != "event":
+		return Event{}, fmt.Errorf("%w: it is an object of another kind", ErrNotAnEvent)
+	case e.ID == "" || len(e.ID) > longestID || strings.TrimSpace(e.ID) != e.ID:
 		return Event{}, fmt.Errorf("%w: it has no usable id", ErrNotAnEvent)
 	case e.Type == "" || len(e.Type) > longestID:
 		return Event{}, fmt.Errorf("%w: it has no usable type", ErrNotAnEvent)
@@ -50,7 +60,9 @@ func DecodeEvent(body []byte) (Event, error) {
 		return Event{}, fmt.Errorf("%w: it has no usable time of creation", ErrNotAnEvent)
 	}
 	data := o.obj("data")
-	e.Object = data.fields["object"]
+	if data.has("object") {
+		e.Object = data.fields["object"]
+	}
 	if data.has("previous_attributes") {
 		e.Previous = data.fields["previous_attributes"]
 	}

@@ -434,7 +434,7 @@ func FuzzDecode(f *testing.F) {
 			t.Fatalf("no column takes the subject %q", subject)
 		}
 		for _, v := range decodeAll(e.Object) {
-			if stored, err := json.Marshal(v); err != nil || strings.Contains(string(stored), `\u0000`) {
+			if stored, err := json.Marshal(v); err != nil || strings.Contains(strings.ReplaceAll(string(stored), `\\`, ``), `\u0000`) {
 				t.Fatalf("no column takes %+v (%v)", v, err)
 			}
 		}

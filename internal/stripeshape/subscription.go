@@ -260,6 +260,27 @@ func percent(raw json.RawMessage) string {
 	return s
 }
 
+// HasMoreItems reports whether a subscription shows only the first of its items.
+func HasMoreItems(raw json.RawMessage) bool {
+	o, _ := readObject(raw)
+	_, isWhole := o.list("items")
+	return !isWhole
+}
+
+// WithItems is the subscription with all its items in place of the first ones.
+func WithItems(raw json.RawMessage, items []json.RawMessage) json.RawMessage {
+	o, _ := readObject(raw)
+	whole, err := json.Marshal(items)
+	if err != nil || o.fields == nil {
+		return raw
+	}
+	o.fields["items"] = whole
+	if out, err := json.Marshal(o.fields); err == nil {
+		return out
+	}
+	return raw
+}
+
 // Before is the object as it was: the event's with previous_attributes put
 // back. Stripe gives the old value of each key that changed, and of nested
 // objects only the keys that changed.
