@@ -21,16 +21,16 @@ GROUP BY d.currency ORDER BY d.currency
 `
 
 type BalancesOfCustomerParams struct {
-	Gen      int32
-	Customer string
+	Gen      int32  `json:"gen"`
+	Customer string `json:"customer"`
 }
 
 type BalancesOfCustomerRow struct {
-	Currency  string
-	NowMicro  int64
-	BestMicro int64
-	BestDay   time.Time
-	FirstDay  time.Time
+	Currency  string    `json:"currency"`
+	NowMicro  int64     `json:"now_micro"`
+	BestMicro int64     `json:"best_micro"`
+	BestDay   time.Time `json:"best_day"`
+	FirstDay  time.Time `json:"first_day"`
 }
 
 // What a ledger customer is worth now and was worth at its best, by currency.
@@ -204,10 +204,10 @@ ORDER BY array_position(ARRAY['owner', 'admin', 'billing', 'member'], m.role), m
 `
 
 type MembersOfRow struct {
-	Name      string
-	Email     string
-	Role      string
-	CreatedAt time.Time
+	Name      string    `json:"name"`
+	Email     string    `json:"email"`
+	Role      string    `json:"role"`
+	CreatedAt time.Time `json:"created_at"`
 }
 
 // The owner first.
@@ -256,14 +256,14 @@ GROUP BY 1 ORDER BY 1
 `
 
 type PaidByCustomerParams struct {
-	OrgID             uuid.UUID
-	StripeCustomerIds []string
+	OrgID             uuid.UUID `json:"org_id"`
+	StripeCustomerIds []string  `json:"stripe_customer_ids"`
 }
 
 type PaidByCustomerRow struct {
-	Currency    string
-	AmountMinor int64
-	Payments    int64
+	Currency    string `json:"currency"`
+	AmountMinor int64  `json:"amount_minor"`
+	Payments    int64  `json:"payments"`
 }
 
 // What has come in, by currency. Whose an event is, TimeLine says.
@@ -303,8 +303,8 @@ SELECT DISTINCT coalesce(plan, 'unknown')::text AS plan, coalesce("interval", ''
 `
 
 type PlansAndIntervalsRow struct {
-	Plan     string
-	Interval string
+	Plan     string `json:"plan"`
+	Interval string `json:"interval"`
 }
 
 // What there is to choose from.
@@ -367,21 +367,21 @@ ORDER BY l.section,
 `
 
 type SubscriptionsMatchingParams struct {
-	Sort       string
-	Plans      []string
-	Status     string
-	Plan       string
-	Interval   string
-	IsEnding   bool
-	IsFailing  bool
-	Words      string
-	Descending bool
+	Sort       string   `json:"sort"`
+	Plans      []string `json:"plans"`
+	Status     string   `json:"status"`
+	Plan       string   `json:"plan"`
+	Interval   string   `json:"interval"`
+	IsEnding   bool     `json:"is_ending"`
+	IsFailing  bool     `json:"is_failing"`
+	Words      string   `json:"words"`
+	Descending bool     `json:"descending"`
 }
 
 type SubscriptionsMatchingRow struct {
-	ID       string
-	Currency string
-	MRRMicro int64
+	ID       string `json:"id"`
+	Currency string `json:"currency"`
+	MRRMicro int64  `json:"mrr_micro"`
 }
 
 // Every subscription that a filter lets through, in order. Whoever asks counts
@@ -444,33 +444,33 @@ LIMIT $7 OFFSET $6
 `
 
 type TimeLineParams struct {
-	TimeZone          string
-	OrgID             uuid.UUID
-	StripeCustomerIds []string
-	Gen               int32
-	Customer          string
-	Past              int32
-	AtMost            int32
+	TimeZone          string    `json:"time_zone"`
+	OrgID             uuid.UUID `json:"org_id"`
+	StripeCustomerIds []string  `json:"stripe_customer_ids"`
+	Gen               int32     `json:"gen"`
+	Customer          string    `json:"customer"`
+	Past              int32     `json:"past"`
+	AtMost            int32     `json:"at_most"`
 }
 
 type TimeLineRow struct {
-	Day            time.Time
-	At             time.Time
-	IsMovement     bool
-	Kind           string
-	Plan           *string
-	Interval       *string
-	Currency       *string
-	AmountMinor    *int64
-	SubscriptionID *string
-	InvoiceID      *string
-	SourceEventID  *string
-	Details        json.RawMessage
-	AmountMicro    int64
-	BalanceMicro   int64
-	Reason         string
-	LeftPlan       string
-	EnteredPlan    string
+	Day            time.Time       `json:"day"`
+	At             time.Time       `json:"at"`
+	IsMovement     bool            `json:"is_movement"`
+	Kind           string          `json:"kind"`
+	Plan           *string         `json:"plan"`
+	Interval       *string         `json:"interval"`
+	Currency       *string         `json:"currency"`
+	AmountMinor    *int64          `json:"amount_minor"`
+	SubscriptionID *string         `json:"subscription_id"`
+	InvoiceID      *string         `json:"invoice_id"`
+	SourceEventID  *string         `json:"source_event_id"`
+	Details        json.RawMessage `json:"details"`
+	AmountMicro    int64           `json:"amount_micro"`
+	BalanceMicro   int64           `json:"balance_micro"`
+	Reason         string          `json:"reason"`
+	LeftPlan       string          `json:"left_plan"`
+	EnteredPlan    string          `json:"entered_plan"`
 }
 
 // What happened to a customer, newest first, and between it how its MRR moved:
@@ -530,10 +530,10 @@ SELECT (SELECT count(*) FROM payment_events e
 `
 
 type TimeLineLengthParams struct {
-	OrgID             uuid.UUID
-	StripeCustomerIds []string
-	Gen               int32
-	Customer          string
+	OrgID             uuid.UUID `json:"org_id"`
+	StripeCustomerIds []string  `json:"stripe_customer_ids"`
+	Gen               int32     `json:"gen"`
+	Customer          string    `json:"customer"`
 }
 
 func (q *Queries) TimeLineLength(ctx context.Context, arg TimeLineLengthParams) (int32, error) {

@@ -30,8 +30,8 @@ WHERE fingerprint = ANY ($2::text[]) AND state = 'firing'
 `
 
 type ResolveAlertsParams struct {
-	At           time.Time
-	Fingerprints []string
+	At           time.Time `json:"at"`
+	Fingerprints []string  `json:"fingerprints"`
 }
 
 // What was only pending has called nobody and leaves no trace.
@@ -46,9 +46,9 @@ WHERE rule = ANY ($2::text[]) AND state = 'firing' AND last_seen_at < $3::timest
 `
 
 type ResolveSilentAlertsParams struct {
-	At          time.Time
-	Rules       []string
-	SilentSince time.Time
+	At          time.Time `json:"at"`
+	Rules       []string  `json:"rules"`
+	SilentSince time.Time `json:"silent_since"`
 }
 
 // Rules whose trouble shows only while events come are over when none has come

@@ -7,6 +7,7 @@ package db
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 )
 
@@ -27,14 +28,14 @@ ORDER BY at DESC, id DESC LIMIT 1
 `
 
 type LastPaymentOfSubscriptionParams struct {
-	StripeCustomerID string
-	SubscriptionID   string
-	Currency         string
+	StripeCustomerID string `json:"stripe_customer_id"`
+	SubscriptionID   string `json:"subscription_id"`
+	Currency         string `json:"currency"`
 }
 
 type LastPaymentOfSubscriptionRow struct {
-	At          time.Time
-	AmountMinor int64
+	At          time.Time `json:"at"`
+	AmountMinor int64     `json:"amount_minor"`
 }
 
 func (q *Queries) LastPaymentOfSubscription(ctx context.Context, arg LastPaymentOfSubscriptionParams) (LastPaymentOfSubscriptionRow, error) {
@@ -58,9 +59,9 @@ WHERE NOT EXISTS (
 `
 
 type OwedOfSubscriptionParams struct {
-	StripeCustomerID string
-	SubscriptionID   string
-	Currency         string
+	StripeCustomerID string `json:"stripe_customer_id"`
+	SubscriptionID   string `json:"subscription_id"`
+	Currency         string `json:"currency"`
 }
 
 // The invoices whose payment failed or waits for the customer, each as its last
@@ -111,4 +112,24 @@ func (q *Queries) PaymentEventsOfCustomers(ctx context.Context, customers []stri
 		return nil, err
 	}
 	return items, nil
+}
+
+const recordPaymentEvents = `-- name: RecordPaymentEvents :exec
+INSERT INTO payment_events
+    (kind, natural_key, at, org_id, stripe_customer_id, subscription_id, plan, "interval", currency, amount_minor, invoice_id, source_event_id, details, livemode)
+SELECT DISTINCT ON (r.kind, r.natural_key)
+    r.kind, r.natural_key, r.at, r.org_id, r.stripe_customer_id, r.subscription_id, r.plan, r."interval", r.currency, r.amount_minor, r.invoice_id, r.source_event_id, r.details, r.livemode
+FROM jsonb_populate_recordset(NULL::payment_events, $1::jsonb) AS r
+ORDER BY r.kind, r.natural_key, r.at, coalesce(r.source_event_id, '~')
+ON CONFLICT (kind, natural_key) DO UPDATE SET
+    at = excluded.at, plan = coalesce(excluded.plan, payment_events.plan), "interval" = coalesce(excluded."interval", payment_events."interval"),
+    amount_minor = excluded.amount_minor, source_event_id = excluded.source_event_id, details = excluded.details
+WHERE (excluded.at, coalesce(excluded.source_event_id, '~')) < (payment_events.at, coalesce(payment_events.source_event_id, '~'))
+`
+
+// Of two that are one and the same, the earlier stays, and of the same moment
+// the one that an event told: whichever is heard first.
+func (q *Queries) RecordPaymentEvents(ctx context.Context, rows json.RawMessage) error {
+	_, err := q.db.Exec(ctx, recordPaymentEvents, rows)
+	return err
 }

@@ -92,7 +92,7 @@ func (w *writing) who() string {
 }
 
 // mail writes to whoever pays, of a payment or a failure that is news.
-func (w *writing) mail(e db.RecordPaymentEventParams) {
+func (w *writing) mail(e db.PaymentEvent) {
 	isNews := e.At.After(w.now.Add(-mailable))
 	if w.customer.OrgID == nil || deref(e.AmountMinor) <= 0 || e.InvoiceID == nil || !isNews {
 		return
@@ -130,7 +130,7 @@ func (w *writing) isSettled(invoiceID string) bool {
 		return deref(id) == invoiceID && slices.Contains([]string{"payment_succeeded", "invoice_voided", "invoice_marked_uncollectible"}, kind)
 	}
 	return slices.ContainsFunc(w.rows.events[w.Subject], func(e db.PaymentEvent) bool { return settles(e.Kind, e.InvoiceID) }) ||
-		slices.ContainsFunc(w.changes.told, func(e db.RecordPaymentEventParams) bool { return settles(e.Kind, e.InvoiceID) })
+		slices.ContainsFunc(w.changes.told, func(e db.PaymentEvent) bool { return settles(e.Kind, e.InvoiceID) })
 }
 
 // stands is how a subscription stands in the record of acts.
@@ -357,7 +357,7 @@ const (
 
 // alertOf opens the alert that a happening calls for, or closes the one that it
 // ends.
-func (w *writing) alertOf(e db.RecordPaymentEventParams) {
+func (w *writing) alertOf(e db.PaymentEvent) {
 	amount := money.Format(deref(e.AmountMinor), money.Currency(deref(e.Currency)))
 	switch e.Kind {
 	case "dispute_opened":

@@ -2,6 +2,7 @@ package payments
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -251,8 +252,13 @@ func (p *Payments) sync(ctx context.Context, d due) (Answer, error) {
 }
 
 // isDataFault reports whether Postgres refused a value: class 22, data
-// exceptions, or 23, constraints.
+// exceptions, or 23, constraints; or whether it could not even be sent, as a
+// year of five digits.
 func isDataFault(err error) bool {
+	var unsendable *json.MarshalerError
+	if errors.As(err, &unsendable) {
+		return true
+	}
 	var fault *pgconn.PgError
 	return errors.As(err, &fault) && (strings.HasPrefix(fault.Code, "22") || strings.HasPrefix(fault.Code, "23"))
 }

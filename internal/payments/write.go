@@ -3,6 +3,7 @@ package payments
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -72,11 +73,11 @@ type rows struct {
 
 // changes are what a batch writes, gathered from all its subjects.
 type changes struct {
-	observed     []db.ObserveParams
-	versions     []db.WriteVersionParams
+	observed     []db.SubscriptionObservation
+	versions     []db.SubscriptionVersion
 	versionsGone []db.DeleteVersionParams
 	dirty        []string
-	copies       []db.WriteSubscriptionParams
+	copies       []db.Subscription
 	unverified   []string // subscriptions
 	attempts     []db.AttemptEndedParams
 	paid         []string // subscriptions
@@ -85,13 +86,13 @@ type changes struct {
 	objects      []db.RememberStripeObjectParams
 	located      []db.LocatePaymentEventParams
 	entitlements []db.WriteEntitlementParams
-	recorded     []db.RecordPaymentEventParams
+	recorded     []db.PaymentEvent
 	revised      []db.RevisePaymentEventParams
 	takenBack    []int64
 	marked       db.MarkEventsParams
 	finished     db.FinishClaimsParams
 	// told are those of recorded that nobody knew.
-	told []db.RecordPaymentEventParams
+	told []db.PaymentEvent
 	effects
 }
 
@@ -104,6 +105,8 @@ type writing struct {
 	old      map[string]db.Subscription
 	// copies are the rows of the customer's subscriptions as they will be.
 	copies map[string]db.Subscription
+	// written are those of them that are written anew.
+	written map[string]bool
 	// What the history says once the events are in it.
 	histories map[string][]analytics.Version
 	// meets is false while the history does not end in the copy's facts;
@@ -370,7 +373,7 @@ func (b *batch) compute() error {
 	b.writings = map[string]*writing{}
 	all := make([]*writing, len(b.ours))
 	for i, m := range b.ours {
-		w := &writing{batch: b, material: m, customer: b.rows.customers[m.Subject], meets: true, old: map[string]db.Subscription{}}
+		w := &writing{batch: b, material: m, customer: b.rows.customers[m.Subject], meets: true, old: map[string]db.Subscription{}, written: map[string]bool{}}
 		for _, row := range b.rows.subscriptions[m.Subject] {
 			w.old[row.StripeSubscriptionID] = row
 		}
@@ -537,11 +540,11 @@ func (b *batch) flush() error {
 		skip bool
 		run  func() error
 	}{
-		{"observations", len(c.observed) == 0, func() error { return each(b.q.Observe(b.ctx, c.observed)) }},
+		{"observations", len(c.observed) == 0, func() error { return asJSON(b.ctx, b.q.Observe, c.observed) }},
 		{"versions that the history no longer has", len(c.versionsGone) == 0, func() error { return each(b.q.DeleteVersion(b.ctx, c.versionsGone)) }},
-		{"versions", len(c.versions) == 0, func() error { return each(b.q.WriteVersion(b.ctx, c.versions)) }},
+		{"versions", len(c.versions) == 0, func() error { return asJSON(b.ctx, b.q.WriteVersions, c.versions) }},
 		{"dirty marks", len(c.dirty) == 0, func() error { return b.q.MarkDirty(b.ctx, c.dirty) }},
-		{"subscriptions", len(c.copies) == 0, func() error { return each(b.q.WriteSubscription(b.ctx, c.copies)) }},
+		{"subscriptions", len(c.copies) == 0, func() error { return asJSON(b.ctx, b.q.WriteSubscriptions, c.copies) }},
 		{"unverified subscriptions", len(c.unverified) == 0, func() error { return b.q.MarkUnverified(b.ctx, c.unverified) }},
 		{"checkouts", len(c.attempts) == 0, b.endAttempts},
 		{"failed checkouts", len(c.failed) == 0, func() error { return b.q.SessionsFailed(b.ctx, c.failed) }},
@@ -552,7 +555,7 @@ func (b *batch) flush() error {
 		{"payment events revised", len(c.revised) == 0, func() error { return each(b.q.RevisePaymentEvent(b.ctx, c.revised)) }},
 		{"payment events located", len(c.located) == 0, func() error { return each(b.q.LocatePaymentEvent(b.ctx, c.located)) }},
 		{"charges", len(c.objects) == 0, func() error { return rememberObjects(b.ctx, b.q, c.objects) }},
-		{"payment events", len(c.recorded) == 0, func() error { return each(b.q.RecordPaymentEvent(b.ctx, c.recorded)) }},
+		{"payment events", len(c.recorded) == 0, func() error { return asJSON(b.ctx, b.q.RecordPaymentEvents, c.recorded) }},
 		{"events", len(c.marked.Ids) == 0, func() error { return b.q.MarkEvents(b.ctx, c.marked) }},
 		{"claims", len(c.finished.Subjects) == 0, func() error {
 			c.finished.Ahead = b.ahead().Seconds()
@@ -585,6 +588,16 @@ func (b *batch) tell() {
 			"customer", deref(e.StripeCustomerID), "subscription", deref(e.SubscriptionID), "plan", deref(e.Plan),
 			"amount_minor", deref(e.AmountMinor), "currency", deref(e.Currency), "event", deref(e.SourceEventID))
 	}
+}
+
+// asJSON runs a statement that takes all its rows as one JSON array, which says
+// what is null without a second array.
+func asJSON[T any](ctx context.Context, write func(context.Context, json.RawMessage) error, rows []T) error {
+	raw, err := json.Marshal(rows)
+	if err != nil {
+		return err
+	}
+	return write(ctx, raw)
 }
 
 // each runs a batch of statements and returns the first one's fault; those
