@@ -119,11 +119,11 @@ func (b *LocatePaymentEventBatchResults) Close() error {
 
 const raiseAlert = `-- name: RaiseAlert :batchexec
 INSERT INTO payment_alerts
-    (rule, fingerprint, severity, state, opened_at, last_seen_at, org_id, stripe_customer_id, object_id, message, evidence, proposal)
-VALUES ($1, $2, $3, CASE WHEN $4::interval > '0' THEN 'pending' ELSE 'firing' END, $5, $5,
-    $6, $7, $8, $9, $10, $11)
+    (rule, fingerprint, severity, state, opened_at, last_seen_at, seen, org_id, stripe_customer_id, object_id, message, evidence, proposal)
+VALUES ($1, $2, $3, CASE WHEN $4::interval > '0' THEN 'pending' ELSE 'firing' END, $5, $5, $6,
+    $7, $8, $9, $10, $11, $12)
 ON CONFLICT (fingerprint) WHERE state IN ('pending', 'firing') DO UPDATE SET
-    last_seen_at = greatest(payment_alerts.last_seen_at, excluded.last_seen_at), seen = payment_alerts.seen + 1,
+    last_seen_at = greatest(payment_alerts.last_seen_at, excluded.last_seen_at), seen = payment_alerts.seen + excluded.seen,
     state = CASE WHEN payment_alerts.opened_at + $4::interval <= excluded.last_seen_at THEN 'firing' ELSE payment_alerts.state END,
     severity = excluded.severity, org_id = coalesce(excluded.org_id, payment_alerts.org_id),
     stripe_customer_id = coalesce(excluded.stripe_customer_id, payment_alerts.stripe_customer_id),
@@ -142,6 +142,7 @@ type RaiseAlertParams struct {
 	Severity         string          `json:"severity"`
 	PendingFor       time.Duration   `json:"pending_for"`
 	At               time.Time       `json:"at"`
+	Seen             int64           `json:"seen"`
 	OrgID            *uuid.UUID      `json:"org_id"`
 	StripeCustomerID *string         `json:"stripe_customer_id"`
 	ObjectID         *string         `json:"object_id"`
@@ -161,6 +162,7 @@ func (q *Queries) RaiseAlert(ctx context.Context, arg []RaiseAlertParams) *Raise
 			a.Severity,
 			a.PendingFor,
 			a.At,
+			a.Seen,
 			a.OrgID,
 			a.StripeCustomerID,
 			a.ObjectID,

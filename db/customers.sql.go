@@ -174,22 +174,27 @@ func (q *Queries) LockOrganization(ctx context.Context, id uuid.UUID) (Organizat
 }
 
 const lockOrganizations = `-- name: LockOrganizations :many
-SELECT id FROM organizations WHERE id = ANY ($1::uuid[]) ORDER BY id FOR NO KEY UPDATE
+SELECT id, name FROM organizations WHERE id = ANY ($1::uuid[]) ORDER BY id FOR NO KEY UPDATE
 `
 
-func (q *Queries) LockOrganizations(ctx context.Context, ids []uuid.UUID) ([]uuid.UUID, error) {
+type LockOrganizationsRow struct {
+	ID   uuid.UUID `json:"id"`
+	Name string    `json:"name"`
+}
+
+func (q *Queries) LockOrganizations(ctx context.Context, ids []uuid.UUID) ([]LockOrganizationsRow, error) {
 	rows, err := q.db.Query(ctx, lockOrganizations, ids)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	items := []uuid.UUID{}
+	items := []LockOrganizationsRow{}
 	for rows.Next() {
-		var id uuid.UUID
-		if err := rows.Scan(&id); err != nil {
+		var i LockOrganizationsRow
+		if err := rows.Scan(&i.ID, &i.Name); err != nil {
 			return nil, err
 		}
-		items = append(items, id)
+		items = append(items, i)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err

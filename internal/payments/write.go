@@ -26,11 +26,11 @@ const maxSubjects = 32
 // network, with each table read once and written once. A subject that it leaves
 // out says why in its refused.
 func (p *Payments) write(ctx context.Context, all []*material) error {
-	b := batch{Payments: p, ctx: ctx}
+	b := batch{Payments: p, ctx: ctx, now: p.Now()}
 	err := db.InTx(ctx, p.Pool, func(tx pgx.Tx, q *db.Queries) error {
 		b.tx, b.q = tx, q
 		for _, step := range []func() error{
-			func() error { return b.lock(all) }, b.refuseVanished, b.rememberWhatWasSeen, b.load, b.compute, b.entitle, b.flush,
+			func() error { return b.lock(all) }, b.refuseVanished, b.rememberWhatWasSeen, b.load, b.compute, b.entitle, b.flush, b.flushEffects,
 		} {
 			if err := step(); err != nil {
 				return err
@@ -50,6 +50,7 @@ type batch struct {
 	ctx     context.Context
 	tx      pgx.Tx
 	q       *db.Queries
+	now     time.Time // of the business
 	ours    []*material // in order of their subjects
 	rows    rows
 	changes changes
@@ -60,6 +61,7 @@ type batch struct {
 // rows are the rows as they were when the batch began, by customer.
 type rows struct {
 	customers     map[string]db.Customer
+	organizations map[uuid.UUID]string // their names
 	subscriptions map[string][]db.Subscription
 	observations  map[string][]db.SubscriptionObservation
 	versions      map[string][]db.SubscriptionVersion
@@ -91,6 +93,7 @@ type changes struct {
 	finished     db.FinishClaimsParams
 	// told are those of recorded that nobody knew.
 	told []db.PaymentEvent
+	effects
 }
 
 // writing is one subject of a batch. It computes in memory what the batch then
@@ -338,8 +341,13 @@ func (b *batch) loadCustomers(subjects []string) error {
 	}
 	ids := slices.Collect(maps.Keys(orgs))
 	// Queue rows come before organization rows, everywhere.
-	if _, err := b.q.LockOrganizations(b.ctx, ids); err != nil {
+	locked, err := b.q.LockOrganizations(b.ctx, ids)
+	if err != nil {
 		return fmt.Errorf("lock organizations: %w", err)
+	}
+	b.rows.organizations = map[uuid.UUID]string{}
+	for _, o := range locked {
+		b.rows.organizations[o.ID] = o.Name
 	}
 	others, err := b.q.CustomersOfOrganizations(b.ctx, ids)
 	if err != nil {
@@ -385,6 +393,7 @@ func (b *batch) compute() error {
 		w.recordHappenings()
 		w.locateEarlier()
 		w.writeStories()
+		w.effects()
 		w.endEvents()
 		w.finish()
 	}
@@ -458,6 +467,7 @@ func (b *batch) entitle() error {
 		}
 		b.changes.entitlements = append(b.changes.entitlements, params)
 	}
+	b.judgeOrganizations()
 	return nil
 }
 
