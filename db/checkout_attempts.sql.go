@@ -267,6 +267,33 @@ func (q *Queries) BeginAttempt(ctx context.Context, arg BeginAttemptParams) erro
 	return err
 }
 
+const newestCompleteAttempt = `-- name: NewestCompleteAttempt :one
+SELECT id, org_id, user_id, plan, interval, price_id, params, state, payment_status, session_id, subscription_id, url, expires_at, created_at, ended_at FROM checkout_attempts WHERE org_id = $1 AND state = 'complete' ORDER BY created_at DESC LIMIT 1
+`
+
+func (q *Queries) NewestCompleteAttempt(ctx context.Context, orgID uuid.UUID) (CheckoutAttempt, error) {
+	row := q.db.QueryRow(ctx, newestCompleteAttempt, orgID)
+	var i CheckoutAttempt
+	err := row.Scan(
+		&i.ID,
+		&i.OrgID,
+		&i.UserID,
+		&i.Plan,
+		&i.Interval,
+		&i.PriceID,
+		&i.Params,
+		&i.State,
+		&i.PaymentStatus,
+		&i.SessionID,
+		&i.SubscriptionID,
+		&i.URL,
+		&i.ExpiresAt,
+		&i.CreatedAt,
+		&i.EndedAt,
+	)
+	return i, err
+}
+
 const openAttempt = `-- name: OpenAttempt :one
 SELECT id, org_id, user_id, plan, interval, price_id, params, state, payment_status, session_id, subscription_id, url, expires_at, created_at, ended_at FROM checkout_attempts WHERE org_id = $1 AND state IN ('creating', 'open')
 `

@@ -386,7 +386,6 @@ type Subscription struct {
 	IsVerified bool `json:"is_verified"`
 }
 
-// Subscriptions with the organization they are linked to and their MRR under the live definition
 type SubscriptionList struct {
 	StripeSubscriptionID string     `json:"stripe_subscription_id"`
 	StripeCustomerID     string     `json:"stripe_customer_id"`
@@ -413,6 +412,8 @@ type SubscriptionList struct {
 	IsVerified           bool       `json:"is_verified"`
 	EndsAt               *time.Time `json:"ends_at"`
 	RenewsAt             *time.Time `json:"renews_at"`
+	Items                int32      `json:"items"`
+	IsCustomerGone       bool       `json:"is_customer_gone"`
 }
 
 // The permanent record: what was seen of a subscription, by event or by asking. Append-only, kept for ever.

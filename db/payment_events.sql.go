@@ -21,7 +21,7 @@ func (q *Queries) DeletePaymentEvents(ctx context.Context, ids []int64) error {
 }
 
 const lastPaymentOfSubscription = `-- name: LastPaymentOfSubscription :one
-SELECT at, amount_minor::bigint AS amount_minor FROM payment_events
+SELECT at, amount_minor::bigint AS amount_minor, coalesce(details ->> 'invoice_url', '')::text AS invoice_url FROM payment_events
 WHERE stripe_customer_id = $1::text AND subscription_id = $2::text AND currency = $3::text
     AND kind = 'payment_succeeded' AND amount_minor > 0
 ORDER BY at DESC, id DESC LIMIT 1
@@ -36,13 +36,38 @@ type LastPaymentOfSubscriptionParams struct {
 type LastPaymentOfSubscriptionRow struct {
 	At          time.Time `json:"at"`
 	AmountMinor int64     `json:"amount_minor"`
+	InvoiceURL  string    `json:"invoice_url"`
 }
 
 func (q *Queries) LastPaymentOfSubscription(ctx context.Context, arg LastPaymentOfSubscriptionParams) (LastPaymentOfSubscriptionRow, error) {
 	row := q.db.QueryRow(ctx, lastPaymentOfSubscription, arg.StripeCustomerID, arg.SubscriptionID, arg.Currency)
 	var i LastPaymentOfSubscriptionRow
-	err := row.Scan(&i.At, &i.AmountMinor)
+	err := row.Scan(&i.At, &i.AmountMinor, &i.InvoiceURL)
 	return i, err
+}
+
+const openInvoiceOfSubscription = `-- name: OpenInvoiceOfSubscription :one
+SELECT (t.details ->> 'invoice_url')::text AS invoice_url FROM payment_events t
+WHERE t.stripe_customer_id = $1::text AND t.subscription_id = $2::text
+    AND t.kind IN ('payment_failed', 'payment_action_required') AND t.details ->> 'invoice_url' IS NOT NULL
+    AND NOT EXISTS (
+        SELECT FROM payment_events s
+        WHERE s.invoice_id = t.invoice_id AND s.kind IN ('payment_succeeded', 'invoice_voided', 'invoice_marked_uncollectible'))
+ORDER BY t.at, t.id LIMIT 1
+`
+
+type OpenInvoiceOfSubscriptionParams struct {
+	StripeCustomerID string `json:"stripe_customer_id"`
+	SubscriptionID   string `json:"subscription_id"`
+}
+
+// Stripe's page of the oldest invoice of which a payment failed or waits for the
+// customer, and that was not settled since.
+func (q *Queries) OpenInvoiceOfSubscription(ctx context.Context, arg OpenInvoiceOfSubscriptionParams) (string, error) {
+	row := q.db.QueryRow(ctx, openInvoiceOfSubscription, arg.StripeCustomerID, arg.SubscriptionID)
+	var invoice_url string
+	err := row.Scan(&invoice_url)
+	return invoice_url, err
 }
 
 const owedOfSubscription = `-- name: OwedOfSubscription :one

@@ -226,7 +226,8 @@ func (q *Queries) LiveGeneration(ctx context.Context) (MetricGeneration, error) 
 const newestPaymentEvents = `-- name: NewestPaymentEvents :many
 SELECT e.id, e.kind, e.at, o.id AS org_id, o.name AS org_name, e.stripe_customer_id, e.subscription_id, e.plan, e."interval",
     e.currency, e.amount_minor, coalesce(e.details ->> 'billing_reason', '')::text AS billing_reason,
-    coalesce(e.details ->> 'from_plan', '')::text AS from_plan, coalesce(e.details ->> 'from_status', '')::text AS from_status
+    coalesce(e.details ->> 'from_plan', '')::text AS from_plan, coalesce(e.details ->> 'from_status', '')::text AS from_status,
+    coalesce(e.details ->> 'status', '')::text AS outcome
 FROM payment_events e
 LEFT JOIN customers c ON c.stripe_customer_id = e.stripe_customer_id
 LEFT JOIN organizations o ON o.id = coalesce(e.org_id, c.org_id)
@@ -248,6 +249,7 @@ type NewestPaymentEventsRow struct {
 	BillingReason    string     `json:"billing_reason"`
 	FromPlan         string     `json:"from_plan"`
 	FromStatus       string     `json:"from_status"`
+	Outcome          string     `json:"outcome"`
 }
 
 // With the organization of the customer as it is linked now, where it was not
@@ -276,6 +278,7 @@ func (q *Queries) NewestPaymentEvents(ctx context.Context, limit int32) ([]Newes
 			&i.BillingReason,
 			&i.FromPlan,
 			&i.FromStatus,
+			&i.Outcome,
 		); err != nil {
 			return nil, err
 		}

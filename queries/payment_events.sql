@@ -25,7 +25,7 @@ UPDATE payment_events SET plan = @plan, "interval" = @interval WHERE id = @id;
 UPDATE payment_events SET subscription_id = @subscription_id WHERE id = @id AND subscription_id IS NULL;
 
 -- name: LastPaymentOfSubscription :one
-SELECT at, amount_minor::bigint AS amount_minor FROM payment_events
+SELECT at, amount_minor::bigint AS amount_minor, coalesce(details ->> 'invoice_url', '')::text AS invoice_url FROM payment_events
 WHERE stripe_customer_id = @stripe_customer_id::text AND subscription_id = @subscription_id::text AND currency = @currency::text
     AND kind = 'payment_succeeded' AND amount_minor > 0
 ORDER BY at DESC, id DESC LIMIT 1;
@@ -43,3 +43,14 @@ SELECT coalesce(sum(t.amount_minor), 0)::bigint FROM tried t
 WHERE NOT EXISTS (
     SELECT FROM payment_events s
     WHERE s.invoice_id = t.invoice_id AND s.kind IN ('payment_succeeded', 'invoice_voided', 'invoice_marked_uncollectible'));
+
+-- name: OpenInvoiceOfSubscription :one
+-- Stripe's page of the oldest invoice of which a payment failed or waits for the
+-- customer, and that was not settled since.
+SELECT (t.details ->> 'invoice_url')::text AS invoice_url FROM payment_events t
+WHERE t.stripe_customer_id = @stripe_customer_id::text AND t.subscription_id = @subscription_id::text
+    AND t.kind IN ('payment_failed', 'payment_action_required') AND t.details ->> 'invoice_url' IS NOT NULL
+    AND NOT EXISTS (
+        SELECT FROM payment_events s
+        WHERE s.invoice_id = t.invoice_id AND s.kind IN ('payment_succeeded', 'invoice_voided', 'invoice_marked_uncollectible'))
+ORDER BY t.at, t.id LIMIT 1;
