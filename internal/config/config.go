@@ -39,6 +39,8 @@ type Serve struct {
 	RateCheckout   ratelimit.Rate `env:"RATE_LIMIT_CHECKOUT" envDefault:"10/m"`
 	RateRead       ratelimit.Rate `env:"RATE_LIMIT_READ" envDefault:"100/m"`
 
+	// SupportEmail is where customers write to; empty: no page names one.
+	SupportEmail string `env:"SUPPORT_EMAIL"`
 	// SMTPURL is the mail server, and MailFrom who writes; without them mails are
 	// kept in the database.
 	SMTPURL  string `env:"SMTP_URL"`
@@ -109,6 +111,9 @@ func LoadServe(environment map[string]string, insecureSimulator bool) (Serve, er
 	}
 	if _, port, err := net.SplitHostPort(c.Addr); err != nil || port == "" {
 		faults.add("ADDR", "must be host:port")
+	}
+	if address, err := mail.ParseAddress(c.SupportEmail); c.SupportEmail != "" && (err != nil || address.Address != c.SupportEmail) {
+		faults.add("SUPPORT_EMAIL", "must be an e-mail address and nothing else")
 	}
 	faults.mail(c.SMTPURL, c.MailFrom)
 	if c.LogFormat != "json" && c.LogFormat != "text" {

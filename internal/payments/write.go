@@ -30,7 +30,7 @@ func (p *Payments) write(ctx context.Context, all []*material) error {
 	err := db.InTx(ctx, p.Pool, func(tx pgx.Tx, q *db.Queries) error {
 		b.tx, b.q = tx, q
 		for _, step := range []func() error{
-			func() error { return b.lock(all) }, b.refuseVanished, b.rememberWhatWasSeen, b.load, b.compute, b.entitle, b.flush, b.flushEffects,
+			func() error { return b.lock(all) }, b.refuseVanished, b.rememberWhatWasSeen, b.load, b.refuseStale, b.compute, b.entitle, b.flush, b.flushEffects,
 		} {
 			if err := step(); err != nil {
 				return err
@@ -365,6 +365,49 @@ func (b *batch) loadCustomers(subjects []string) error {
 		b.rows.entitlements[e.OrgID] = e
 	}
 	return nil
+}
+
+// refuseStale leaves out answers that are older than what was written already:
+// the events that told it may have been taken up by an earlier sync.
+func (b *batch) refuseStale() error {
+	var err error
+	b.ours = slices.DeleteFunc(b.ours, func(m *material) bool {
+		if m.StaleAsks >= maxStaleAsks || err != nil {
+			return false
+		}
+		for _, s := range m.answer.Subscriptions {
+			var isBehind bool
+			if isBehind, err = m.isBehind(s, b.rows.versions[m.Subject]); isBehind {
+				m.refused = errStale
+				return true
+			}
+		}
+		return false
+	})
+	return err
+}
+
+// isBehind reports whether the answer shows a state that the history left less
+// than a minute ago and has not come back to.
+func (m *material) isBehind(s billing.Subscription, history []db.SubscriptionVersion) (bool, error) {
+	history = slices.DeleteFunc(slices.Clone(history), func(v db.SubscriptionVersion) bool { return v.SubscriptionID != s.ID })
+	n := len(history)
+	if n < 2 || !m.isFresh(history[n-1].At) {
+		return false, nil // as nearly always
+	}
+	for i := n - 1; i >= 0; i-- {
+		var facts billing.Facts
+		if err := unmarshalFacts(history[i].Facts, &facts); err != nil {
+			return false, err
+		}
+		if facts.Equal(s.Facts) {
+			return i < n-1, nil
+		}
+		if !m.isFresh(history[i].At) {
+			break // what was before this one was left longer ago
+		}
+	}
+	return false, nil
 }
 
 // compute works everything out for each subject by itself. No step asks the
