@@ -17,10 +17,10 @@ INSERT INTO memberships (org_id, user_id, role, created_at) VALUES ($1, $2, $3, 
 `
 
 type AddMembershipParams struct {
-	OrgID     uuid.UUID
-	UserID    uuid.UUID
-	Role      string
-	CreatedAt time.Time
+	OrgID     uuid.UUID `json:"org_id"`
+	UserID    uuid.UUID `json:"user_id"`
+	Role      string    `json:"role"`
+	CreatedAt time.Time `json:"created_at"`
 }
 
 func (q *Queries) AddMembership(ctx context.Context, arg AddMembershipParams) error {
@@ -38,9 +38,9 @@ INSERT INTO organizations (id, name, created_at) VALUES ($1, $2, $3)
 `
 
 type AddOrganizationParams struct {
-	ID        uuid.UUID
-	Name      string
-	CreatedAt time.Time
+	ID        uuid.UUID `json:"id"`
+	Name      string    `json:"name"`
+	CreatedAt time.Time `json:"created_at"`
 }
 
 func (q *Queries) AddOrganization(ctx context.Context, arg AddOrganizationParams) error {
@@ -55,19 +55,19 @@ RETURNING id, email, name, is_admin
 `
 
 type AddUserParams struct {
-	ID           uuid.UUID
-	Email        string
-	Name         string
-	PasswordHash string
-	IsAdmin      bool
-	CreatedAt    time.Time
+	ID           uuid.UUID `json:"id"`
+	Email        string    `json:"email"`
+	Name         string    `json:"name"`
+	PasswordHash string    `json:"password_hash"`
+	IsAdmin      bool      `json:"is_admin"`
+	CreatedAt    time.Time `json:"created_at"`
 }
 
 type AddUserRow struct {
-	ID      uuid.UUID
-	Email   string
-	Name    string
-	IsAdmin bool
+	ID      uuid.UUID `json:"id"`
+	Email   string    `json:"email"`
+	Name    string    `json:"name"`
+	IsAdmin bool      `json:"is_admin"`
 }
 
 func (q *Queries) AddUser(ctx context.Context, arg AddUserParams) (AddUserRow, error) {
@@ -96,8 +96,8 @@ ORDER BY m.role = 'owner' DESC, m.created_at LIMIT 3
 `
 
 type BillingManagersRow struct {
-	Name string
-	Role string
+	Name string `json:"name"`
+	Role string `json:"role"`
 }
 
 // Whom a member can ask, the owner first.
@@ -168,9 +168,9 @@ WHERE m.user_id = $1 ORDER BY m.created_at, m.org_id
 `
 
 type MembershipsOfRow struct {
-	OrgID   uuid.UUID
-	OrgName string
-	Role    string
+	OrgID   uuid.UUID `json:"org_id"`
+	OrgName string    `json:"org_name"`
+	Role    string    `json:"role"`
 }
 
 func (q *Queries) MembershipsOf(ctx context.Context, userID uuid.UUID) ([]MembershipsOfRow, error) {
@@ -199,9 +199,9 @@ ON CONFLICT (token) DO UPDATE SET data = excluded.data, expiry = excluded.expiry
 `
 
 type SaveSessionParams struct {
-	Token  string
-	Data   []byte
-	Expiry time.Time
+	Token  string    `json:"token"`
+	Data   []byte    `json:"data"`
+	Expiry time.Time `json:"expiry"`
 }
 
 // A session that has ended stays ended, whatever a request that was under way
@@ -234,10 +234,10 @@ SELECT id, email, name, is_admin FROM users WHERE id = $1
 `
 
 type UserByIDRow struct {
-	ID      uuid.UUID
-	Email   string
-	Name    string
-	IsAdmin bool
+	ID      uuid.UUID `json:"id"`
+	Email   string    `json:"email"`
+	Name    string    `json:"name"`
+	IsAdmin bool      `json:"is_admin"`
 }
 
 func (q *Queries) UserByID(ctx context.Context, id uuid.UUID) (UserByIDRow, error) {

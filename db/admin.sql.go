@@ -13,6 +13,132 @@ import (
 	"github.com/google/uuid"
 )
 
+const alertsThatFire = `-- name: AlertsThatFire :many
+SELECT a.id, a.rule, a.severity, a.opened_at, a.last_seen_at, a.seen, o.id AS org_id, o.name AS org_name, a.stripe_customer_id,
+    coalesce(a.object_id, '')::text AS object_id, a.message, coalesce(a.proposal, '')::text AS proposal
+FROM payment_alerts a
+LEFT JOIN customers c ON c.stripe_customer_id = a.stripe_customer_id
+LEFT JOIN organizations o ON o.id = coalesce(a.org_id, c.org_id)
+WHERE a.state = 'firing'
+ORDER BY array_position(ARRAY['critical', 'warning', 'info'], a.severity), a.opened_at DESC, a.id DESC
+LIMIT $1
+`
+
+type AlertsThatFireRow struct {
+	ID               int64      `json:"id"`
+	Rule             string     `json:"rule"`
+	Severity         string     `json:"severity"`
+	OpenedAt         time.Time  `json:"opened_at"`
+	LastSeenAt       time.Time  `json:"last_seen_at"`
+	Seen             int64      `json:"seen"`
+	OrgID            *uuid.UUID `json:"org_id"`
+	OrgName          *string    `json:"org_name"`
+	StripeCustomerID *string    `json:"stripe_customer_id"`
+	ObjectID         string     `json:"object_id"`
+	Message          string     `json:"message"`
+	Proposal         string     `json:"proposal"`
+}
+
+// The gravest first, then the newest, with the organization of the customer as
+// it is linked now.
+func (q *Queries) AlertsThatFire(ctx context.Context, atMost int32) ([]AlertsThatFireRow, error) {
+	rows, err := q.db.Query(ctx, alertsThatFire, atMost)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []AlertsThatFireRow{}
+	for rows.Next() {
+		var i AlertsThatFireRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Rule,
+			&i.Severity,
+			&i.OpenedAt,
+			&i.LastSeenAt,
+			&i.Seen,
+			&i.OrgID,
+			&i.OrgName,
+			&i.StripeCustomerID,
+			&i.ObjectID,
+			&i.Message,
+			&i.Proposal,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const alertsThatFireFor = `-- name: AlertsThatFireFor :many
+SELECT a.id, a.rule, a.severity, a.opened_at, a.last_seen_at, a.seen, o.id AS org_id, o.name AS org_name, a.stripe_customer_id,
+    coalesce(a.object_id, '')::text AS object_id, a.message, coalesce(a.proposal, '')::text AS proposal
+FROM payment_alerts a
+LEFT JOIN organizations o ON o.id = a.org_id
+WHERE a.state = 'firing' AND (a.org_id = $1::uuid OR a.stripe_customer_id = ANY ($2::text[]))
+ORDER BY array_position(ARRAY['critical', 'warning', 'info'], a.severity), a.opened_at DESC, a.id DESC
+LIMIT $3
+`
+
+type AlertsThatFireForParams struct {
+	OrgID             uuid.UUID `json:"org_id"`
+	StripeCustomerIds []string  `json:"stripe_customer_ids"`
+	AtMost            int32     `json:"at_most"`
+}
+
+type AlertsThatFireForRow struct {
+	ID               int64      `json:"id"`
+	Rule             string     `json:"rule"`
+	Severity         string     `json:"severity"`
+	OpenedAt         time.Time  `json:"opened_at"`
+	LastSeenAt       time.Time  `json:"last_seen_at"`
+	Seen             int64      `json:"seen"`
+	OrgID            *uuid.UUID `json:"org_id"`
+	OrgName          *string    `json:"org_name"`
+	StripeCustomerID *string    `json:"stripe_customer_id"`
+	ObjectID         string     `json:"object_id"`
+	Message          string     `json:"message"`
+	Proposal         string     `json:"proposal"`
+}
+
+// Those of one customer, in the same order.
+func (q *Queries) AlertsThatFireFor(ctx context.Context, arg AlertsThatFireForParams) ([]AlertsThatFireForRow, error) {
+	rows, err := q.db.Query(ctx, alertsThatFireFor, arg.OrgID, arg.StripeCustomerIds, arg.AtMost)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []AlertsThatFireForRow{}
+	for rows.Next() {
+		var i AlertsThatFireForRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Rule,
+			&i.Severity,
+			&i.OpenedAt,
+			&i.LastSeenAt,
+			&i.Seen,
+			&i.OrgID,
+			&i.OrgName,
+			&i.StripeCustomerID,
+			&i.ObjectID,
+			&i.Message,
+			&i.Proposal,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const balancesOfCustomer = `-- name: BalancesOfCustomer :many
 SELECT d.currency, (array_agg(d.mrr_micro ORDER BY d.day DESC))[1]::bigint AS now_micro, max(d.mrr_micro)::bigint AS best_micro,
     (array_agg(d.day ORDER BY d.mrr_micro DESC, d.day))[1]::date AS best_day, min(d.day)::date AS first_day
@@ -21,16 +147,16 @@ GROUP BY d.currency ORDER BY d.currency
 `
 
 type BalancesOfCustomerParams struct {
-	Gen      int32
-	Customer string
+	Gen      int32  `json:"gen"`
+	Customer string `json:"customer"`
 }
 
 type BalancesOfCustomerRow struct {
-	Currency  string
-	NowMicro  int64
-	BestMicro int64
-	BestDay   time.Time
-	FirstDay  time.Time
+	Currency  string    `json:"currency"`
+	NowMicro  int64     `json:"now_micro"`
+	BestMicro int64     `json:"best_micro"`
+	BestDay   time.Time `json:"best_day"`
+	FirstDay  time.Time `json:"first_day"`
 }
 
 // What a ledger customer is worth now and was worth at its best, by currency.
@@ -93,8 +219,19 @@ func (q *Queries) CustomersOfOrganization(ctx context.Context, orgID uuid.UUID) 
 	return items, nil
 }
 
+const firingAlertCount = `-- name: FiringAlertCount :one
+SELECT count(*) FROM payment_alerts WHERE state = 'firing'
+`
+
+func (q *Queries) FiringAlertCount(ctx context.Context) (int64, error) {
+	row := q.db.QueryRow(ctx, firingAlertCount)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
 const listedSubscriptions = `-- name: ListedSubscriptions :many
-SELECT stripe_subscription_id, stripe_customer_id, org_id, org_name, status, plan, stripe_price_id, interval, interval_count, quantity, currency, amount_minor, mrr_micro, created_at, current_period_end, trial_end, ended_at, pause_behavior, pause_resumes_at, next_payment_attempt, latest_invoice_id, has_paid, is_verified, ends_at, renews_at FROM subscription_list WHERE stripe_subscription_id = ANY ($1::text[])
+SELECT stripe_subscription_id, stripe_customer_id, org_id, org_name, status, plan, stripe_price_id, interval, interval_count, quantity, currency, amount_minor, mrr_micro, created_at, current_period_end, trial_end, ended_at, pause_behavior, pause_resumes_at, next_payment_attempt, latest_invoice_id, has_paid, is_verified, ends_at, renews_at, items, is_customer_gone FROM subscription_list WHERE stripe_subscription_id = ANY ($1::text[])
 ORDER BY array_position($1::text[], stripe_subscription_id)
 `
 
@@ -134,6 +271,8 @@ func (q *Queries) ListedSubscriptions(ctx context.Context, ids []string) ([]Subs
 			&i.IsVerified,
 			&i.EndsAt,
 			&i.RenewsAt,
+			&i.Items,
+			&i.IsCustomerGone,
 		); err != nil {
 			return nil, err
 		}
@@ -146,7 +285,7 @@ func (q *Queries) ListedSubscriptions(ctx context.Context, ids []string) ([]Subs
 }
 
 const listedSubscriptionsOfCustomers = `-- name: ListedSubscriptionsOfCustomers :many
-SELECT stripe_subscription_id, stripe_customer_id, org_id, org_name, status, plan, stripe_price_id, interval, interval_count, quantity, currency, amount_minor, mrr_micro, created_at, current_period_end, trial_end, ended_at, pause_behavior, pause_resumes_at, next_payment_attempt, latest_invoice_id, has_paid, is_verified, ends_at, renews_at FROM subscription_list WHERE stripe_customer_id = ANY ($1::text[])
+SELECT stripe_subscription_id, stripe_customer_id, org_id, org_name, status, plan, stripe_price_id, interval, interval_count, quantity, currency, amount_minor, mrr_micro, created_at, current_period_end, trial_end, ended_at, pause_behavior, pause_resumes_at, next_payment_attempt, latest_invoice_id, has_paid, is_verified, ends_at, renews_at, items, is_customer_gone FROM subscription_list WHERE stripe_customer_id = ANY ($1::text[])
 ORDER BY created_at DESC, stripe_subscription_id
 `
 
@@ -186,6 +325,8 @@ func (q *Queries) ListedSubscriptionsOfCustomers(ctx context.Context, stripeCust
 			&i.IsVerified,
 			&i.EndsAt,
 			&i.RenewsAt,
+			&i.Items,
+			&i.IsCustomerGone,
 		); err != nil {
 			return nil, err
 		}
@@ -204,10 +345,10 @@ ORDER BY array_position(ARRAY['owner', 'admin', 'billing', 'member'], m.role), m
 `
 
 type MembersOfRow struct {
-	Name      string
-	Email     string
-	Role      string
-	CreatedAt time.Time
+	Name      string    `json:"name"`
+	Email     string    `json:"email"`
+	Role      string    `json:"role"`
+	CreatedAt time.Time `json:"created_at"`
 }
 
 // The owner first.
@@ -256,14 +397,14 @@ GROUP BY 1 ORDER BY 1
 `
 
 type PaidByCustomerParams struct {
-	OrgID             uuid.UUID
-	StripeCustomerIds []string
+	OrgID             uuid.UUID `json:"org_id"`
+	StripeCustomerIds []string  `json:"stripe_customer_ids"`
 }
 
 type PaidByCustomerRow struct {
-	Currency    string
-	AmountMinor int64
-	Payments    int64
+	Currency    string `json:"currency"`
+	AmountMinor int64  `json:"amount_minor"`
+	Payments    int64  `json:"payments"`
 }
 
 // What has come in, by currency. Whose an event is, TimeLine says.
@@ -303,8 +444,8 @@ SELECT DISTINCT coalesce(plan, 'unknown')::text AS plan, coalesce("interval", ''
 `
 
 type PlansAndIntervalsRow struct {
-	Plan     string
-	Interval string
+	Plan     string `json:"plan"`
+	Interval string `json:"interval"`
 }
 
 // What there is to choose from.
@@ -367,21 +508,21 @@ ORDER BY l.section,
 `
 
 type SubscriptionsMatchingParams struct {
-	Sort       string
-	Plans      []string
-	Status     string
-	Plan       string
-	Interval   string
-	IsEnding   bool
-	IsFailing  bool
-	Words      string
-	Descending bool
+	Sort       string   `json:"sort"`
+	Plans      []string `json:"plans"`
+	Status     string   `json:"status"`
+	Plan       string   `json:"plan"`
+	Interval   string   `json:"interval"`
+	IsEnding   bool     `json:"is_ending"`
+	IsFailing  bool     `json:"is_failing"`
+	Words      string   `json:"words"`
+	Descending bool     `json:"descending"`
 }
 
 type SubscriptionsMatchingRow struct {
-	ID       string
-	Currency string
-	MRRMicro int64
+	ID       string `json:"id"`
+	Currency string `json:"currency"`
+	MRRMicro int64  `json:"mrr_micro"`
 }
 
 // Every subscription that a filter lets through, in order. Whoever asks counts
@@ -444,33 +585,33 @@ LIMIT $7 OFFSET $6
 `
 
 type TimeLineParams struct {
-	TimeZone          string
-	OrgID             uuid.UUID
-	StripeCustomerIds []string
-	Gen               int32
-	Customer          string
-	Past              int32
-	AtMost            int32
+	TimeZone          string    `json:"time_zone"`
+	OrgID             uuid.UUID `json:"org_id"`
+	StripeCustomerIds []string  `json:"stripe_customer_ids"`
+	Gen               int32     `json:"gen"`
+	Customer          string    `json:"customer"`
+	Past              int32     `json:"past"`
+	AtMost            int32     `json:"at_most"`
 }
 
 type TimeLineRow struct {
-	Day            time.Time
-	At             time.Time
-	IsMovement     bool
-	Kind           string
-	Plan           *string
-	Interval       *string
-	Currency       *string
-	AmountMinor    *int64
-	SubscriptionID *string
-	InvoiceID      *string
-	SourceEventID  *string
-	Details        json.RawMessage
-	AmountMicro    int64
-	BalanceMicro   int64
-	Reason         string
-	LeftPlan       string
-	EnteredPlan    string
+	Day            time.Time       `json:"day"`
+	At             time.Time       `json:"at"`
+	IsMovement     bool            `json:"is_movement"`
+	Kind           string          `json:"kind"`
+	Plan           *string         `json:"plan"`
+	Interval       *string         `json:"interval"`
+	Currency       *string         `json:"currency"`
+	AmountMinor    *int64          `json:"amount_minor"`
+	SubscriptionID *string         `json:"subscription_id"`
+	InvoiceID      *string         `json:"invoice_id"`
+	SourceEventID  *string         `json:"source_event_id"`
+	Details        json.RawMessage `json:"details"`
+	AmountMicro    int64           `json:"amount_micro"`
+	BalanceMicro   int64           `json:"balance_micro"`
+	Reason         string          `json:"reason"`
+	LeftPlan       string          `json:"left_plan"`
+	EnteredPlan    string          `json:"entered_plan"`
 }
 
 // What happened to a customer, newest first, and between it how its MRR moved:
@@ -530,10 +671,10 @@ SELECT (SELECT count(*) FROM payment_events e
 `
 
 type TimeLineLengthParams struct {
-	OrgID             uuid.UUID
-	StripeCustomerIds []string
-	Gen               int32
-	Customer          string
+	OrgID             uuid.UUID `json:"org_id"`
+	StripeCustomerIds []string  `json:"stripe_customer_ids"`
+	Gen               int32     `json:"gen"`
+	Customer          string    `json:"customer"`
 }
 
 func (q *Queries) TimeLineLength(ctx context.Context, arg TimeLineLengthParams) (int32, error) {

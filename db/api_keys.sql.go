@@ -72,12 +72,12 @@ VALUES ($1, $2, $3, $4, $5, $6)
 `
 
 type CreateAPIKeyParams struct {
-	ID        uuid.UUID
-	Name      string
-	Prefix    string
-	Hash      []byte
-	Scopes    []string
-	CreatedBy string
+	ID        uuid.UUID `json:"id"`
+	Name      string    `json:"name"`
+	Prefix    string    `json:"prefix"`
+	Hash      []byte    `json:"hash"`
+	Scopes    []string  `json:"scopes"`
+	CreatedBy string    `json:"created_by"`
 }
 
 func (q *Queries) CreateAPIKey(ctx context.Context, arg CreateAPIKeyParams) error {

@@ -30,8 +30,8 @@ type DeleteVersionBatchResults struct {
 }
 
 type DeleteVersionParams struct {
-	SubscriptionID string
-	At             time.Time
+	SubscriptionID string    `json:"subscription_id"`
+	At             time.Time `json:"at"`
 }
 
 func (q *Queries) DeleteVersion(ctx context.Context, arg []DeleteVersionParams) *DeleteVersionBatchResults {
@@ -79,8 +79,8 @@ type LocatePaymentEventBatchResults struct {
 }
 
 type LocatePaymentEventParams struct {
-	SubscriptionID *string
-	ID             int64
+	SubscriptionID *string `json:"subscription_id"`
+	ID             int64   `json:"id"`
 }
 
 func (q *Queries) LocatePaymentEvent(ctx context.Context, arg []LocatePaymentEventParams) *LocatePaymentEventBatchResults {
@@ -117,83 +117,13 @@ func (b *LocatePaymentEventBatchResults) Close() error {
 	return b.br.Close()
 }
 
-const observe = `-- name: Observe :batchexec
-INSERT INTO subscription_observations
-    (subscription_id, source, source_id, stripe_customer_id, kind, at, object_created, facts, before, complete, decoder)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
-ON CONFLICT DO NOTHING
-`
-
-type ObserveBatchResults struct {
-	br     pgx.BatchResults
-	tot    int
-	closed bool
-}
-
-type ObserveParams struct {
-	SubscriptionID   string
-	Source           string
-	SourceID         string
-	StripeCustomerID string
-	Kind             string
-	At               time.Time
-	ObjectCreated    time.Time
-	Facts            json.RawMessage
-	Before           json.RawMessage
-	Complete         bool
-	Decoder          int16
-}
-
-func (q *Queries) Observe(ctx context.Context, arg []ObserveParams) *ObserveBatchResults {
-	batch := &pgx.Batch{}
-	for _, a := range arg {
-		vals := []interface{}{
-			a.SubscriptionID,
-			a.Source,
-			a.SourceID,
-			a.StripeCustomerID,
-			a.Kind,
-			a.At,
-			a.ObjectCreated,
-			a.Facts,
-			a.Before,
-			a.Complete,
-			a.Decoder,
-		}
-		batch.Queue(observe, vals...)
-	}
-	br := q.db.SendBatch(ctx, batch)
-	return &ObserveBatchResults{br, len(arg), false}
-}
-
-func (b *ObserveBatchResults) Exec(f func(int, error)) {
-	defer b.br.Close()
-	for t := 0; t < b.tot; t++ {
-		if b.closed {
-			if f != nil {
-				f(t, ErrBatchAlreadyClosed)
-			}
-			continue
-		}
-		_, err := b.br.Exec()
-		if f != nil {
-			f(t, err)
-		}
-	}
-}
-
-func (b *ObserveBatchResults) Close() error {
-	b.closed = true
-	return b.br.Close()
-}
-
 const raiseAlert = `-- name: RaiseAlert :batchexec
 INSERT INTO payment_alerts
-    (rule, fingerprint, severity, state, opened_at, last_seen_at, org_id, stripe_customer_id, object_id, message, evidence, proposal)
-VALUES ($1, $2, $3, CASE WHEN $4::interval > '0' THEN 'pending' ELSE 'firing' END, $5, $5,
-    $6, $7, $8, $9, $10, $11)
+    (rule, fingerprint, severity, state, opened_at, last_seen_at, seen, org_id, stripe_customer_id, object_id, message, evidence, proposal)
+VALUES ($1, $2, $3, CASE WHEN $4::interval > '0' THEN 'pending' ELSE 'firing' END, $5, $5, $6,
+    $7, $8, $9, $10, $11, $12)
 ON CONFLICT (fingerprint) WHERE state IN ('pending', 'firing') DO UPDATE SET
-    last_seen_at = greatest(payment_alerts.last_seen_at, excluded.last_seen_at), seen = payment_alerts.seen + 1,
+    last_seen_at = greatest(payment_alerts.last_seen_at, excluded.last_seen_at), seen = payment_alerts.seen + excluded.seen,
     state = CASE WHEN payment_alerts.opened_at + $4::interval <= excluded.last_seen_at THEN 'firing' ELSE payment_alerts.state END,
     severity = excluded.severity, org_id = coalesce(excluded.org_id, payment_alerts.org_id),
     stripe_customer_id = coalesce(excluded.stripe_customer_id, payment_alerts.stripe_customer_id),
@@ -207,17 +137,18 @@ type RaiseAlertBatchResults struct {
 }
 
 type RaiseAlertParams struct {
-	Rule             string
-	Fingerprint      string
-	Severity         string
-	PendingFor       time.Duration
-	At               time.Time
-	OrgID            *uuid.UUID
-	StripeCustomerID *string
-	ObjectID         *string
-	Message          string
-	Evidence         json.RawMessage
-	Proposal         *string
+	Rule             string          `json:"rule"`
+	Fingerprint      string          `json:"fingerprint"`
+	Severity         string          `json:"severity"`
+	PendingFor       time.Duration   `json:"pending_for"`
+	At               time.Time       `json:"at"`
+	Seen             int64           `json:"seen"`
+	OrgID            *uuid.UUID      `json:"org_id"`
+	StripeCustomerID *string         `json:"stripe_customer_id"`
+	ObjectID         *string         `json:"object_id"`
+	Message          string          `json:"message"`
+	Evidence         json.RawMessage `json:"evidence"`
+	Proposal         *string         `json:"proposal"`
 }
 
 // Opens an alert, or notes that it is still so. What was pending fires once it
@@ -231,6 +162,7 @@ func (q *Queries) RaiseAlert(ctx context.Context, arg []RaiseAlertParams) *Raise
 			a.Severity,
 			a.PendingFor,
 			a.At,
+			a.Seen,
 			a.OrgID,
 			a.StripeCustomerID,
 			a.ObjectID,
@@ -278,19 +210,19 @@ type RecordActBatchResults struct {
 }
 
 type RecordActParams struct {
-	At               time.Time
-	ActorKind        string
-	ActorID          *string
-	Act              string
-	ObjectKind       string
-	ObjectID         string
-	OrgID            *uuid.UUID
-	StripeCustomerID *string
-	Before           json.RawMessage
-	After            json.RawMessage
-	SourceEventID    *string
-	RequestID        *string
-	Address          *string
+	At               time.Time       `json:"at"`
+	ActorKind        string          `json:"actor_kind"`
+	ActorID          *string         `json:"actor_id"`
+	Act              string          `json:"act"`
+	ObjectKind       string          `json:"object_kind"`
+	ObjectID         string          `json:"object_id"`
+	OrgID            *uuid.UUID      `json:"org_id"`
+	StripeCustomerID *string         `json:"stripe_customer_id"`
+	Before           json.RawMessage `json:"before"`
+	After            json.RawMessage `json:"after"`
+	SourceEventID    *string         `json:"source_event_id"`
+	RequestID        *string         `json:"request_id"`
+	Address          *string         `json:"address"`
 }
 
 // Through internal/audit, which knows who acts.
@@ -339,87 +271,6 @@ func (b *RecordActBatchResults) Close() error {
 	return b.br.Close()
 }
 
-const recordPaymentEvent = `-- name: RecordPaymentEvent :batchexec
-INSERT INTO payment_events
-    (kind, natural_key, at, org_id, stripe_customer_id, subscription_id, plan, "interval", currency, amount_minor, invoice_id, source_event_id, details, livemode)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
-ON CONFLICT (kind, natural_key) DO UPDATE SET
-    at = excluded.at, plan = coalesce(excluded.plan, payment_events.plan), "interval" = coalesce(excluded."interval", payment_events."interval"),
-    amount_minor = excluded.amount_minor, source_event_id = excluded.source_event_id, details = excluded.details
-WHERE (excluded.at, coalesce(excluded.source_event_id, '~')) < (payment_events.at, coalesce(payment_events.source_event_id, '~'))
-`
-
-type RecordPaymentEventBatchResults struct {
-	br     pgx.BatchResults
-	tot    int
-	closed bool
-}
-
-type RecordPaymentEventParams struct {
-	Kind             string
-	NaturalKey       string
-	At               time.Time
-	OrgID            *uuid.UUID
-	StripeCustomerID *string
-	SubscriptionID   *string
-	Plan             *string
-	Interval         *string
-	Currency         *string
-	AmountMinor      *int64
-	InvoiceID        *string
-	SourceEventID    *string
-	Details          json.RawMessage
-	Livemode         bool
-}
-
-// Of two that are one and the same, the earlier stays, and of the same moment
-// the one that an event told: whichever is heard first.
-func (q *Queries) RecordPaymentEvent(ctx context.Context, arg []RecordPaymentEventParams) *RecordPaymentEventBatchResults {
-	batch := &pgx.Batch{}
-	for _, a := range arg {
-		vals := []interface{}{
-			a.Kind,
-			a.NaturalKey,
-			a.At,
-			a.OrgID,
-			a.StripeCustomerID,
-			a.SubscriptionID,
-			a.Plan,
-			a.Interval,
-			a.Currency,
-			a.AmountMinor,
-			a.InvoiceID,
-			a.SourceEventID,
-			a.Details,
-			a.Livemode,
-		}
-		batch.Queue(recordPaymentEvent, vals...)
-	}
-	br := q.db.SendBatch(ctx, batch)
-	return &RecordPaymentEventBatchResults{br, len(arg), false}
-}
-
-func (b *RecordPaymentEventBatchResults) Exec(f func(int, error)) {
-	defer b.br.Close()
-	for t := 0; t < b.tot; t++ {
-		if b.closed {
-			if f != nil {
-				f(t, ErrBatchAlreadyClosed)
-			}
-			continue
-		}
-		_, err := b.br.Exec()
-		if f != nil {
-			f(t, err)
-		}
-	}
-}
-
-func (b *RecordPaymentEventBatchResults) Close() error {
-	b.closed = true
-	return b.br.Close()
-}
-
 const rememberStripeObject = `-- name: RememberStripeObject :batchexec
 INSERT INTO stripe_objects (object_id, stripe_customer_id, invoice_id, amount_minor, currency, balance_transaction_id, created_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7)
@@ -439,13 +290,13 @@ type RememberStripeObjectBatchResults struct {
 }
 
 type RememberStripeObjectParams struct {
-	ObjectID             string
-	StripeCustomerID     *string
-	InvoiceID            *string
-	AmountMinor          *int64
-	Currency             *string
-	BalanceTransactionID *string
-	CreatedAt            *time.Time
+	ObjectID             string     `json:"object_id"`
+	StripeCustomerID     *string    `json:"stripe_customer_id"`
+	InvoiceID            *string    `json:"invoice_id"`
+	AmountMinor          *int64     `json:"amount_minor"`
+	Currency             *string    `json:"currency"`
+	BalanceTransactionID *string    `json:"balance_transaction_id"`
+	CreatedAt            *time.Time `json:"created_at"`
 }
 
 // What one shape does not say, another has said: nothing is forgotten.
@@ -499,9 +350,9 @@ type RevisePaymentEventBatchResults struct {
 }
 
 type RevisePaymentEventParams struct {
-	Plan     *string
-	Interval *string
-	ID       int64
+	Plan     *string `json:"plan"`
+	Interval *string `json:"interval"`
+	ID       int64   `json:"id"`
 }
 
 func (q *Queries) RevisePaymentEvent(ctx context.Context, arg []RevisePaymentEventParams) *RevisePaymentEventBatchResults {
@@ -556,11 +407,11 @@ type SeeCustomerBatchResults struct {
 }
 
 type SeeCustomerParams struct {
-	StripeCustomerID string
-	Livemode         bool
-	Currency         string
-	CreatedAt        time.Time
-	IsGone           bool
+	StripeCustomerID string    `json:"stripe_customer_id"`
+	Livemode         bool      `json:"livemode"`
+	Currency         string    `json:"currency"`
+	CreatedAt        time.Time `json:"created_at"`
+	IsGone           bool      `json:"is_gone"`
 }
 
 // Notes a customer that Stripe named, or no longer knows; who owns it is not
@@ -618,19 +469,19 @@ type WriteEntitlementBatchResults struct {
 }
 
 type WriteEntitlementParams struct {
-	OrgID      uuid.UUID
-	Plan       *string
-	Status     *string
-	Access     string
-	Reason     string
-	Until      *time.Time
-	ThenAccess *string
-	ThenReason *string
-	Features   json.RawMessage
-	Limits     json.RawMessage
-	AsOf       time.Time
-	GrantedBy  []string
-	Later      json.RawMessage
+	OrgID      uuid.UUID       `json:"org_id"`
+	Plan       *string         `json:"plan"`
+	Status     *string         `json:"status"`
+	Access     string          `json:"access"`
+	Reason     string          `json:"reason"`
+	Until      *time.Time      `json:"until"`
+	ThenAccess *string         `json:"then_access"`
+	ThenReason *string         `json:"then_reason"`
+	Features   json.RawMessage `json:"features"`
+	Limits     json.RawMessage `json:"limits"`
+	AsOf       time.Time       `json:"as_of"`
+	GrantedBy  []string        `json:"granted_by"`
+	Later      json.RawMessage `json:"later"`
 }
 
 func (q *Queries) WriteEntitlement(ctx context.Context, arg []WriteEntitlementParams) *WriteEntitlementBatchResults {
@@ -674,185 +525,6 @@ func (b *WriteEntitlementBatchResults) Exec(f func(int, error)) {
 }
 
 func (b *WriteEntitlementBatchResults) Close() error {
-	b.closed = true
-	return b.br.Close()
-}
-
-const writeSubscription = `-- name: WriteSubscription :batchexec
-INSERT INTO subscriptions (
-    stripe_subscription_id, stripe_customer_id, status, plan, stripe_price_id, "interval", interval_count, quantity, currency,
-    amount_minor, current_period_start, current_period_end, trial_end, cancel_at_period_end, cancel_at, canceled_at, ended_at,
-    pause_behavior, pause_resumes_at, latest_invoice_id, latest_invoice_status, next_payment_attempt, has_paid, livemode,
-    facts, created_at, read_at, is_verified)
-VALUES (
-    $1, $2, $3, $4, $5, $6, $7, $8, $9,
-    $10, $11, $12, $13, $14, $15, $16, $17,
-    $18, $19, $20, $21, $22, $23, $24,
-    $25, $26, $27, $28)
-ON CONFLICT (stripe_subscription_id) DO UPDATE SET
-    status = excluded.status, plan = excluded.plan, stripe_price_id = excluded.stripe_price_id,
-    "interval" = excluded."interval", interval_count = excluded.interval_count, quantity = excluded.quantity,
-    currency = excluded.currency, amount_minor = excluded.amount_minor,
-    current_period_start = excluded.current_period_start, current_period_end = excluded.current_period_end,
-    trial_end = excluded.trial_end, cancel_at_period_end = excluded.cancel_at_period_end, cancel_at = excluded.cancel_at,
-    canceled_at = excluded.canceled_at, ended_at = excluded.ended_at, pause_behavior = excluded.pause_behavior,
-    pause_resumes_at = excluded.pause_resumes_at, latest_invoice_id = excluded.latest_invoice_id,
-    latest_invoice_status = excluded.latest_invoice_status, next_payment_attempt = excluded.next_payment_attempt,
-    has_paid = excluded.has_paid, facts = excluded.facts, read_at = excluded.read_at, is_verified = excluded.is_verified
-`
-
-type WriteSubscriptionBatchResults struct {
-	br     pgx.BatchResults
-	tot    int
-	closed bool
-}
-
-type WriteSubscriptionParams struct {
-	StripeSubscriptionID string
-	StripeCustomerID     string
-	Status               string
-	Plan                 *string
-	StripePriceID        *string
-	Interval             *string
-	IntervalCount        *int32
-	Quantity             int64
-	Currency             string
-	AmountMinor          *int64
-	CurrentPeriodStart   time.Time
-	CurrentPeriodEnd     time.Time
-	TrialEnd             *time.Time
-	CancelAtPeriodEnd    bool
-	CancelAt             *time.Time
-	CanceledAt           *time.Time
-	EndedAt              *time.Time
-	PauseBehavior        *string
-	PauseResumesAt       *time.Time
-	LatestInvoiceID      *string
-	LatestInvoiceStatus  *string
-	NextPaymentAttempt   *time.Time
-	HasPaid              bool
-	Livemode             bool
-	Facts                json.RawMessage
-	CreatedAt            time.Time
-	ReadAt               time.Time
-	IsVerified           bool
-}
-
-func (q *Queries) WriteSubscription(ctx context.Context, arg []WriteSubscriptionParams) *WriteSubscriptionBatchResults {
-	batch := &pgx.Batch{}
-	for _, a := range arg {
-		vals := []interface{}{
-			a.StripeSubscriptionID,
-			a.StripeCustomerID,
-			a.Status,
-			a.Plan,
-			a.StripePriceID,
-			a.Interval,
-			a.IntervalCount,
-			a.Quantity,
-			a.Currency,
-			a.AmountMinor,
-			a.CurrentPeriodStart,
-			a.CurrentPeriodEnd,
-			a.TrialEnd,
-			a.CancelAtPeriodEnd,
-			a.CancelAt,
-			a.CanceledAt,
-			a.EndedAt,
-			a.PauseBehavior,
-			a.PauseResumesAt,
-			a.LatestInvoiceID,
-			a.LatestInvoiceStatus,
-			a.NextPaymentAttempt,
-			a.HasPaid,
-			a.Livemode,
-			a.Facts,
-			a.CreatedAt,
-			a.ReadAt,
-			a.IsVerified,
-		}
-		batch.Queue(writeSubscription, vals...)
-	}
-	br := q.db.SendBatch(ctx, batch)
-	return &WriteSubscriptionBatchResults{br, len(arg), false}
-}
-
-func (b *WriteSubscriptionBatchResults) Exec(f func(int, error)) {
-	defer b.br.Close()
-	for t := 0; t < b.tot; t++ {
-		if b.closed {
-			if f != nil {
-				f(t, ErrBatchAlreadyClosed)
-			}
-			continue
-		}
-		_, err := b.br.Exec()
-		if f != nil {
-			f(t, err)
-		}
-	}
-}
-
-func (b *WriteSubscriptionBatchResults) Close() error {
-	b.closed = true
-	return b.br.Close()
-}
-
-const writeVersion = `-- name: WriteVersion :batchexec
-INSERT INTO subscription_versions (subscription_id, at, stripe_customer_id, facts, source, source_id)
-VALUES ($1, $2, $3, $4, $5, $6)
-ON CONFLICT (subscription_id, at) DO UPDATE SET facts = excluded.facts, source = excluded.source, source_id = excluded.source_id
-`
-
-type WriteVersionBatchResults struct {
-	br     pgx.BatchResults
-	tot    int
-	closed bool
-}
-
-type WriteVersionParams struct {
-	SubscriptionID   string
-	At               time.Time
-	StripeCustomerID string
-	Facts            json.RawMessage
-	Source           string
-	SourceID         string
-}
-
-func (q *Queries) WriteVersion(ctx context.Context, arg []WriteVersionParams) *WriteVersionBatchResults {
-	batch := &pgx.Batch{}
-	for _, a := range arg {
-		vals := []interface{}{
-			a.SubscriptionID,
-			a.At,
-			a.StripeCustomerID,
-			a.Facts,
-			a.Source,
-			a.SourceID,
-		}
-		batch.Queue(writeVersion, vals...)
-	}
-	br := q.db.SendBatch(ctx, batch)
-	return &WriteVersionBatchResults{br, len(arg), false}
-}
-
-func (b *WriteVersionBatchResults) Exec(f func(int, error)) {
-	defer b.br.Close()
-	for t := 0; t < b.tot; t++ {
-		if b.closed {
-			if f != nil {
-				f(t, ErrBatchAlreadyClosed)
-			}
-			continue
-		}
-		_, err := b.br.Exec()
-		if f != nil {
-			f(t, err)
-		}
-	}
-}
-
-func (b *WriteVersionBatchResults) Close() error {
 	b.closed = true
 	return b.br.Close()
 }

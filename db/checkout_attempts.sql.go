@@ -46,22 +46,22 @@ WHERE a.session_id = $1::text
 `
 
 type AttemptBySessionRow struct {
-	ID             uuid.UUID
-	OrgID          uuid.UUID
-	UserID         uuid.UUID
-	Plan           string
-	Interval       string
-	PriceID        string
-	Params         json.RawMessage
-	State          string
-	PaymentStatus  *string
-	SessionID      *string
-	SubscriptionID *string
-	URL            *string
-	ExpiresAt      *time.Time
-	CreatedAt      time.Time
-	EndedAt        *time.Time
-	OrgName        string
+	ID             uuid.UUID       `json:"id"`
+	OrgID          uuid.UUID       `json:"org_id"`
+	UserID         uuid.UUID       `json:"user_id"`
+	Plan           string          `json:"plan"`
+	Interval       string          `json:"interval"`
+	PriceID        string          `json:"price_id"`
+	Params         json.RawMessage `json:"params"`
+	State          string          `json:"state"`
+	PaymentStatus  *string         `json:"payment_status"`
+	SessionID      *string         `json:"session_id"`
+	SubscriptionID *string         `json:"subscription_id"`
+	URL            *string         `json:"url"`
+	ExpiresAt      *time.Time      `json:"expires_at"`
+	CreatedAt      time.Time       `json:"created_at"`
+	EndedAt        *time.Time      `json:"ended_at"`
+	OrgName        string          `json:"org_name"`
 }
 
 func (q *Queries) AttemptBySession(ctx context.Context, sessionID string) (AttemptBySessionRow, error) {
@@ -96,11 +96,11 @@ WHERE id = $5 AND state IN ('creating', 'open')
 `
 
 type AttemptEndedParams struct {
-	State          string
-	PaymentStatus  string
-	EndedAt        time.Time
-	SubscriptionID string
-	ID             uuid.UUID
+	State          string    `json:"state"`
+	PaymentStatus  string    `json:"payment_status"`
+	EndedAt        time.Time `json:"ended_at"`
+	SubscriptionID string    `json:"subscription_id"`
+	ID             uuid.UUID `json:"id"`
 }
 
 // Only an attempt that is still open ends; complete and expired are final.
@@ -124,10 +124,10 @@ WHERE id = $4 AND state = 'creating'
 `
 
 type AttemptOpenedParams struct {
-	SessionID string
-	URL       string
-	ExpiresAt time.Time
-	ID        uuid.UUID
+	SessionID string    `json:"session_id"`
+	URL       string    `json:"url"`
+	ExpiresAt time.Time `json:"expires_at"`
+	ID        uuid.UUID `json:"id"`
 }
 
 func (q *Queries) AttemptOpened(ctx context.Context, arg AttemptOpenedParams) (int64, error) {
@@ -243,14 +243,14 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, 'creating', $8)
 `
 
 type BeginAttemptParams struct {
-	ID        uuid.UUID
-	OrgID     uuid.UUID
-	UserID    uuid.UUID
-	Plan      string
-	Interval  string
-	PriceID   string
-	Params    json.RawMessage
-	CreatedAt time.Time
+	ID        uuid.UUID       `json:"id"`
+	OrgID     uuid.UUID       `json:"org_id"`
+	UserID    uuid.UUID       `json:"user_id"`
+	Plan      string          `json:"plan"`
+	Interval  string          `json:"interval"`
+	PriceID   string          `json:"price_id"`
+	Params    json.RawMessage `json:"params"`
+	CreatedAt time.Time       `json:"created_at"`
 }
 
 func (q *Queries) BeginAttempt(ctx context.Context, arg BeginAttemptParams) error {
@@ -265,6 +265,33 @@ func (q *Queries) BeginAttempt(ctx context.Context, arg BeginAttemptParams) erro
 		arg.CreatedAt,
 	)
 	return err
+}
+
+const newestCompleteAttempt = `-- name: NewestCompleteAttempt :one
+SELECT id, org_id, user_id, plan, interval, price_id, params, state, payment_status, session_id, subscription_id, url, expires_at, created_at, ended_at FROM checkout_attempts WHERE org_id = $1 AND state = 'complete' ORDER BY created_at DESC LIMIT 1
+`
+
+func (q *Queries) NewestCompleteAttempt(ctx context.Context, orgID uuid.UUID) (CheckoutAttempt, error) {
+	row := q.db.QueryRow(ctx, newestCompleteAttempt, orgID)
+	var i CheckoutAttempt
+	err := row.Scan(
+		&i.ID,
+		&i.OrgID,
+		&i.UserID,
+		&i.Plan,
+		&i.Interval,
+		&i.PriceID,
+		&i.Params,
+		&i.State,
+		&i.PaymentStatus,
+		&i.SessionID,
+		&i.SubscriptionID,
+		&i.URL,
+		&i.ExpiresAt,
+		&i.CreatedAt,
+		&i.EndedAt,
+	)
+	return i, err
 }
 
 const openAttempt = `-- name: OpenAttempt :one
@@ -324,8 +351,8 @@ ORDER BY a.created_at DESC LIMIT 1
 `
 
 type UnsettledAttemptRow struct {
-	ID       uuid.UUID
-	IsUnpaid bool
+	ID       uuid.UUID `json:"id"`
+	IsUnpaid bool      `json:"is_unpaid"`
 }
 
 // A complete checkout keeps the door shut until what it bought has reached our

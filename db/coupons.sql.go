@@ -19,11 +19,11 @@ WHERE NOT coupons.amounts_off @> excluded.amounts_off
 `
 
 type RememberCouponParams struct {
-	StripeCouponID string
-	Duration       string
-	PercentOff     string
-	AmountsOff     json.RawMessage
-	SeenAt         time.Time
+	StripeCouponID string          `json:"stripe_coupon_id"`
+	Duration       string          `json:"duration"`
+	PercentOff     string          `json:"percent_off"`
+	AmountsOff     json.RawMessage `json:"amounts_off"`
+	SeenAt         time.Time       `json:"seen_at"`
 }
 
 func (q *Queries) RememberCoupon(ctx context.Context, arg RememberCouponParams) error {

@@ -19,13 +19,13 @@ WHERE m.org_id = $1 AND m.user_id = $2
 `
 
 type BillingContactParams struct {
-	OrgID  uuid.UUID
-	UserID uuid.UUID
+	OrgID  uuid.UUID `json:"org_id"`
+	UserID uuid.UUID `json:"user_id"`
 }
 
 type BillingContactRow struct {
-	OrgName string
-	Email   string
+	OrgName string `json:"org_name"`
+	Email   string `json:"email"`
 }
 
 // Whose name and address Stripe prints on receipts when the customer is made.
@@ -146,10 +146,10 @@ WHERE customers.org_id IS NULL
 `
 
 type LinkCustomerParams struct {
-	StripeCustomerID string
-	OrgID            uuid.UUID
-	Livemode         bool
-	CreatedAt        time.Time
+	StripeCustomerID string    `json:"stripe_customer_id"`
+	OrgID            uuid.UUID `json:"org_id"`
+	Livemode         bool      `json:"livemode"`
+	CreatedAt        time.Time `json:"created_at"`
 }
 
 func (q *Queries) LinkCustomer(ctx context.Context, arg LinkCustomerParams) error {
@@ -174,22 +174,27 @@ func (q *Queries) LockOrganization(ctx context.Context, id uuid.UUID) (Organizat
 }
 
 const lockOrganizations = `-- name: LockOrganizations :many
-SELECT id FROM organizations WHERE id = ANY ($1::uuid[]) ORDER BY id FOR NO KEY UPDATE
+SELECT id, name FROM organizations WHERE id = ANY ($1::uuid[]) ORDER BY id FOR NO KEY UPDATE
 `
 
-func (q *Queries) LockOrganizations(ctx context.Context, ids []uuid.UUID) ([]uuid.UUID, error) {
+type LockOrganizationsRow struct {
+	ID   uuid.UUID `json:"id"`
+	Name string    `json:"name"`
+}
+
+func (q *Queries) LockOrganizations(ctx context.Context, ids []uuid.UUID) ([]LockOrganizationsRow, error) {
 	rows, err := q.db.Query(ctx, lockOrganizations, ids)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	items := []uuid.UUID{}
+	items := []LockOrganizationsRow{}
 	for rows.Next() {
-		var id uuid.UUID
-		if err := rows.Scan(&id); err != nil {
+		var i LockOrganizationsRow
+		if err := rows.Scan(&i.ID, &i.Name); err != nil {
 			return nil, err
 		}
-		items = append(items, id)
+		items = append(items, i)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err
@@ -202,8 +207,8 @@ SELECT role FROM memberships WHERE org_id = $1 AND user_id = $2
 `
 
 type RoleInParams struct {
-	OrgID  uuid.UUID
-	UserID uuid.UUID
+	OrgID  uuid.UUID `json:"org_id"`
+	UserID uuid.UUID `json:"user_id"`
 }
 
 func (q *Queries) RoleIn(ctx context.Context, arg RoleInParams) (string, error) {

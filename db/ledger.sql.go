@@ -25,13 +25,13 @@ ON CONFLICT (gen, day, currency, plan, kind) DO UPDATE SET
 `
 
 type AddToFlowDailyParams struct {
-	Gens         []int32
-	Days         []time.Time
-	Currencies   []string
-	Plans        []string
-	Kinds        []string
-	AmountsMicro []int64
-	Customers    []int64
+	Gens         []int32     `json:"gens"`
+	Days         []time.Time `json:"days"`
+	Currencies   []string    `json:"currencies"`
+	Plans        []string    `json:"plans"`
+	Kinds        []string    `json:"kinds"`
+	AmountsMicro []int64     `json:"amounts_micro"`
+	Customers    []int64     `json:"customers"`
 }
 
 // In the order of the key, so that no two writers wait for each other.
@@ -60,13 +60,13 @@ ON CONFLICT (gen, month, currency, plan, kind) DO UPDATE SET
 `
 
 type AddToFlowMonthlyParams struct {
-	Gens         []int32
-	Months       []time.Time
-	Currencies   []string
-	Plans        []string
-	Kinds        []string
-	AmountsMicro []int64
-	Customers    []int64
+	Gens         []int32     `json:"gens"`
+	Months       []time.Time `json:"months"`
+	Currencies   []string    `json:"currencies"`
+	Plans        []string    `json:"plans"`
+	Kinds        []string    `json:"kinds"`
+	AmountsMicro []int64     `json:"amounts_micro"`
+	Customers    []int64     `json:"customers"`
 }
 
 func (q *Queries) AddToFlowMonthly(ctx context.Context, arg AddToFlowMonthlyParams) error {
@@ -87,8 +87,8 @@ SELECT gen, customer, currency, day, mrr_micro FROM customer_day WHERE gen = ANY
 `
 
 type AppliedDaysParams struct {
-	Gens      []int32
-	Customers []string
+	Gens      []int32  `json:"gens"`
+	Customers []string `json:"customers"`
 }
 
 func (q *Queries) AppliedDays(ctx context.Context, arg AppliedDaysParams) ([]CustomerDay, error) {
@@ -122,8 +122,8 @@ SELECT gen, customer, currency, day, kind, plan, amount_micro, customers, reason
 `
 
 type AppliedMovementsParams struct {
-	Gens      []int32
-	Customers []string
+	Gens      []int32  `json:"gens"`
+	Customers []string `json:"customers"`
 }
 
 func (q *Queries) AppliedMovements(ctx context.Context, arg AppliedMovementsParams) ([]CustomerMovement, error) {
@@ -161,8 +161,8 @@ SELECT gen, customer, subscription_id, currency, mrr_micro FROM customer_subscri
 `
 
 type AppliedSubscriptionsParams struct {
-	Gens      []int32
-	Customers []string
+	Gens      []int32  `json:"gens"`
+	Customers []string `json:"customers"`
 }
 
 func (q *Queries) AppliedSubscriptions(ctx context.Context, arg AppliedSubscriptionsParams) ([]CustomerSubscription, error) {
@@ -204,11 +204,11 @@ SELECT gen, day, currency, plan, kind FROM broken ORDER BY 1, 2, 3, 4, 5 LIMIT 1
 `
 
 type BrokenFlowDailyRow struct {
-	Gen      int32
-	Day      time.Time
-	Currency string
-	Plan     string
-	Kind     string
+	Gen      int32     `json:"gen"`
+	Day      time.Time `json:"day"`
+	Currency string    `json:"currency"`
+	Plan     string    `json:"plan"`
+	Kind     string    `json:"kind"`
 }
 
 // Rows in which the daily rollup and a recount of the movements differ.
@@ -252,11 +252,11 @@ SELECT gen, month, currency, plan, kind FROM broken ORDER BY 1, 2, 3, 4, 5 LIMIT
 `
 
 type BrokenFlowMonthlyRow struct {
-	Gen      int32
-	Month    time.Time
-	Currency string
-	Plan     string
-	Kind     string
+	Gen      int32     `json:"gen"`
+	Month    time.Time `json:"month"`
+	Currency string    `json:"currency"`
+	Plan     string    `json:"plan"`
+	Kind     string    `json:"kind"`
 }
 
 // Rows in which the monthly rollup and a recount of the movements differ.
@@ -312,13 +312,13 @@ ORDER BY 1, 2, 3 LIMIT 1
 `
 
 type BrokenLevelsRow struct {
-	Gen              int32
-	Day              time.Time
-	Currency         string
-	FlowedMicro      int64
-	ChangedMicro     int64
-	FlowedCustomers  int64
-	ChangedCustomers int64
+	Gen              int32     `json:"gen"`
+	Day              time.Time `json:"day"`
+	Currency         string    `json:"currency"`
+	FlowedMicro      int64     `json:"flowed_micro"`
+	ChangedMicro     int64     `json:"changed_micro"`
+	FlowedCustomers  int64     `json:"flowed_customers"`
+	ChangedCustomers int64     `json:"changed_customers"`
 }
 
 // Days on which the flows of all plans differ from the change of the customers'
@@ -370,11 +370,11 @@ ORDER BY 1, 2, 3 LIMIT 1
 `
 
 type BrokenSubscriptionsRow struct {
-	Gen          int32
-	Customer     string
-	Currency     string
-	BalanceMicro int64
-	AddedMicro   int64
+	Gen          int32  `json:"gen"`
+	Customer     string `json:"customer"`
+	Currency     string `json:"currency"`
+	BalanceMicro int64  `json:"balance_micro"`
+	AddedMicro   int64  `json:"added_micro"`
 }
 
 // Customers whose subscriptions do not add up to their newest balance.
@@ -411,10 +411,10 @@ GROUP BY gen, day, currency HAVING sum(amount_micro) <> 0 ORDER BY 1, 2, 3 LIMIT
 `
 
 type BrokenTransfersRow struct {
-	Gen         int32
-	Day         time.Time
-	Currency    string
-	AmountMicro int64
+	Gen         int32     `json:"gen"`
+	Day         time.Time `json:"day"`
+	Currency    string    `json:"currency"`
+	AmountMicro int64     `json:"amount_micro"`
 }
 
 // Days on which what left some plans did not arrive at others.
@@ -487,8 +487,8 @@ DELETE FROM customer_subscription WHERE gen = $1 AND customer = ANY ($2::text[])
 `
 
 type DeleteContributingSubscriptionsParams struct {
-	Gen       int32
-	Customers []string
+	Gen       int32    `json:"gen"`
+	Customers []string `json:"customers"`
 }
 
 func (q *Queries) DeleteContributingSubscriptions(ctx context.Context, arg DeleteContributingSubscriptionsParams) error {
@@ -501,8 +501,8 @@ DELETE FROM customer_day WHERE gen = $1 AND customer = ANY ($2::text[])
 `
 
 type DeleteDaysParams struct {
-	Gen       int32
-	Customers []string
+	Gen       int32    `json:"gen"`
+	Customers []string `json:"customers"`
 }
 
 func (q *Queries) DeleteDays(ctx context.Context, arg DeleteDaysParams) error {
@@ -515,8 +515,8 @@ DELETE FROM customer_movement WHERE gen = $1 AND customer = ANY ($2::text[])
 `
 
 type DeleteMovementsParams struct {
-	Gen       int32
-	Customers []string
+	Gen       int32    `json:"gen"`
+	Customers []string `json:"customers"`
 }
 
 func (q *Queries) DeleteMovements(ctx context.Context, arg DeleteMovementsParams) error {
@@ -529,8 +529,8 @@ DELETE FROM flow_daily WHERE gen = ANY ($1::int[]) AND day = ANY ($2::date[]) AN
 `
 
 type DropEmptyFlowDailyParams struct {
-	Gens []int32
-	Days []time.Time
+	Gens []int32     `json:"gens"`
+	Days []time.Time `json:"days"`
 }
 
 // All amounts of a kind have one sign, so a sum of nothing has no rows behind it.
@@ -544,8 +544,8 @@ DELETE FROM flow_monthly WHERE gen = ANY ($1::int[]) AND month = ANY ($2::date[]
 `
 
 type DropEmptyFlowMonthlyParams struct {
-	Gens   []int32
-	Months []time.Time
+	Gens   []int32     `json:"gens"`
+	Months []time.Time `json:"months"`
 }
 
 func (q *Queries) DropEmptyFlowMonthly(ctx context.Context, arg DropEmptyFlowMonthlyParams) error {
@@ -558,8 +558,8 @@ SELECT customer_id FROM metric_clock WHERE next_at <= $1::timestamptz ORDER BY n
 `
 
 type DueClocksParams struct {
-	Now    time.Time
-	AtMost int32
+	Now    time.Time `json:"now"`
+	AtMost int32     `json:"at_most"`
 }
 
 func (q *Queries) DueClocks(ctx context.Context, arg DueClocksParams) ([]string, error) {
@@ -583,31 +583,31 @@ func (q *Queries) DueClocks(ctx context.Context, arg DueClocksParams) ([]string,
 }
 
 type InsertContributingSubscriptionsParams struct {
-	Gen            int32
-	Customer       string
-	SubscriptionID string
-	Currency       string
-	MRRMicro       int64
+	Gen            int32  `json:"gen"`
+	Customer       string `json:"customer"`
+	SubscriptionID string `json:"subscription_id"`
+	Currency       string `json:"currency"`
+	MRRMicro       int64  `json:"mrr_micro"`
 }
 
 type InsertDaysParams struct {
-	Gen      int32
-	Customer string
-	Currency string
-	Day      time.Time
-	MRRMicro int64
+	Gen      int32     `json:"gen"`
+	Customer string    `json:"customer"`
+	Currency string    `json:"currency"`
+	Day      time.Time `json:"day"`
+	MRRMicro int64     `json:"mrr_micro"`
 }
 
 type InsertMovementsParams struct {
-	Gen         int32
-	Customer    string
-	Currency    string
-	Day         time.Time
-	Kind        string
-	Plan        string
-	AmountMicro int64
-	Customers   int32
-	Reason      string
+	Gen         int32     `json:"gen"`
+	Customer    string    `json:"customer"`
+	Currency    string    `json:"currency"`
+	Day         time.Time `json:"day"`
+	Kind        string    `json:"kind"`
+	Plan        string    `json:"plan"`
+	AmountMicro int64     `json:"amount_micro"`
+	Customers   int32     `json:"customers"`
+	Reason      string    `json:"reason"`
 }
 
 const ledgerCustomers = `-- name: LedgerCustomers :many
@@ -618,9 +618,9 @@ LEFT JOIN metric_customer a ON a.stripe_customer_id = m.id
 `
 
 type LedgerCustomersRow struct {
-	Marked   string
-	Customer string
-	Applied  *string
+	Marked   string  `json:"marked"`
+	Customer string  `json:"customer"`
+	Applied  *string `json:"applied"`
 }
 
 // For each marked customer the ledger customer it is counted under now, and the
@@ -668,15 +668,15 @@ WHERE v.stripe_customer_id = ANY ($2::text[]) AND c.org_id IS NULL
 `
 
 type LedgerVersionsParams struct {
-	OrgIds            []uuid.UUID
-	StripeCustomerIds []string
+	OrgIds            []uuid.UUID `json:"org_ids"`
+	StripeCustomerIds []string    `json:"stripe_customer_ids"`
 }
 
 type LedgerVersionsRow struct {
-	Customer       string
-	SubscriptionID string
-	At             time.Time
-	Facts          json.RawMessage
+	Customer       string          `json:"customer"`
+	SubscriptionID string          `json:"subscription_id"`
+	At             time.Time       `json:"at"`
+	Facts          json.RawMessage `json:"facts"`
 }
 
 // All versions of the Stripe customers that make up each ledger customer.
@@ -722,8 +722,8 @@ ON CONFLICT (stripe_customer_id) DO UPDATE SET customer = excluded.customer
 `
 
 type RememberLedgerCustomersParams struct {
-	StripeCustomerIds []string
-	Customers         []string
+	StripeCustomerIds []string `json:"stripe_customer_ids"`
+	Customers         []string `json:"customers"`
 }
 
 func (q *Queries) RememberLedgerCustomers(ctx context.Context, arg RememberLedgerCustomersParams) error {
@@ -738,8 +738,8 @@ ON CONFLICT (customer_id) DO UPDATE SET next_at = excluded.next_at
 `
 
 type SetClocksParams struct {
-	Customers []string
-	NextAt    []time.Time
+	Customers []string    `json:"customers"`
+	NextAt    []time.Time `json:"next_at"`
 }
 
 func (q *Queries) SetClocks(ctx context.Context, arg SetClocksParams) error {

@@ -13,484 +13,485 @@ import (
 
 // Keys of programs. The key itself is shown once and kept nowhere. Times are of the database's clock.
 type ApiKey struct {
-	ID   uuid.UUID
-	Name string
+	ID   uuid.UUID `json:"id"`
+	Name string    `json:"name"`
 	// How the key begins, by which people recognize it
-	Prefix string
-	Hash   []byte
-	Scopes []string
+	Prefix string   `json:"prefix"`
+	Hash   []byte   `json:"hash"`
+	Scopes []string `json:"scopes"`
 	// Who made it: command, demo, or an administrator
-	CreatedBy string
-	CreatedAt time.Time
+	CreatedBy string    `json:"created_by"`
+	CreatedAt time.Time `json:"created_at"`
 	// To the hour: telling more would cost a write a request
-	LastUsedAt *time.Time
-	RevokedAt  *time.Time
+	LastUsedAt *time.Time `json:"last_used_at"`
+	RevokedAt  *time.Time `json:"revoked_at"`
 }
 
 // Who did what to what, and how it stood before and after. Append-only: the database refuses anything else.
 type AuditLog struct {
-	ID int64
+	ID int64 `json:"id"`
 	// By the business clock; recorded_at is the database's
-	At         time.Time
-	ActorKind  string
-	ActorID    *string
-	Act        string
-	ObjectKind string
-	ObjectID   string
+	At         time.Time `json:"at"`
+	ActorKind  string    `json:"actor_kind"`
+	ActorID    *string   `json:"actor_id"`
+	Act        string    `json:"act"`
+	ObjectKind string    `json:"object_kind"`
+	ObjectID   string    `json:"object_id"`
 	// No reference: a record outlives what it is about
-	OrgID            *uuid.UUID
-	StripeCustomerID *string
-	Before           json.RawMessage
-	After            json.RawMessage
+	OrgID            *uuid.UUID      `json:"org_id"`
+	StripeCustomerID *string         `json:"stripe_customer_id"`
+	Before           json.RawMessage `json:"before"`
+	After            json.RawMessage `json:"after"`
 	// The event of Stripe that told it; NULL where an answer did, or nobody
-	SourceEventID *string
-	RequestID     *string
-	Address       *string
-	RecordedAt    time.Time
+	SourceEventID *string   `json:"source_event_id"`
+	RequestID     *string   `json:"request_id"`
+	Address       *string   `json:"address"`
+	RecordedAt    time.Time `json:"recorded_at"`
 }
 
 // One press of the pay button: the exact request to Stripe, frozen, so that a retry repeats it.
 type CheckoutAttempt struct {
-	ID       uuid.UUID
-	OrgID    uuid.UUID
-	UserID   uuid.UUID
-	Plan     string
-	Interval string
-	PriceID  string
-	Params   json.RawMessage
-	State    string
+	ID       uuid.UUID       `json:"id"`
+	OrgID    uuid.UUID       `json:"org_id"`
+	UserID   uuid.UUID       `json:"user_id"`
+	Plan     string          `json:"plan"`
+	Interval string          `json:"interval"`
+	PriceID  string          `json:"price_id"`
+	Params   json.RawMessage `json:"params"`
+	State    string          `json:"state"`
 	// Of a complete session; unpaid is an asynchronous payment whose money is still on its way, and keeps the door shut; failed is one whose money will not come
-	PaymentStatus *string
-	SessionID     *string
+	PaymentStatus *string `json:"payment_status"`
+	SessionID     *string `json:"session_id"`
 	// What the complete session bought
-	SubscriptionID *string
-	URL            *string
-	ExpiresAt      *time.Time
-	CreatedAt      time.Time
-	EndedAt        *time.Time
+	SubscriptionID *string    `json:"subscription_id"`
+	URL            *string    `json:"url"`
+	ExpiresAt      *time.Time `json:"expires_at"`
+	CreatedAt      time.Time  `json:"created_at"`
+	EndedAt        *time.Time `json:"ended_at"`
 }
 
 // Every coupon seen on a subscription, kept because figures of the past depend on it.
 type Coupon struct {
-	StripeCouponID string
-	Duration       string
+	StripeCouponID string `json:"stripe_coupon_id"`
+	Duration       string `json:"duration"`
 	// Decimal as Stripe prints it, so that no digit is lost
-	PercentOff *string
+	PercentOff *string `json:"percent_off"`
 	// By currency, in minor units
-	AmountsOff json.RawMessage
-	SeenAt     time.Time
+	AmountsOff json.RawMessage `json:"amounts_off"`
+	SeenAt     time.Time       `json:"seen_at"`
 }
 
 // Stripe customers seen. One without org_id is counted in the figures and never attached by e-mail or metadata alone.
 type Customer struct {
-	StripeCustomerID string
-	OrgID            *uuid.UUID
-	IsCurrent        bool
-	Livemode         bool
-	Currency         *string
-	CreatedAt        time.Time
+	StripeCustomerID string     `json:"stripe_customer_id"`
+	OrgID            *uuid.UUID `json:"org_id"`
+	IsCurrent        bool       `json:"is_current"`
+	Livemode         bool       `json:"livemode"`
+	Currency         *string    `json:"currency"`
+	CreatedAt        time.Time  `json:"created_at"`
 	// When Stripe was first found not to know the customer, by the machine's clock; NULL: it knows it
-	VanishedAt *time.Time
+	VanishedAt *time.Time `json:"vanished_at"`
 }
 
 // Applied contributions: balance at the end of each day on which it changed. The customer is org:<uuid> where linked, else cus_….
 type CustomerDay struct {
-	Gen      int32
-	Customer string
-	Currency string
-	Day      time.Time
-	MRRMicro int64
+	Gen      int32     `json:"gen"`
+	Customer string    `json:"customer"`
+	Currency string    `json:"currency"`
+	Day      time.Time `json:"day"`
+	MRRMicro int64     `json:"mrr_micro"`
 }
 
 // Applied contributions: MRR movements of each customer and day (metrics.md 1.3), a pure function of its versions.
 type CustomerMovement struct {
-	Gen         int32
-	Customer    string
-	Currency    string
-	Day         time.Time
-	Kind        string
-	Plan        string
-	AmountMicro int64
+	Gen         int32     `json:"gen"`
+	Customer    string    `json:"customer"`
+	Currency    string    `json:"currency"`
+	Day         time.Time `json:"day"`
+	Kind        string    `json:"kind"`
+	Plan        string    `json:"plan"`
+	AmountMicro int64     `json:"amount_micro"`
 	// Change in the number of active customers: 1 for new and reactivation, -1 for churn, else 0; on one plan row only
-	Customers int32
-	Reason    string
+	Customers int32  `json:"customers"`
+	Reason    string `json:"reason"`
 }
 
 // Applied contributions: MRR of each subscription now. Those of a customer and currency add up to the newest balance in customer_day.
 type CustomerSubscription struct {
-	Gen            int32
-	Customer       string
-	SubscriptionID string
-	Currency       string
-	MRRMicro       int64
+	Gen            int32  `json:"gen"`
+	Customer       string `json:"customer"`
+	SubscriptionID string `json:"subscription_id"`
+	Currency       string `json:"currency"`
+	MRRMicro       int64  `json:"mrr_micro"`
 }
 
 // What an organization may do. Evaluated when asked: the columns hold before until, then the last element of later whose moment has come.
 type Entitlement struct {
-	OrgID      uuid.UUID
-	Plan       *string
-	Status     *string
-	Access     string
-	Reason     string
-	Until      *time.Time
-	ThenAccess *string
-	ThenReason *string
-	Features   json.RawMessage
-	Limits     json.RawMessage
-	AsOf       time.Time
+	OrgID      uuid.UUID       `json:"org_id"`
+	Plan       *string         `json:"plan"`
+	Status     *string         `json:"status"`
+	Access     string          `json:"access"`
+	Reason     string          `json:"reason"`
+	Until      *time.Time      `json:"until"`
+	ThenAccess *string         `json:"then_access"`
+	ThenReason *string         `json:"then_reason"`
+	Features   json.RawMessage `json:"features"`
+	Limits     json.RawMessage `json:"limits"`
+	AsOf       time.Time       `json:"as_of"`
 	// Codes of the plans whose features and limits hold before until, each the best of all; features and limits are what they were when this was written
-	GrantedBy []string
+	GrantedBy []string `json:"granted_by"`
 	// What holds from later moments on while nothing is heard, in their order: [{"from": Unix seconds, "access", "reason", "plan", "status", "granted_by"}]; the first is from until on
-	Later json.RawMessage
+	Later json.RawMessage `json:"later"`
 }
 
 // Rollup of customer_movement by day. Holds changes only; levels are running sums.
 type FlowDaily struct {
-	Gen         int32
-	Day         time.Time
-	Currency    string
-	Plan        string
-	Kind        string
-	AmountMicro int64
-	Customers   int64
+	Gen         int32     `json:"gen"`
+	Day         time.Time `json:"day"`
+	Currency    string    `json:"currency"`
+	Plan        string    `json:"plan"`
+	Kind        string    `json:"kind"`
+	AmountMicro int64     `json:"amount_micro"`
+	Customers   int64     `json:"customers"`
 }
 
 // Rollup of customer_movement by calendar month of the generation's zone.
 type FlowMonthly struct {
-	Gen         int32
-	Month       time.Time
-	Currency    string
-	Plan        string
-	Kind        string
-	AmountMicro int64
-	Customers   int64
+	Gen         int32     `json:"gen"`
+	Month       time.Time `json:"month"`
+	Currency    string    `json:"currency"`
+	Plan        string    `json:"plan"`
+	Kind        string    `json:"kind"`
+	AmountMicro int64     `json:"amount_micro"`
+	Customers   int64     `json:"customers"`
 }
 
 // MRR movements under the live definition
 type MRRMovement struct {
-	Customer    string
-	Currency    string
-	Day         time.Time
-	Kind        string
-	Plan        string
-	AmountMicro int64
-	Customers   int32
-	Reason      string
+	Customer    string    `json:"customer"`
+	Currency    string    `json:"currency"`
+	Day         time.Time `json:"day"`
+	Kind        string    `json:"kind"`
+	Plan        string    `json:"plan"`
+	AmountMicro int64     `json:"amount_micro"`
+	Customers   int32     `json:"customers"`
+	Reason      string    `json:"reason"`
 }
 
 type Membership struct {
-	OrgID     uuid.UUID
-	UserID    uuid.UUID
-	Role      string
-	CreatedAt time.Time
+	OrgID     uuid.UUID `json:"org_id"`
+	UserID    uuid.UUID `json:"user_id"`
+	Role      string    `json:"role"`
+	CreatedAt time.Time `json:"created_at"`
 }
 
 // When a ledger customer's balance changes by itself (a coupon ends, a pause bites), or what could not be computed is tried again. Past is as good as a dirty mark.
 type MetricClock struct {
-	CustomerID string
-	NextAt     time.Time
+	CustomerID string    `json:"customer_id"`
+	NextAt     time.Time `json:"next_at"`
 }
 
 // The ledger customer under which each Stripe customer was last counted, so that linking it elsewhere takes it away from there.
 type MetricCustomer struct {
-	StripeCustomerID string
-	Customer         string
+	StripeCustomerID string `json:"stripe_customer_id"`
+	Customer         string `json:"customer"`
 }
 
 // Stripe customers whose versions changed. Insert-only for writers, so that marking never waits; the ledger deletes.
 type MetricDirty struct {
-	ID         int64
-	CustomerID string
+	ID         int64  `json:"id"`
+	CustomerID string `json:"customer_id"`
 }
 
 // A definition of the figures: zone and policies. A change is a new generation beside the live one.
 type MetricGeneration struct {
-	Gen            int32
-	TimeZone       string
-	DiscountPolicy string
-	Decoder        int16
-	State          string
-	CreatedAt      time.Time
+	Gen            int32     `json:"gen"`
+	TimeZone       string    `json:"time_zone"`
+	DiscountPolicy string    `json:"discount_policy"`
+	Decoder        int16     `json:"decoder"`
+	State          string    `json:"state"`
+	CreatedAt      time.Time `json:"created_at"`
 }
 
 // What buys: subscriptions belong to an organization, never to a person.
 type Organization struct {
-	ID        uuid.UUID
-	Name      string
-	CreatedAt time.Time
+	ID        uuid.UUID `json:"id"`
+	Name      string    `json:"name"`
+	CreatedAt time.Time `json:"created_at"`
 }
 
 // Mails, a row a recipient, written in the transaction of the change that they tell and delivered by a job of the same transaction.
 type Outbox struct {
-	ID   int64
-	Kind string
+	ID   int64  `json:"id"`
+	Kind string `json:"kind"`
 	// What makes the change one and the same: the invoice of a receipt, invoice and attempt of a failed payment
-	NaturalKey       string
-	OrgID            *uuid.UUID
-	StripeCustomerID *string
-	ToAddress        string
+	NaturalKey       string     `json:"natural_key"`
+	OrgID            *uuid.UUID `json:"org_id"`
+	StripeCustomerID *string    `json:"stripe_customer_id"`
+	ToAddress        string     `json:"to_address"`
 	// The facts as they were; the words are made when the mail is delivered
-	Payload  json.RawMessage
-	Subject  *string
-	BodyText *string
-	BodyHtml *string
+	Payload  json.RawMessage `json:"payload"`
+	Subject  *string         `json:"subject"`
+	BodyText *string         `json:"body_text"`
+	BodyHtml *string         `json:"body_html"`
 	// kept: no mail server is configured, so that it can only be read here; failed: the server refused it for good
-	State     string
-	Attempts  int32
-	LastError *string
+	State     string  `json:"state"`
+	Attempts  int32   `json:"attempts"`
+	LastError *string `json:"last_error"`
 	// By the business clock, as sent_at
-	CreatedAt time.Time
-	SentAt    *time.Time
+	CreatedAt time.Time  `json:"created_at"`
+	SentAt    *time.Time `json:"sent_at"`
 }
 
 // What an operator must look at, from its first sight to its end. Times are of the business clock.
 type PaymentAlert struct {
-	ID   int64
-	Rule string
+	ID   int64  `json:"id"`
+	Rule string `json:"rule"`
 	// The rule and what it is about; the same trouble seen again is the same row
-	Fingerprint string
-	Severity    string
+	Fingerprint string `json:"fingerprint"`
+	Severity    string `json:"severity"`
 	// pending: true, but not for long enough to call anybody
-	State      string
-	OpenedAt   time.Time
-	LastSeenAt time.Time
-	ResolvedAt *time.Time
+	State      string     `json:"state"`
+	OpenedAt   time.Time  `json:"opened_at"`
+	LastSeenAt time.Time  `json:"last_seen_at"`
+	ResolvedAt *time.Time `json:"resolved_at"`
 	// How often it was found to be so
-	Seen             int64
-	OrgID            *uuid.UUID
-	StripeCustomerID *string
-	ObjectID         *string
-	Message          string
+	Seen             int64      `json:"seen"`
+	OrgID            *uuid.UUID `json:"org_id"`
+	StripeCustomerID *string    `json:"stripe_customer_id"`
+	ObjectID         *string    `json:"object_id"`
+	Message          string     `json:"message"`
 	// The facts behind the message as they were last seen; never a payload
-	Evidence json.RawMessage
-	Proposal *string
+	Evidence json.RawMessage `json:"evidence"`
+	Proposal *string         `json:"proposal"`
 }
 
 // Business events: what happened to a customer, in the words of the trade. payment_metrics is the daily aggregate.
 type PaymentEvent struct {
-	ID   int64
-	Kind string
+	ID   int64  `json:"id"`
+	Kind string `json:"kind"`
 	// What makes the happening one and the same however often we hear of it, e.g. invoice and attempt
-	NaturalKey string
+	NaturalKey string `json:"natural_key"`
 	// Business time at which it happened
-	At               time.Time
-	OrgID            *uuid.UUID
-	StripeCustomerID *string
-	SubscriptionID   *string
-	Plan             *string
-	Interval         *string
-	Currency         *string
-	AmountMinor      *int64
-	SourceEventID    *string
-	Details          json.RawMessage
-	Livemode         bool
-	RecordedAt       time.Time
+	At               time.Time       `json:"at"`
+	OrgID            *uuid.UUID      `json:"org_id"`
+	StripeCustomerID *string         `json:"stripe_customer_id"`
+	SubscriptionID   *string         `json:"subscription_id"`
+	Plan             *string         `json:"plan"`
+	Interval         *string         `json:"interval"`
+	Currency         *string         `json:"currency"`
+	AmountMinor      *int64          `json:"amount_minor"`
+	SourceEventID    *string         `json:"source_event_id"`
+	Details          json.RawMessage `json:"details"`
+	Livemode         bool            `json:"livemode"`
+	RecordedAt       time.Time       `json:"recorded_at"`
 	// The invoice that a payment event is about; NULL for the kinds that have none
-	InvoiceID *string
+	InvoiceID *string `json:"invoice_id"`
 }
 
 // Daily aggregates under the live definition
 type PaymentMetric struct {
-	Day         time.Time
-	Currency    string
-	Plan        string
-	Kind        string
-	AmountMicro int64
-	Customers   int64
+	Day         time.Time `json:"day"`
+	Currency    string    `json:"currency"`
+	Plan        string    `json:"plan"`
+	Kind        string    `json:"kind"`
+	AmountMicro int64     `json:"amount_micro"`
+	Customers   int64     `json:"customers"`
 }
 
 // Which plan any price means. A row enters when the price is sold, set up or seen, and never leaves.
 type Price struct {
-	StripePriceID string
+	StripePriceID string `json:"stripe_price_id"`
 	// NULL: seen, but nothing says yet which plan it means
-	Plan          *string
-	Interval      string
-	IntervalCount int32
-	UsageType     string
+	Plan          *string `json:"plan"`
+	Interval      string  `json:"interval"`
+	IntervalCount int32   `json:"interval_count"`
+	UsageType     string  `json:"usage_type"`
 	// By currency: {"usd": {"unit_micro": 9900000000}} or tiers; micro is a millionth of the minor unit
-	Amounts   json.RawMessage
-	Product   string
-	LookupKey *string
-	Livemode  bool
-	SeenAt    time.Time
+	Amounts   json.RawMessage `json:"amounts"`
+	Product   string          `json:"product"`
+	LookupKey *string         `json:"lookup_key"`
+	Livemode  bool            `json:"livemode"`
+	SeenAt    time.Time       `json:"seen_at"`
 }
 
 type RateLimit struct {
-	Key         string
-	WindowStart time.Time
-	Count       int32
+	Key         string    `json:"key"`
+	WindowStart time.Time `json:"window_start"`
+	Count       int32     `json:"count"`
 }
 
 // A row for each process that asks Stripe: renewed every ten seconds, removed at a clean stop, forgotten an hour after a death.
 type Replica struct {
 	// Drawn by the process when it starts
-	ID uuid.UUID
+	ID uuid.UUID `json:"id"`
 	// By the database's clock, which all processes share; older than half a minute is not alive
-	SeenAt time.Time
+	SeenAt time.Time `json:"seen_at"`
 }
 
 type Session struct {
-	Token  string
-	Data   []byte
-	Expiry time.Time
+	Token  string    `json:"token"`
+	Data   []byte    `json:"data"`
+	Expiry time.Time `json:"expiry"`
 }
 
 // Charges and payment intents that were seen, so that what is said of them alone finds its customer and invoice without asking.
 type StripeObject struct {
-	ObjectID string
+	ObjectID string `json:"object_id"`
 	// NULL: Stripe says that it has none, as for a guest
-	StripeCustomerID *string
+	StripeCustomerID *string `json:"stripe_customer_id"`
 	// NULL: none, or a shape that does not say
-	InvoiceID   *string
-	AmountMinor *int64
-	Currency    *string
+	InvoiceID   *string `json:"invoice_id"`
+	AmountMinor *int64  `json:"amount_minor"`
+	Currency    *string `json:"currency"`
 	// Where Stripe's fee is found
-	BalanceTransactionID *string
-	CreatedAt            *time.Time
-	SeenAt               time.Time
+	BalanceTransactionID *string    `json:"balance_transaction_id"`
+	CreatedAt            *time.Time `json:"created_at"`
+	SeenAt               time.Time  `json:"seen_at"`
 }
 
 // Stripe's last answer about each subscription: pages, access and mails follow it.
 type Subscription struct {
-	StripeSubscriptionID string
-	StripeCustomerID     string
-	Status               string
-	Plan                 *string
-	StripePriceID        *string
-	Interval             *string
-	IntervalCount        *int32
-	Quantity             int64
-	Currency             string
+	StripeSubscriptionID string  `json:"stripe_subscription_id"`
+	StripeCustomerID     string  `json:"stripe_customer_id"`
+	Status               string  `json:"status"`
+	Plan                 *string `json:"plan"`
+	StripePriceID        *string `json:"stripe_price_id"`
+	Interval             *string `json:"interval"`
+	IntervalCount        *int32  `json:"interval_count"`
+	Quantity             int64   `json:"quantity"`
+	Currency             string  `json:"currency"`
 	// What the recurring items cost a period before discount and tax; NULL while a price is not known
-	AmountMinor         *int64
-	CurrentPeriodStart  time.Time
-	CurrentPeriodEnd    time.Time
-	TrialEnd            *time.Time
-	CancelAtPeriodEnd   bool
-	CancelAt            *time.Time
-	CanceledAt          *time.Time
-	EndedAt             *time.Time
-	PauseBehavior       *string
-	PauseResumesAt      *time.Time
-	LatestInvoiceID     *string
-	LatestInvoiceStatus *string
-	NextPaymentAttempt  *time.Time
-	HasPaid             bool
-	Livemode            bool
+	AmountMinor         *int64     `json:"amount_minor"`
+	CurrentPeriodStart  time.Time  `json:"current_period_start"`
+	CurrentPeriodEnd    time.Time  `json:"current_period_end"`
+	TrialEnd            *time.Time `json:"trial_end"`
+	CancelAtPeriodEnd   bool       `json:"cancel_at_period_end"`
+	CancelAt            *time.Time `json:"cancel_at"`
+	CanceledAt          *time.Time `json:"canceled_at"`
+	EndedAt             *time.Time `json:"ended_at"`
+	PauseBehavior       *string    `json:"pause_behavior"`
+	PauseResumesAt      *time.Time `json:"pause_resumes_at"`
+	LatestInvoiceID     *string    `json:"latest_invoice_id"`
+	LatestInvoiceStatus *string    `json:"latest_invoice_status"`
+	NextPaymentAttempt  *time.Time `json:"next_payment_attempt"`
+	HasPaid             bool       `json:"has_paid"`
+	Livemode            bool       `json:"livemode"`
 	// billing.Facts of the same answer, the form in which copy and history are compared
-	Facts     json.RawMessage
-	CreatedAt time.Time
+	Facts     json.RawMessage `json:"facts"`
+	CreatedAt time.Time       `json:"created_at"`
 	// Date header of the answer
-	ReadAt time.Time
+	ReadAt time.Time `json:"read_at"`
 	// false: Stripe no longer knows the object and the row is the end of its history
-	IsVerified bool
+	IsVerified bool `json:"is_verified"`
 }
 
-// Subscriptions with the organization they are linked to and their MRR under the live definition
 type SubscriptionList struct {
-	StripeSubscriptionID string
-	StripeCustomerID     string
-	OrgID                *uuid.UUID
-	OrgName              *string
-	Status               string
-	Plan                 *string
-	StripePriceID        *string
-	Interval             *string
-	IntervalCount        *int32
-	Quantity             int64
-	Currency             string
-	AmountMinor          *int64
-	MRRMicro             *int64
-	CreatedAt            time.Time
-	CurrentPeriodEnd     time.Time
-	TrialEnd             *time.Time
-	EndedAt              *time.Time
-	PauseBehavior        *string
-	PauseResumesAt       *time.Time
-	NextPaymentAttempt   *time.Time
-	LatestInvoiceID      *string
-	HasPaid              bool
-	IsVerified           bool
-	EndsAt               *time.Time
-	RenewsAt             *time.Time
+	StripeSubscriptionID string     `json:"stripe_subscription_id"`
+	StripeCustomerID     string     `json:"stripe_customer_id"`
+	OrgID                *uuid.UUID `json:"org_id"`
+	OrgName              *string    `json:"org_name"`
+	Status               string     `json:"status"`
+	Plan                 *string    `json:"plan"`
+	StripePriceID        *string    `json:"stripe_price_id"`
+	Interval             *string    `json:"interval"`
+	IntervalCount        *int32     `json:"interval_count"`
+	Quantity             int64      `json:"quantity"`
+	Currency             string     `json:"currency"`
+	AmountMinor          *int64     `json:"amount_minor"`
+	MRRMicro             *int64     `json:"mrr_micro"`
+	CreatedAt            time.Time  `json:"created_at"`
+	CurrentPeriodEnd     time.Time  `json:"current_period_end"`
+	TrialEnd             *time.Time `json:"trial_end"`
+	EndedAt              *time.Time `json:"ended_at"`
+	PauseBehavior        *string    `json:"pause_behavior"`
+	PauseResumesAt       *time.Time `json:"pause_resumes_at"`
+	NextPaymentAttempt   *time.Time `json:"next_payment_attempt"`
+	LatestInvoiceID      *string    `json:"latest_invoice_id"`
+	HasPaid              bool       `json:"has_paid"`
+	IsVerified           bool       `json:"is_verified"`
+	EndsAt               *time.Time `json:"ends_at"`
+	RenewsAt             *time.Time `json:"renews_at"`
+	Items                int32      `json:"items"`
+	IsCustomerGone       bool       `json:"is_customer_gone"`
 }
 
 // The permanent record: what was seen of a subscription, by event or by asking. Append-only, kept for ever.
 type SubscriptionObservation struct {
-	SubscriptionID string
-	Source         string
+	SubscriptionID string `json:"subscription_id"`
+	Source         string `json:"source"`
 	// Event id, or the read's second and ticket
-	SourceID         string
-	StripeCustomerID string
-	Kind             string
+	SourceID         string `json:"source_id"`
+	StripeCustomerID string `json:"stripe_customer_id"`
+	Kind             string `json:"kind"`
 	// event.created, or the Date header of the answer; our clock dates nothing
-	At            time.Time
-	ObjectCreated time.Time
-	Facts         json.RawMessage
+	At            time.Time       `json:"at"`
+	ObjectCreated time.Time       `json:"object_created"`
+	Facts         json.RawMessage `json:"facts"`
 	// Facts before the event; NULL: unknown, and nothing at all where kind is created
-	Before json.RawMessage
+	Before json.RawMessage `json:"before"`
 	// false: the shape lacked something that could not be looked up, so the event dates nothing
-	Complete   bool
-	Decoder    int16
-	RecordedAt time.Time
+	Complete   bool      `json:"complete"`
+	Decoder    int16     `json:"decoder"`
+	RecordedAt time.Time `json:"recorded_at"`
 }
 
 // The history that figures follow: a pure fold of the observations, rewritten by difference.
 type SubscriptionVersion struct {
-	SubscriptionID   string
-	At               time.Time
-	StripeCustomerID string
-	Facts            json.RawMessage
+	SubscriptionID   string          `json:"subscription_id"`
+	At               time.Time       `json:"at"`
+	StripeCustomerID string          `json:"stripe_customer_id"`
+	Facts            json.RawMessage `json:"facts"`
 	// event, or read while the event that will date it properly is missing
-	Source   string
-	SourceID string
+	Source   string `json:"source"`
+	SourceID string `json:"source_id"`
 }
 
 // One row a subject, never deleted. wanted > done means that Stripe has said more than we have asked about.
 type SyncQueue struct {
-	Subject string
-	Wanted  int64
-	Done    int64
+	Subject string `json:"subject"`
+	Wanted  int64  `json:"wanted"`
+	Done    int64  `json:"done"`
 	// Whoever claims raises it; a writer whose ticket is no longer the row's has been overtaken and writes nothing
-	Ticket     int64
-	DueAt      time.Time
-	LeaseUntil time.Time
+	Ticket     int64     `json:"ticket"`
+	DueAt      time.Time `json:"due_at"`
+	LeaseUntil time.Time `json:"lease_until"`
 	// 0 people and first purchases, 1 fresh events, 2 backlog and scheduled asks
-	Lane     int16
-	Attempts int32
+	Lane     int16 `json:"lane"`
+	Attempts int32 `json:"attempts"`
 	// Answers in a row that were older than the event that raised them
-	StaleAsks int32
-	LastError *string
+	StaleAsks int32   `json:"stale_asks"`
+	LastError *string `json:"last_error"`
 }
 
 // People who can log in. is_admin opens /admin; it is given by the command line only.
 type User struct {
-	ID    uuid.UUID
-	Email string
-	Name  string
+	ID    uuid.UUID `json:"id"`
+	Email string    `json:"email"`
+	Name  string    `json:"name"`
 	// argon2id in PHC form
-	PasswordHash string
-	IsAdmin      bool
-	CreatedAt    time.Time
+	PasswordHash string    `json:"password_hash"`
+	IsAdmin      bool      `json:"is_admin"`
+	CreatedAt    time.Time `json:"created_at"`
 }
 
 // Every signed delivery once, with the bytes as they came. Evidence: may expire after its retention.
 type WebhookEvent struct {
 	// Stripe's event.created; the epoch for signed bodies that are no event
-	Created time.Time
-	ID      string
-	Type    string
+	Created time.Time `json:"created"`
+	ID      string    `json:"id"`
+	Type    string    `json:"type"`
 	// The Stripe customer, or an object whose customer is not known yet
-	Subject    *string
-	Livemode   bool
-	Account    *string
-	ApiVersion *string
+	Subject    *string `json:"subject"`
+	Livemode   bool    `json:"livemode"`
+	Account    *string `json:"account"`
+	ApiVersion *string `json:"api_version"`
 	// Position of the verifying secret in STRIPE_WEBHOOK_SECRET, from 0; -1 when listed rather than delivered
-	SecretUsed  int16
-	Source      string
-	State       string
-	Reason      *string
-	Body        []byte
-	ReceivedAt  time.Time
-	ProcessedAt *time.Time
+	SecretUsed  int16      `json:"secret_used"`
+	Source      string     `json:"source"`
+	State       string     `json:"state"`
+	Reason      *string    `json:"reason"`
+	Body        []byte     `json:"body"`
+	ReceivedAt  time.Time  `json:"received_at"`
+	ProcessedAt *time.Time `json:"processed_at"`
 }

@@ -47,12 +47,12 @@ WHERE id = $6 AND state = 'queued'
 `
 
 type MailDeliveredParams struct {
-	State    string
-	Subject  string
-	BodyText string
-	BodyHtml string
-	SentAt   time.Time
-	ID       int64
+	State    string    `json:"state"`
+	Subject  string    `json:"subject"`
+	BodyText string    `json:"body_text"`
+	BodyHtml string    `json:"body_html"`
+	SentAt   time.Time `json:"sent_at"`
+	ID       int64     `json:"id"`
 }
 
 // sent by a mail server, or kept where none is configured.
@@ -77,9 +77,9 @@ WHERE id = $3 AND state = 'queued'
 `
 
 type MailFailedParams struct {
-	LastError string
-	ForGood   bool
-	ID        int64
+	LastError string `json:"last_error"`
+	ForGood   bool   `json:"for_good"`
+	ID        int64  `json:"id"`
 }
 
 // One more try has failed; for good, or until the next one.
@@ -95,21 +95,21 @@ ORDER BY id DESC LIMIT $3 OFFSET $2
 `
 
 type MailboxParams struct {
-	Address  string
-	Skipped  int32
-	PageSize int32
+	Address  string `json:"address"`
+	Skipped  int32  `json:"skipped"`
+	PageSize int32  `json:"page_size"`
 }
 
 type MailboxRow struct {
-	ID        int64
-	Kind      string
-	ToAddress string
-	Subject   string
-	State     string
-	LastError *string
-	CreatedAt time.Time
-	SentAt    *time.Time
-	Total     int64
+	ID        int64      `json:"id"`
+	Kind      string     `json:"kind"`
+	ToAddress string     `json:"to_address"`
+	Subject   string     `json:"subject"`
+	State     string     `json:"state"`
+	LastError *string    `json:"last_error"`
+	CreatedAt time.Time  `json:"created_at"`
+	SentAt    *time.Time `json:"sent_at"`
+	Total     int64      `json:"total"`
 }
 
 // A page of all mails, or of an address's, newest first.
@@ -170,12 +170,12 @@ RETURNING id
 `
 
 type QueueMailsParams struct {
-	Kinds             []string
-	NaturalKeys       []string
-	OrgIds            []uuid.UUID
-	StripeCustomerIds []string
-	Payloads          []json.RawMessage
-	CreatedAt         time.Time
+	Kinds             []string          `json:"kinds"`
+	NaturalKeys       []string          `json:"natural_keys"`
+	OrgIds            []uuid.UUID       `json:"org_ids"`
+	StripeCustomerIds []string          `json:"stripe_customer_ids"`
+	Payloads          []json.RawMessage `json:"payloads"`
+	CreatedAt         time.Time         `json:"created_at"`
 }
 
 // A mail to everybody who pays for the organization; only the new ones are

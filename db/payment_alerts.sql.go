@@ -10,44 +10,15 @@ import (
 	"time"
 )
 
-const openAlerts = `-- name: OpenAlerts :many
-SELECT id, rule, fingerprint, severity, state, opened_at, last_seen_at, resolved_at, seen, org_id, stripe_customer_id, object_id, message, evidence, proposal FROM payment_alerts WHERE state IN ('pending', 'firing') ORDER BY fingerprint
+const isAlertOpen = `-- name: IsAlertOpen :one
+SELECT EXISTS (SELECT FROM payment_alerts WHERE fingerprint = $1 AND state IN ('pending', 'firing'))
 `
 
-func (q *Queries) OpenAlerts(ctx context.Context) ([]PaymentAlert, error) {
-	rows, err := q.db.Query(ctx, openAlerts)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []PaymentAlert{}
-	for rows.Next() {
-		var i PaymentAlert
-		if err := rows.Scan(
-			&i.ID,
-			&i.Rule,
-			&i.Fingerprint,
-			&i.Severity,
-			&i.State,
-			&i.OpenedAt,
-			&i.LastSeenAt,
-			&i.ResolvedAt,
-			&i.Seen,
-			&i.OrgID,
-			&i.StripeCustomerID,
-			&i.ObjectID,
-			&i.Message,
-			&i.Evidence,
-			&i.Proposal,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
+func (q *Queries) IsAlertOpen(ctx context.Context, fingerprint string) (bool, error) {
+	row := q.db.QueryRow(ctx, isAlertOpen, fingerprint)
+	var exists bool
+	err := row.Scan(&exists)
+	return exists, err
 }
 
 const resolveAlerts = `-- name: ResolveAlerts :exec
@@ -59,8 +30,8 @@ WHERE fingerprint = ANY ($2::text[]) AND state = 'firing'
 `
 
 type ResolveAlertsParams struct {
-	At           time.Time
-	Fingerprints []string
+	At           time.Time `json:"at"`
+	Fingerprints []string  `json:"fingerprints"`
 }
 
 // What was only pending has called nobody and leaves no trace.
@@ -75,9 +46,9 @@ WHERE rule = ANY ($2::text[]) AND state = 'firing' AND last_seen_at < $3::timest
 `
 
 type ResolveSilentAlertsParams struct {
-	At          time.Time
-	Rules       []string
-	SilentSince time.Time
+	At          time.Time `json:"at"`
+	Rules       []string  `json:"rules"`
+	SilentSince time.Time `json:"silent_since"`
 }
 
 // Rules whose trouble shows only while events come are over when none has come

@@ -7,6 +7,7 @@ package db
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 )
 
@@ -20,28 +21,53 @@ func (q *Queries) DeletePaymentEvents(ctx context.Context, ids []int64) error {
 }
 
 const lastPaymentOfSubscription = `-- name: LastPaymentOfSubscription :one
-SELECT at, amount_minor::bigint AS amount_minor FROM payment_events
+SELECT at, amount_minor::bigint AS amount_minor, coalesce(details ->> 'invoice_url', '')::text AS invoice_url FROM payment_events
 WHERE stripe_customer_id = $1::text AND subscription_id = $2::text AND currency = $3::text
     AND kind = 'payment_succeeded' AND amount_minor > 0
 ORDER BY at DESC, id DESC LIMIT 1
 `
 
 type LastPaymentOfSubscriptionParams struct {
-	StripeCustomerID string
-	SubscriptionID   string
-	Currency         string
+	StripeCustomerID string `json:"stripe_customer_id"`
+	SubscriptionID   string `json:"subscription_id"`
+	Currency         string `json:"currency"`
 }
 
 type LastPaymentOfSubscriptionRow struct {
-	At          time.Time
-	AmountMinor int64
+	At          time.Time `json:"at"`
+	AmountMinor int64     `json:"amount_minor"`
+	InvoiceURL  string    `json:"invoice_url"`
 }
 
 func (q *Queries) LastPaymentOfSubscription(ctx context.Context, arg LastPaymentOfSubscriptionParams) (LastPaymentOfSubscriptionRow, error) {
 	row := q.db.QueryRow(ctx, lastPaymentOfSubscription, arg.StripeCustomerID, arg.SubscriptionID, arg.Currency)
 	var i LastPaymentOfSubscriptionRow
-	err := row.Scan(&i.At, &i.AmountMinor)
+	err := row.Scan(&i.At, &i.AmountMinor, &i.InvoiceURL)
 	return i, err
+}
+
+const openInvoiceOfSubscription = `-- name: OpenInvoiceOfSubscription :one
+SELECT (t.details ->> 'invoice_url')::text AS invoice_url FROM payment_events t
+WHERE t.stripe_customer_id = $1::text AND t.subscription_id = $2::text
+    AND t.kind IN ('payment_failed', 'payment_action_required') AND t.details ->> 'invoice_url' IS NOT NULL
+    AND NOT EXISTS (
+        SELECT FROM payment_events s
+        WHERE s.invoice_id = t.invoice_id AND s.kind IN ('payment_succeeded', 'invoice_voided', 'invoice_marked_uncollectible'))
+ORDER BY t.at, t.id LIMIT 1
+`
+
+type OpenInvoiceOfSubscriptionParams struct {
+	StripeCustomerID string `json:"stripe_customer_id"`
+	SubscriptionID   string `json:"subscription_id"`
+}
+
+// Stripe's page of the oldest invoice of which a payment failed or waits for the
+// customer, and that was not settled since.
+func (q *Queries) OpenInvoiceOfSubscription(ctx context.Context, arg OpenInvoiceOfSubscriptionParams) (string, error) {
+	row := q.db.QueryRow(ctx, openInvoiceOfSubscription, arg.StripeCustomerID, arg.SubscriptionID)
+	var invoice_url string
+	err := row.Scan(&invoice_url)
+	return invoice_url, err
 }
 
 const owedOfSubscription = `-- name: OwedOfSubscription :one
@@ -58,9 +84,9 @@ WHERE NOT EXISTS (
 `
 
 type OwedOfSubscriptionParams struct {
-	StripeCustomerID string
-	SubscriptionID   string
-	Currency         string
+	StripeCustomerID string `json:"stripe_customer_id"`
+	SubscriptionID   string `json:"subscription_id"`
+	Currency         string `json:"currency"`
 }
 
 // The invoices whose payment failed or waits for the customer, each as its last
@@ -111,4 +137,24 @@ func (q *Queries) PaymentEventsOfCustomers(ctx context.Context, customers []stri
 		return nil, err
 	}
 	return items, nil
+}
+
+const recordPaymentEvents = `-- name: RecordPaymentEvents :exec
+INSERT INTO payment_events
+    (kind, natural_key, at, org_id, stripe_customer_id, subscription_id, plan, "interval", currency, amount_minor, invoice_id, source_event_id, details, livemode)
+SELECT DISTINCT ON (r.kind, r.natural_key)
+    r.kind, r.natural_key, r.at, r.org_id, r.stripe_customer_id, r.subscription_id, r.plan, r."interval", r.currency, r.amount_minor, r.invoice_id, r.source_event_id, r.details, r.livemode
+FROM jsonb_populate_recordset(NULL::payment_events, $1::jsonb) AS r
+ORDER BY r.kind, r.natural_key, r.at, coalesce(r.source_event_id, '~')
+ON CONFLICT (kind, natural_key) DO UPDATE SET
+    at = excluded.at, plan = coalesce(excluded.plan, payment_events.plan), "interval" = coalesce(excluded."interval", payment_events."interval"),
+    amount_minor = excluded.amount_minor, source_event_id = excluded.source_event_id, details = excluded.details
+WHERE (excluded.at, coalesce(excluded.source_event_id, '~')) < (payment_events.at, coalesce(payment_events.source_event_id, '~'))
+`
+
+// Of two that are one and the same, the earlier stays, and of the same moment
+// the one that an event told: whichever is heard first.
+func (q *Queries) RecordPaymentEvents(ctx context.Context, rows json.RawMessage) error {
+	_, err := q.db.Exec(ctx, recordPaymentEvents, rows)
+	return err
 }

@@ -56,16 +56,16 @@ WHERE (coalesce(excluded.plan, prices.plan), excluded.amounts, excluded.lookup_k
 `
 
 type RememberPriceParams struct {
-	StripePriceID string
-	Plan          string
-	Interval      string
-	IntervalCount int32
-	UsageType     string
-	Amounts       json.RawMessage
-	Product       string
-	LookupKey     string
-	Livemode      bool
-	SeenAt        time.Time
+	StripePriceID string          `json:"stripe_price_id"`
+	Plan          string          `json:"plan"`
+	Interval      string          `json:"interval"`
+	IntervalCount int32           `json:"interval_count"`
+	UsageType     string          `json:"usage_type"`
+	Amounts       json.RawMessage `json:"amounts"`
+	Product       string          `json:"product"`
+	LookupKey     string          `json:"lookup_key"`
+	Livemode      bool            `json:"livemode"`
+	SeenAt        time.Time       `json:"seen_at"`
 }
 
 // A price never leaves, and a plan once known is not forgotten for an unknown one.

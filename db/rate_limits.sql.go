@@ -19,13 +19,13 @@ RETURNING count, window_start
 `
 
 type CountRequestParams struct {
-	Key         string
-	WindowStart time.Time
+	Key         string    `json:"key"`
+	WindowStart time.Time `json:"window_start"`
 }
 
 type CountRequestRow struct {
-	Count       int32
-	WindowStart time.Time
+	Count       int32     `json:"count"`
+	WindowStart time.Time `json:"window_start"`
 }
 
 // Counts a request in its window; an older window of the key begins again.

@@ -49,19 +49,19 @@ FROM fate GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5
 `
 
 type FailedInvoicesParams struct {
-	Zone  string
-	Since time.Time
-	AsOf  time.Time
+	Zone  string    `json:"zone"`
+	Since time.Time `json:"since"`
+	AsOf  time.Time `json:"as_of"`
 }
 
 type FailedInvoicesRow struct {
-	Currency    string
-	Month       time.Time
-	Asked       bool
-	Outcome     string
-	Settled     time.Time
-	AmountMinor int64
-	Invoices    int64
+	Currency    string    `json:"currency"`
+	Month       time.Time `json:"month"`
+	Asked       bool      `json:"asked"`
+	Outcome     string    `json:"outcome"`
+	Settled     time.Time `json:"settled"`
+	AmountMinor int64     `json:"amount_minor"`
+	Invoices    int64     `json:"invoices"`
 }
 
 // Renewals that were not paid at the first try: by the month of that try, by
@@ -108,8 +108,8 @@ SELECT coalesce(min(month), $1::date)::date AS month FROM flow_monthly WHERE gen
 `
 
 type FirstFlowParams struct {
-	Otherwise time.Time
-	Gen       int32
+	Otherwise time.Time `json:"otherwise"`
+	Gen       int32     `json:"gen"`
 }
 
 // The month in which anything moved for the first time, or another before that.
@@ -127,17 +127,17 @@ GROUP BY currency, month, kind ORDER BY currency, month, kind
 `
 
 type FlowsBetweenParams struct {
-	Gen   int32
-	First time.Time
-	Last  time.Time
+	Gen   int32     `json:"gen"`
+	First time.Time `json:"first"`
+	Last  time.Time `json:"last"`
 }
 
 type FlowsBetweenRow struct {
-	Currency    string
-	Month       time.Time
-	Kind        string
-	AmountMicro int64
-	Customers   int64
+	Currency    string    `json:"currency"`
+	Month       time.Time `json:"month"`
+	Kind        string    `json:"kind"`
+	AmountMicro int64     `json:"amount_micro"`
+	Customers   int64     `json:"customers"`
 }
 
 // What moved in each month from the first to the last, of all plans together.
@@ -174,14 +174,14 @@ GROUP BY currency ORDER BY currency
 `
 
 type LevelsBeforeParams struct {
-	Gen   int32
-	Month time.Time
+	Gen   int32     `json:"gen"`
+	Month time.Time `json:"month"`
 }
 
 type LevelsBeforeRow struct {
-	Currency  string
-	MRRMicro  int64
-	Customers int64
+	Currency  string `json:"currency"`
+	MRRMicro  int64  `json:"mrr_micro"`
+	Customers int64  `json:"customers"`
 }
 
 // Running sums of all flows before a month.
@@ -226,7 +226,8 @@ func (q *Queries) LiveGeneration(ctx context.Context) (MetricGeneration, error) 
 const newestPaymentEvents = `-- name: NewestPaymentEvents :many
 SELECT e.id, e.kind, e.at, o.id AS org_id, o.name AS org_name, e.stripe_customer_id, e.subscription_id, e.plan, e."interval",
     e.currency, e.amount_minor, coalesce(e.details ->> 'billing_reason', '')::text AS billing_reason,
-    coalesce(e.details ->> 'from_plan', '')::text AS from_plan, coalesce(e.details ->> 'from_status', '')::text AS from_status
+    coalesce(e.details ->> 'from_plan', '')::text AS from_plan, coalesce(e.details ->> 'from_status', '')::text AS from_status,
+    coalesce(e.details ->> 'status', '')::text AS outcome
 FROM payment_events e
 LEFT JOIN customers c ON c.stripe_customer_id = e.stripe_customer_id
 LEFT JOIN organizations o ON o.id = coalesce(e.org_id, c.org_id)
@@ -234,20 +235,21 @@ ORDER BY e.at DESC, e.id DESC LIMIT $1
 `
 
 type NewestPaymentEventsRow struct {
-	ID               int64
-	Kind             string
-	At               time.Time
-	OrgID            *uuid.UUID
-	OrgName          *string
-	StripeCustomerID *string
-	SubscriptionID   *string
-	Plan             *string
-	Interval         *string
-	Currency         *string
-	AmountMinor      *int64
-	BillingReason    string
-	FromPlan         string
-	FromStatus       string
+	ID               int64      `json:"id"`
+	Kind             string     `json:"kind"`
+	At               time.Time  `json:"at"`
+	OrgID            *uuid.UUID `json:"org_id"`
+	OrgName          *string    `json:"org_name"`
+	StripeCustomerID *string    `json:"stripe_customer_id"`
+	SubscriptionID   *string    `json:"subscription_id"`
+	Plan             *string    `json:"plan"`
+	Interval         *string    `json:"interval"`
+	Currency         *string    `json:"currency"`
+	AmountMinor      *int64     `json:"amount_minor"`
+	BillingReason    string     `json:"billing_reason"`
+	FromPlan         string     `json:"from_plan"`
+	FromStatus       string     `json:"from_status"`
+	Outcome          string     `json:"outcome"`
 }
 
 // With the organization of the customer as it is linked now, where it was not
@@ -276,6 +278,7 @@ func (q *Queries) NewestPaymentEvents(ctx context.Context, limit int32) ([]Newes
 			&i.BillingReason,
 			&i.FromPlan,
 			&i.FromStatus,
+			&i.Outcome,
 		); err != nil {
 			return nil, err
 		}
@@ -295,15 +298,15 @@ GROUP BY currency, plan ORDER BY currency, plan
 `
 
 type PlanLevelsParams struct {
-	Month time.Time
-	Gen   int32
+	Month time.Time `json:"month"`
+	Gen   int32     `json:"gen"`
 }
 
 type PlanLevelsRow struct {
-	Currency     string
-	Plan         string
-	MRRMicro     int64
-	OpeningMicro int64
+	Currency     string `json:"currency"`
+	Plan         string `json:"plan"`
+	MRRMicro     int64  `json:"mrr_micro"`
+	OpeningMicro int64  `json:"opening_micro"`
 }
 
 // MRR by plan at the end of a month and at its beginning. Customers are not
@@ -343,11 +346,11 @@ GROUP BY 1, 2 ORDER BY 1, 2
 `
 
 type SubscribersByPlanRow struct {
-	Currency  string
-	Plan      string
-	Customers int64
-	Trialing  int64
-	Unpriced  int64
+	Currency  string `json:"currency"`
+	Plan      string `json:"plan"`
+	Customers int64  `json:"customers"`
+	Trialing  int64  `json:"trialing"`
+	Unpriced  int64  `json:"unpriced"`
 }
 
 // Customers with MRR by the plan that Stripe has their subscriptions on now, and

@@ -16,8 +16,8 @@ UPDATE webhook_events SET subject = $1::text WHERE subject = $2::text AND state 
 `
 
 type HandOverEventsParams struct {
-	Customer string
-	Subject  string
+	Customer string `json:"customer"`
+	Subject  string `json:"subject"`
 }
 
 func (q *Queries) HandOverEvents(ctx context.Context, arg HandOverEventsParams) error {
@@ -31,8 +31,8 @@ WHERE subject = $2::text AND state = 'pending'
 `
 
 type IgnoreEventsParams struct {
-	Reason  string
-	Subject string
+	Reason  string `json:"reason"`
+	Subject string `json:"subject"`
 }
 
 func (q *Queries) IgnoreEvents(ctx context.Context, arg IgnoreEventsParams) error {
@@ -52,15 +52,15 @@ RETURNING subject, ticket
 `
 
 type LockHandoverParams struct {
-	Lane     int16
-	Ahead    time.Duration
-	Subject  string
-	Customer string
+	Lane     int16         `json:"lane"`
+	Ahead    time.Duration `json:"ahead"`
+	Subject  string        `json:"subject"`
+	Customer string        `json:"customer"`
 }
 
 type LockHandoverRow struct {
-	Subject string
-	Ticket  int64
+	Subject string `json:"subject"`
+	Ticket  int64  `json:"ticket"`
 }
 
 // Locks the rows of a subject and of the customer it turned out to be, in the

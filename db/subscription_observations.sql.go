@@ -7,6 +7,7 @@ package db
 
 import (
 	"context"
+	"encoding/json"
 )
 
 const observationsOfCustomers = `-- name: ObservationsOfCustomers :many
@@ -45,4 +46,17 @@ func (q *Queries) ObservationsOfCustomers(ctx context.Context, customers []strin
 		return nil, err
 	}
 	return items, nil
+}
+
+const observe = `-- name: Observe :exec
+INSERT INTO subscription_observations
+    (subscription_id, source, source_id, stripe_customer_id, kind, at, object_created, facts, before, complete, decoder)
+SELECT r.subscription_id, r.source, r.source_id, r.stripe_customer_id, r.kind, r.at, r.object_created, r.facts, r.before, r.complete, r.decoder
+FROM jsonb_populate_recordset(NULL::subscription_observations, $1::jsonb) AS r
+ON CONFLICT DO NOTHING
+`
+
+func (q *Queries) Observe(ctx context.Context, rows json.RawMessage) error {
+	_, err := q.db.Exec(ctx, observe, rows)
+	return err
 }

@@ -7,6 +7,7 @@ package db
 
 import (
 	"context"
+	"encoding/json"
 )
 
 const markDirty = `-- name: MarkDirty :exec
@@ -61,4 +62,16 @@ func (q *Queries) VersionsOfCustomers(ctx context.Context, customers []string) (
 		return nil, err
 	}
 	return items, nil
+}
+
+const writeVersions = `-- name: WriteVersions :exec
+INSERT INTO subscription_versions (subscription_id, at, stripe_customer_id, facts, source, source_id)
+SELECT r.subscription_id, r.at, r.stripe_customer_id, r.facts, r.source, r.source_id
+FROM jsonb_populate_recordset(NULL::subscription_versions, $1::jsonb) AS r
+ON CONFLICT (subscription_id, at) DO UPDATE SET facts = excluded.facts, source = excluded.source, source_id = excluded.source_id
+`
+
+func (q *Queries) WriteVersions(ctx context.Context, rows json.RawMessage) error {
+	_, err := q.db.Exec(ctx, writeVersions, rows)
+	return err
 }

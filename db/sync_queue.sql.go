@@ -21,18 +21,18 @@ RETURNING q.subject, q.ticket, q.wanted, q.attempts, q.stale_asks, q.lane
 `
 
 type ClaimDueParams struct {
-	InLane  int16
-	Ahead   time.Duration
-	MaxRows int32
+	InLane  int16         `json:"in_lane"`
+	Ahead   time.Duration `json:"ahead"`
+	MaxRows int32         `json:"max_rows"`
 }
 
 type ClaimDueRow struct {
-	Subject   string
-	Ticket    int64
-	Wanted    int64
-	Attempts  int32
-	StaleAsks int32
-	Lane      int16
+	Subject   string `json:"subject"`
+	Ticket    int64  `json:"ticket"`
+	Wanted    int64  `json:"wanted"`
+	Attempts  int32  `json:"attempts"`
+	StaleAsks int32  `json:"stale_asks"`
+	Lane      int16  `json:"lane"`
 }
 
 // What is due in a lane: by the business clock, which is ahead of the database
@@ -74,17 +74,17 @@ RETURNING subject, ticket, wanted, attempts, stale_asks, lane
 `
 
 type ClaimNowParams struct {
-	Subject string
-	Ahead   time.Duration
+	Subject string        `json:"subject"`
+	Ahead   time.Duration `json:"ahead"`
 }
 
 type ClaimNowRow struct {
-	Subject   string
-	Ticket    int64
-	Wanted    int64
-	Attempts  int32
-	StaleAsks int32
-	Lane      int16
+	Subject   string `json:"subject"`
+	Ticket    int64  `json:"ticket"`
+	Wanted    int64  `json:"wanted"`
+	Attempts  int32  `json:"attempts"`
+	StaleAsks int32  `json:"stale_asks"`
+	Lane      int16  `json:"lane"`
 }
 
 // The claim of a button or a page: whoever claims later makes the earlier
@@ -118,10 +118,10 @@ WHERE q.subject = c.subject
 `
 
 type FinishClaimsParams struct {
-	Subjects []string
-	Wanted   []int64
-	NextIn   []float64
-	Ahead    float64
+	Subjects []string  `json:"subjects"`
+	Wanted   []int64   `json:"wanted"`
+	NextIn   []float64 `json:"next_in"`
+	Ahead    float64   `json:"ahead"`
 }
 
 // Gives claims back. What had been wanted when Stripe was asked is done; what
@@ -143,13 +143,13 @@ ORDER BY q.subject FOR NO KEY UPDATE OF q
 `
 
 type LockClaimsParams struct {
-	Subjects []string
-	Tickets  []int64
+	Subjects []string `json:"subjects"`
+	Tickets  []int64  `json:"tickets"`
 }
 
 type LockClaimsRow struct {
-	Subject string
-	Ticket  int64
+	Subject string `json:"subject"`
+	Ticket  int64  `json:"ticket"`
 }
 
 // Locks the rows whose ticket is still the claimer's, in order of the subject.
@@ -181,10 +181,10 @@ WHERE subject = $3 AND ticket = $4
 `
 
 type PostponeFailedParams struct {
-	LastError string
-	NextIn    time.Duration
-	Subject   string
-	Ticket    int64
+	LastError string        `json:"last_error"`
+	NextIn    time.Duration `json:"next_in"`
+	Subject   string        `json:"subject"`
+	Ticket    int64         `json:"ticket"`
 }
 
 func (q *Queries) PostponeFailed(ctx context.Context, arg PostponeFailedParams) error {
@@ -203,9 +203,9 @@ WHERE subject = $2 AND ticket = $3
 `
 
 type PostponeStaleParams struct {
-	NextIn  time.Duration
-	Subject string
-	Ticket  int64
+	NextIn  time.Duration `json:"next_in"`
+	Subject string        `json:"subject"`
+	Ticket  int64         `json:"ticket"`
 }
 
 // The answer was older than the event that raised the ask: ask again soon.
@@ -232,9 +232,9 @@ WHERE subject = $2 AND ticket = $3
 `
 
 type ReleaseClaimParams struct {
-	LastError string
-	Subject   string
-	Ticket    int64
+	LastError string `json:"last_error"`
+	Subject   string `json:"subject"`
+	Ticket    int64  `json:"ticket"`
 }
 
 // A button that failed leaves the subject as due as it was: pressing it often

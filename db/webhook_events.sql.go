@@ -18,10 +18,10 @@ WHERE e.created = m.created AND e.id = m.id AND e.state = 'pending'
 `
 
 type MarkEventsParams struct {
-	Created []time.Time
-	Ids     []string
-	States  []string
-	Reasons []string
+	Created []time.Time `json:"created"`
+	Ids     []string    `json:"ids"`
+	States  []string    `json:"states"`
+	Reasons []string    `json:"reasons"`
 }
 
 // Ends exactly the events that were taken up, by id; those that came meanwhile
@@ -48,18 +48,18 @@ ORDER BY e.subject, e.created, e.id
 `
 
 type PendingEventsParams struct {
-	Subjects  []string
-	MaxEvents int32
-	MaxBytes  int64
+	Subjects  []string `json:"subjects"`
+	MaxEvents int32    `json:"max_events"`
+	MaxBytes  int64    `json:"max_bytes"`
 }
 
 type PendingEventsRow struct {
-	Subject string
-	Created time.Time
-	ID      string
-	Type    string
-	Body    []byte
-	HasMore bool
+	Subject string    `json:"subject"`
+	Created time.Time `json:"created"`
+	ID      string    `json:"id"`
+	Type    string    `json:"type"`
+	Body    []byte    `json:"body"`
+	HasMore bool      `json:"has_more"`
 }
 
 // The oldest pending events of each subject, as many as one sync takes up: a
@@ -114,20 +114,20 @@ ON CONFLICT (subject) DO UPDATE SET
 `
 
 type StoreEventsParams struct {
-	FreshSince  time.Time
-	Ahead       time.Duration
-	Created     []time.Time
-	Ids         []string
-	Types       []string
-	Subjects    []string
-	Livemodes   []bool
-	Accounts    []string
-	ApiVersions []string
-	SecretsUsed []int16
-	Sources     []string
-	States      []string
-	Reasons     []string
-	Bodies      [][]byte
+	FreshSince  time.Time     `json:"fresh_since"`
+	Ahead       time.Duration `json:"ahead"`
+	Created     []time.Time   `json:"created"`
+	Ids         []string      `json:"ids"`
+	Types       []string      `json:"types"`
+	Subjects    []string      `json:"subjects"`
+	Livemodes   []bool        `json:"livemodes"`
+	Accounts    []string      `json:"accounts"`
+	ApiVersions []string      `json:"api_versions"`
+	SecretsUsed []int16       `json:"secrets_used"`
+	Sources     []string      `json:"sources"`
+	States      []string      `json:"states"`
+	Reasons     []string      `json:"reasons"`
+	Bodies      [][]byte      `json:"bodies"`
 }
 
 // Inserts the events that are new and raises what is wanted of their subjects,

@@ -38,8 +38,12 @@ func (s *server) adminOverview(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	open, err := s.Reports.Attention(c.Request().Context())
+	if err != nil {
+		return err
+	}
 	m := s.overviewModel(o, ask)
-	m.Frame = s.frame(c)
+	m.Frame, m.Attention = s.frame(c), attention(open)
 	if len(ask.problems) > 0 {
 		if isPartial(c.Request()) {
 			return s.page(c, http.StatusUnprocessableEntity, views.AdminOverviewReport(m))

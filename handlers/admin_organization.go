@@ -60,7 +60,7 @@ func (s *server) organizationModel(o reports.Organization, id string) views.Admi
 	now := s.Now()
 	m := views.AdminOrganization{
 		Name: o.Name, IsUnlinked: o.ID == uuid.Nil, StripeCustomers: o.StripeCustomers, Since: instant(o.CreatedAt, "2 Jan 2006"),
-		Stats: s.customerStats(o), All: s.allSubscriptions(o.Subscriptions, now), TimeLine: s.timeLine(o, id),
+		Stats: s.customerStats(o), TimeLine: s.timeLine(o, id), Attention: views.Attention{Alerts: alerts(o.Alerts, false)},
 	}
 	if m.IsUnlinked {
 		m.Name = id
@@ -68,9 +68,11 @@ func (s *server) organizationModel(o reports.Organization, id string) views.Admi
 		m.OrganizationID = o.ID.String()
 	}
 	m.HasAccess, m.Access, m.AccessWhy = accessInWords(o, now)
-	if current, ok := currentOf(o.Subscriptions); ok {
+	current, ok := currentOf(o.Subscriptions)
+	if ok {
 		m.HasCurrent, m.Current = true, s.currentSubscription(current, now)
 	}
+	m.Rest = s.otherSubscriptions(o.Subscriptions, current.ID, now)
 	for _, member := range o.Members {
 		m.Members = append(m.Members, views.AdminMember{
 			Name: member.Name, Email: member.Email, Role: string(member.Role), Since: instant(member.Since, "2 Jan 2006"),
@@ -103,11 +105,23 @@ func (s *server) currentSubscription(row reports.Subscription, now time.Time) vi
 	fact := func(term, text, note string) {
 		m.Facts = append(m.Facts, ui.Definition{Term: term, Text: text, Note: note})
 	}
-	if row.IsGone {
+	switch {
+	case row.IsCustomerGone:
+		fact("Customer known to Stripe", "No longer", "It was deleted there. This is the end of what we saw of it.")
+	case row.IsGone:
 		fact("Known to Stripe", "No longer", "This is the end of what we saw of it.")
 	}
 	if row.Quantity > 1 {
 		fact("Quantity", count(row.Quantity), "")
+	}
+	if row.Items > 1 {
+		fact("Beside its plan", plural(row.Items-1, "more item", "more items"), "The price is that of all of them.")
+	}
+	if row.PauseBehavior != "" {
+		fact("While paused", upperFirst(pauseWords[row.PauseBehavior].desk), "")
+	}
+	if row.Plan == "" {
+		fact("Plan", "None claims its price", "Set plan in the metadata of its product at Stripe, or give the price a lookup key that a plan has.")
 	}
 	fact("MRR", mrrCell(row).Text, "")
 	switch {
@@ -188,6 +202,7 @@ var accessReasons = map[string]string{
 	"payment_incomplete": "The first payment is not finished.",
 	"canceled":           "The subscription has ended.",
 	"unknown_price":      "No plan claims the price of the subscription.",
+	"not_confirmed":      "Stripe has not confirmed it since something was to happen, and the time to wait for that is over.",
 	"unknown_status":     "Stripe calls the subscription something we do not know.",
 	"no_subscription":    "It has no subscription.",
 }
@@ -212,9 +227,13 @@ func accessInWords(o reports.Organization, now time.Time) (bool, ui.Badge, strin
 	return true, badge, why
 }
 
-func (s *server) allSubscriptions(rows []reports.Subscription, now time.Time) []views.HeldSubscription {
+// otherSubscriptions are all but the current one.
+func (s *server) otherSubscriptions(rows []reports.Subscription, current string, now time.Time) []views.HeldSubscription {
 	var out []views.HeldSubscription
 	for _, row := range rows {
+		if row.ID == current {
+			continue
+		}
 		held := views.HeldSubscription{
 			Plan: s.planInWords(row), MRR: mrrCell(row).Text, Since: instant(row.CreatedAt, "2 Jan 2006"), ID: row.ID,
 		}
@@ -349,120 +368,3 @@ func (s *server) movementInWords(moved reports.DayMovement) views.TimeLineMoveme
 	}
 	return m
 }
-
-var billingReasons = map[string]string{
-	"subscription_create": "First payment", "subscription_cycle": "Renewal", "subscription_update": "Change of the subscription",
-	"subscription_threshold": "Threshold reached", "manual": "Invoice made by hand",
-}
-
-// eventTones mark the kinds that a reader looks for.
-var eventTones = map[string]ui.Tone{
-	"payment_succeeded": ui.Good, "subscription_activated": ui.Good, "subscription_recovered": ui.Good, "subscription_resumed": ui.Good,
-	"cancellation_withdrawn": ui.Good, "collection_resumed": ui.Good,
-	"invoice_marked_uncollectible": ui.Bad, "payment_failed": ui.Bad, "subscription_past_due": ui.Bad, "subscription_unpaid": ui.Bad, "subscription_canceled": ui.Bad,
-	"payment_action_required": ui.Warn, "cancellation_scheduled": ui.Warn, "collection_paused": ui.Warn, "subscription_paused": ui.Warn,
-	"trial_will_end": ui.Warn,
-}
-
-// eventInWords shows an amount where money moved or was to move; what a plan
-// costs is said in the text, or four events of a purchase would read like four
-// payments.
-func (s *server) eventInWords(e reports.CustomerEvent, o reports.Organization) views.TimeLineEvent {
-	at := e.At.In(o.TimeZone)
-	m := views.TimeLineEvent{
-		Title: happening(e.Kind), Tone: eventTones[e.Kind],
-		At: ui.Instant{Text: at.Format("15:04"), Title: at.Format("2 Jan 2006, 15:04:05 MST"), ISO: e.At.UTC().Format(time.RFC3339)},
-	}
-	var text []string
-	say := func(words ...string) { text = append(text, words...) }
-	plan := s.planName(e.Plan)
-	if how := everyInWords(e.Interval, 1); how != "" {
-		plan += ", " + how
-	}
-	switch e.Kind {
-	case "payment_succeeded", "payment_failed", "payment_action_required", "invoice_marked_uncollectible", "invoice_voided":
-		if words := billingReasons[e.Details.BillingReason]; isFirstAfterTrial(e, o.Subscriptions) {
-			say("First charge after the trial")
-		} else if words != "" {
-			say(words)
-		}
-		if strings.HasPrefix(e.Kind, "payment_") && e.Details.Attempt > 1 {
-			say(fmt.Sprintf("attempt %d", e.Details.Attempt))
-		}
-		if e.Plan != "" {
-			say(plan)
-		}
-		if e.AmountMinor != nil && e.Currency != "" {
-			m.Amount = money.Format(*e.AmountMinor, e.Currency)
-		}
-	case "plan_changed":
-		if e.Details.FromPlan != "" && e.Details.FromPlan != e.Plan {
-			say("from " + s.planName(e.Details.FromPlan) + " to " + plan)
-		} else {
-			say("to " + plan)
-		}
-	case "cancellation_scheduled":
-		say(plan)
-		if !e.Details.EndsAt.IsZero() {
-			say("ends on " + date(e.Details.EndsAt))
-		}
-	case "trial_will_end":
-		if !e.Details.TrialEnd.IsZero() {
-			say("on " + date(e.Details.TrialEnd))
-		}
-	case "collection_paused":
-		if e.Details.Behavior != "" {
-			say(strings.ReplaceAll(e.Details.Behavior, "_", " "))
-		}
-	case "subscription_canceled":
-		say(plan)
-		if e.Details.FromStatus != "" {
-			say("was " + e.Details.FromStatus)
-		}
-	default:
-		if e.Plan != "" {
-			say(plan)
-		}
-	}
-	if isPriced[e.Kind] && e.AmountMinor != nil && e.Currency != "" {
-		say(priceInWords(reports.Subscription{AmountMinor: e.AmountMinor, Currency: e.Currency, Interval: e.Interval, IntervalCount: 1}))
-	}
-	m.Text = strings.Join(text, " · ")
-	for _, id := range []string{e.InvoiceID, e.SourceID} {
-		if id != "" {
-			m.IDs = append(m.IDs, id)
-		}
-	}
-	if len(m.IDs) == 0 && e.SubscriptionID != "" {
-		m.IDs = []string{e.SubscriptionID}
-	}
-	return m
-}
-
-// isFirstAfterTrial reports whether an invoice is the one that a trial ended
-// with. Stripe calls it a renewal; it is the one that is settled within a period
-// from the end of the trial.
-func isFirstAfterTrial(e reports.CustomerEvent, subscriptions []reports.Subscription) bool {
-	if e.Details.BillingReason != "subscription_cycle" {
-		return false
-	}
-	i := slices.IndexFunc(subscriptions, func(s reports.Subscription) bool { return s.ID == e.SubscriptionID })
-	if i < 0 || subscriptions[i].TrialEnd.IsZero() {
-		return false
-	}
-	end, next := subscriptions[i].TrialEnd, subscriptions[i].TrialEnd
-	switch e.Interval {
-	case billing.Day:
-		next = next.AddDate(0, 0, 1)
-	case billing.Week:
-		next = next.AddDate(0, 0, 7)
-	case billing.Year:
-		next = next.AddDate(1, 0, 0)
-	default:
-		next = next.AddDate(0, 1, 0)
-	}
-	return !e.At.Before(end) && e.At.Before(next)
-}
-
-// isPriced are the kinds that tell what a subscription costs from then on.
-var isPriced = map[string]bool{"subscription_created": true, "plan_changed": true, "trial_started": true}

@@ -50,6 +50,9 @@ func (s *server) inOneLine(story reports.Story) views.Story {
 	case isWrittenOff || isVoided:
 		told.Amount = amountOf(story.Newest())
 	}
+	if s.moneyBack(&told, story, plan) {
+		return told
+	}
 	change, isChange := story.Find("plan_changed")
 	end, isEnd := story.Find("subscription_canceled")
 	switch {
@@ -85,13 +88,46 @@ func (s *server) inOneLine(story reports.Story) views.Story {
 		told.What = "Paid for " + plan
 	default:
 		newest := story.Newest()
-		told.What = happening(newest.Kind)
+		told.What, told.Tone = happening(newest.Kind, reports.EventDetails{Status: newest.Outcome}), eventTones[newest.Kind]
+		if movesMoney[newest.Kind] {
+			told.Amount = amountOf(newest)
+		}
 		if newest.Plan != "" {
 			told.What += ": " + plan
 		}
 	}
 	told.What = upperFirst(told.What)
 	return told
+}
+
+// moneyBack tells of disputes and refunds, which are graver than whatever else
+// happened at that time.
+func (s *server) moneyBack(told *views.Story, story reports.Story, plan string) bool {
+	_, isEnd := story.Find("subscription_canceled")
+	if e, ok := story.Find("dispute_closed"); ok {
+		told.What, told.Amount, told.Mark = happening(e.Kind, reports.EventDetails{Status: e.Outcome})+" about "+plan, amountOf(e), views.MarkDispute
+		return true
+	}
+	if e, ok := story.Find("dispute_opened"); ok {
+		told.What, told.Amount, told.Mark = "Payment for "+plan+" disputed", amountOf(e), views.MarkDispute
+		return true
+	}
+	if e, ok := story.Find("refund_failed"); ok {
+		told.What, told.Amount, told.Mark = "Refund for "+plan+" failed", amountOf(e), views.MarkRefund
+		return true
+	}
+	e, ok := story.Find("refund")
+	if !ok {
+		return false
+	}
+	told.What, told.Mark = "Money given back for "+plan, views.MarkRefund
+	if isEnd {
+		told.What = upperFirst(plan) + " ended, and money was given back"
+	}
+	if told.Amount = amountOf(e); told.Amount != "" {
+		told.Amount = "−" + told.Amount
+	}
+	return true
 }
 
 // planOf names the plan that a story is about, and how it is sold: "Pro" and

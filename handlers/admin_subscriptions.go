@@ -114,15 +114,15 @@ type subscriptionQuery struct {
 	problems []string
 }
 
-var statusOptions = []ui.Option{
-	{Value: string(billing.StatusTrialing), Label: "Trial"},
-	{Value: string(billing.StatusActive), Label: "Active"},
-	{Value: string(billing.StatusPastDue), Label: "Payment failed"},
-	{Value: string(billing.StatusUnpaid), Label: "Unpaid"},
-	{Value: string(billing.StatusPaused), Label: "Paused"},
-	{Value: string(billing.StatusIncomplete), Label: "Not finished"},
-	{Value: string(billing.StatusIncompleteExpired), Label: "Expired"},
-	{Value: string(billing.StatusCanceled), Label: "Ended"},
+var statusOptions = optionsOf(billing.StatusTrialing, billing.StatusActive, billing.StatusPastDue, billing.StatusUnpaid,
+	billing.StatusPaused, billing.StatusIncomplete, billing.StatusIncompleteExpired, billing.StatusCanceled)
+
+func optionsOf(statuses ...billing.Status) []ui.Option {
+	var out []ui.Option
+	for _, status := range statuses {
+		out = append(out, ui.Option{Value: string(status), Label: statusWords[status].Text})
+	}
+	return out
 }
 
 // subscriptionSorts are the columns in order, each with the order in which it
@@ -296,7 +296,7 @@ func (s *server) subscriptionsModel(c echo.Context, ask subscriptionQuery, offer
 		Plan:     choice("plan", "Plan", "Any plan", ask.plan, offered.plans),
 		Interval: choice("interval", "Billed", "Any interval", string(ask.interval), offered.intervals),
 		Ending:   ui.Check{Name: "ending", Label: "Ending", IsOn: ask.isEnding},
-		Failing:  ui.Check{Name: "failing", Label: "Payment failing", IsOn: ask.isFails},
+		Failing:  ui.Check{Name: "failing", Label: "Payment owed", IsOn: ask.isFails},
 	}
 }
 
@@ -388,6 +388,9 @@ func (s *server) planInWords(row reports.Subscription) string {
 	if row.Quantity > 1 {
 		name += " × " + count(row.Quantity)
 	}
+	if row.Items > 1 {
+		name += ", and " + plural(row.Items-1, "more item", "more items")
+	}
 	return name
 }
 
@@ -431,46 +434,45 @@ func dateCell(t time.Time) ui.Cell {
 // statusInWords says how a subscription stands: a word or two, and how it goes
 // on from there. Stripe's own word is for the reader to see beside them.
 func statusInWords(row reports.Subscription, now time.Time) (ui.Badge, string) {
-	on := func(t time.Time) string { return nearDate(t, now) }
+	badge := statusBadge(row.Status, row.PauseBehavior != "", !row.EndsAt.IsZero())
+	return badge, statusGoesOn(row, now)
+}
+
+func statusGoesOn(row reports.Subscription, now time.Time) string {
+	on := func(prefix string, t time.Time) string {
+		if t.IsZero() {
+			return ""
+		}
+		return prefix + nearDate(t, now)
+	}
 	switch row.Status {
 	case billing.StatusTrialing:
-		switch {
-		case !row.EndsAt.IsZero():
-			return ui.Badge{Text: "Trial", Tone: ui.Warn}, "ends for good on " + on(row.EndsAt)
-		case !row.TrialEnd.IsZero():
-			return ui.Badge{Text: "Trial", Tone: ui.Good}, "until " + on(row.TrialEnd)
+		if !row.EndsAt.IsZero() {
+			return on("ends for good on ", row.EndsAt)
 		}
-		return ui.Badge{Text: "Trial", Tone: ui.Good}, ""
+		return on("until ", row.TrialEnd)
 	case billing.StatusActive:
-		switch {
-		case row.PauseBehavior != "" && !row.PauseResumesAt.IsZero():
-			return ui.Badge{Text: "Collection paused", Tone: ui.Warn}, "until " + on(row.PauseResumesAt)
-		case row.PauseBehavior != "":
-			return ui.Badge{Text: "Collection paused", Tone: ui.Warn}, ""
-		case !row.EndsAt.IsZero():
-			return ui.Badge{Text: "Ending", Tone: ui.Warn}, "on " + on(row.EndsAt)
+		if row.PauseBehavior != "" {
+			return on("until ", row.PauseResumesAt)
 		}
-		return ui.Badge{Text: "Active", Tone: ui.Good}, ""
+		return on("on ", row.EndsAt)
 	case billing.StatusPastDue:
 		if row.NextAttemptAt.IsZero() {
-			return ui.Badge{Text: "Payment failed", Tone: ui.Bad}, "no retry is planned"
+			return "no retry is planned"
 		}
-		return ui.Badge{Text: "Payment failed", Tone: ui.Bad}, "retry on " + on(row.NextAttemptAt)
+		return on("retry on ", row.NextAttemptAt)
 	case billing.StatusUnpaid:
-		return ui.Badge{Text: "Unpaid", Tone: ui.Bad}, "retries are over"
+		return "retries are over"
 	case billing.StatusPaused:
-		return ui.Badge{Text: "Paused", Tone: ui.Warn}, "trial ended without a card"
+		return "trial ended without a card"
 	case billing.StatusIncomplete:
-		return ui.Badge{Text: "Not finished", Tone: ui.Warn}, "first payment is open"
+		return "first payment is open until " + row.CreatedAt.Add(finishing).UTC().Format("2\u00a0Jan, 15:04")
 	case billing.StatusIncompleteExpired:
-		return ui.Badge{Text: "Expired"}, "never paid"
+		return "never paid"
 	case billing.StatusCanceled:
-		if row.EndedAt.IsZero() {
-			return ui.Badge{Text: "Ended"}, ""
-		}
-		return ui.Badge{Text: "Ended"}, "on " + on(row.EndedAt)
-	default: // one that Stripe adds one day
-		return ui.Badge{Text: string(row.Status)}, ""
+		return on("on ", row.EndedAt)
+	default:
+		return ""
 	}
 }
 

@@ -34,7 +34,7 @@ func TestBillingHasOneBannerForTheGravestProblem(t *testing.T) {
 		"several payments":         {`status = 'unpaid', trial_end = $1`, in(0), "read_only", "Several payments failed", "not tried again", "until an open invoice is paid"},
 		"an end that is scheduled": {`status = 'active', cancel_at = $1`, in(20 * day), "full", "Your plan ends on " + says(in(20*day)), "does not renew", "yours to use"},
 		"an end, and a retry":      {`status = 'past_due', next_payment_attempt = $1, cancel_at_period_end = true`, in(3 * day), "grace", "Your last payment failed", "again on", "Everything goes on working until"},
-		"a trial that will end":    {`status = 'trialing', trial_end = $1, cancel_at = $1`, in(2 * day), "full", "Your plan ends on " + says(in(2*day)), "does not renew", "yours to try"},
+		"a trial that will end":    {`status = 'trialing', trial_end = $1, cancel_at = $1`, in(2 * day), "full", "Your trial ends on " + says(in(2*day)), "does not go on after it", "yours to try"},
 		"an end, and no money":     {`status = 'unpaid', cancel_at = $1`, in(20 * day), "read_only", "Several payments failed", "not tried again", "until an open invoice is paid"},
 	} {
 		b.exec(`UPDATE subscriptions SET cancel_at = NULL, cancel_at_period_end = false, trial_end = NULL, next_payment_attempt = NULL`)

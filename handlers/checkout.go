@@ -265,6 +265,15 @@ func (s *server) checkoutSuccess(c echo.Context) error {
 			m.Terms = terms(row)
 		}
 	}
+	if progress.State == payments.ProgressExpired {
+		attempt, err := db.New(s.Pool).AttemptBySession(c.Request().Context(), sessionID)
+		if err != nil {
+			return fmt.Errorf("read checkout: %w", err)
+		}
+		if deref(attempt.PaymentStatus) == "failed" { // it was complete, and its money never came
+			m.State = views.CheckoutFailed
+		}
+	}
 	if progress.State == payments.ProgressWaiting && isPoll {
 		if s.Clock().Sub(since) < patience {
 			return c.NoContent(http.StatusNoContent)
@@ -280,8 +289,7 @@ func (s *server) bought(c echo.Context, orgID uuid.UUID) (db.Subscription, error
 	if err != nil {
 		return db.Subscription{}, fmt.Errorf("read subscriptions: %w", err)
 	}
-	row, _ := current(subscriptions)
-	return row, nil
+	return held(subscriptions).current, nil
 }
 
 // isStripeID: no other text can be one, and not every text can be looked up.

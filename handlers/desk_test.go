@@ -237,6 +237,6 @@ func TestBillingSaysWhatAccessThereIsNow(t *testing.T) {
 	v.get("/billing").want(200).wantText("main", "Payment failed").wantText("main", "Everything goes on working")
 	b.exec(`UPDATE entitlements SET until = now() - interval '1 second'`)
 	v.get("/billing").want(200).wantText("main", "You can read everything, and change nothing")
-	b.exec(`UPDATE subscriptions SET status = 'active'`)
-	v.get("/billing").want(200).wantText("main", "Payments are paused")
+	b.exec(`UPDATE subscriptions SET status = 'active', pause_behavior = 'void'`)
+	v.get("/billing").want(200).wantText("main", "You can read everything, and change nothing, until they resume")
 }

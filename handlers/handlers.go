@@ -46,6 +46,8 @@ type Deps struct {
 	// SimulatorURL is the stand-in's own page, where its clock is moved; empty
 	// where Stripe itself answers.
 	SimulatorURL string
+	// Support is the address that customers write to; empty: pages name none.
+	Support string
 	// TrustedProxies may say in X-Forwarded-For whom they speak for.
 	TrustedProxies []netip.Prefix
 

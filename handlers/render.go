@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/a-h/templ"
 	"github.com/labstack/echo/v4"
@@ -103,7 +104,7 @@ func seeOther(c echo.Context, to string) error {
 // frame is what every page shows around its content.
 func (s *server) frame(c echo.Context) views.Frame {
 	v := visitorOf(c)
-	f := views.Frame{Path: c.Request().URL.Path, TestMode: !s.Livemode}
+	f := views.Frame{Path: c.Request().URL.Path, TestMode: !s.Livemode, Support: s.Support}
 	if s.SimulatorURL != "" {
 		f.Simulator = views.Simulator{URL: s.SimulatorURL, Today: instant(s.Now(), "2 Jan 2006")}
 	}
@@ -112,6 +113,13 @@ func (s *server) frame(c echo.Context) views.Frame {
 	}
 	if v.isSignedIn() {
 		f.Account = views.Account{Name: v.user.Name, Email: v.user.Email, Organization: v.org.OrgName, IsAdmin: v.user.IsAdmin}
+	}
+	if v.user.IsAdmin && strings.HasPrefix(f.Path, "/admin/") && !isPartial(c.Request()) {
+		n, err := s.Reports.OpenAlerts(c.Request().Context())
+		if err != nil { // a page does without the count, an error page above all
+			s.Log.WarnContext(c.Request().Context(), "count open alerts", "request_id", requestID(c), "error", err)
+		}
+		f.OpenAlerts = n
 	}
 	return f
 }

@@ -118,3 +118,28 @@ FROM (
 ) t
 ORDER BY t.day DESC, t.is_movement DESC, t.at DESC, t.id DESC, t.currency
 LIMIT @at_most OFFSET @past;
+
+-- name: AlertsThatFire :many
+-- The gravest first, then the newest, with the organization of the customer as
+-- it is linked now.
+SELECT a.id, a.rule, a.severity, a.opened_at, a.last_seen_at, a.seen, o.id AS org_id, o.name AS org_name, a.stripe_customer_id,
+    coalesce(a.object_id, '')::text AS object_id, a.message, coalesce(a.proposal, '')::text AS proposal
+FROM payment_alerts a
+LEFT JOIN customers c ON c.stripe_customer_id = a.stripe_customer_id
+LEFT JOIN organizations o ON o.id = coalesce(a.org_id, c.org_id)
+WHERE a.state = 'firing'
+ORDER BY array_position(ARRAY['critical', 'warning', 'info'], a.severity), a.opened_at DESC, a.id DESC
+LIMIT @at_most;
+
+-- name: AlertsThatFireFor :many
+-- Those of one customer, in the same order.
+SELECT a.id, a.rule, a.severity, a.opened_at, a.last_seen_at, a.seen, o.id AS org_id, o.name AS org_name, a.stripe_customer_id,
+    coalesce(a.object_id, '')::text AS object_id, a.message, coalesce(a.proposal, '')::text AS proposal
+FROM payment_alerts a
+LEFT JOIN organizations o ON o.id = a.org_id
+WHERE a.state = 'firing' AND (a.org_id = @org_id::uuid OR a.stripe_customer_id = ANY (@stripe_customer_ids::text[]))
+ORDER BY array_position(ARRAY['critical', 'warning', 'info'], a.severity), a.opened_at DESC, a.id DESC
+LIMIT @at_most;
+
+-- name: FiringAlertCount :one
+SELECT count(*) FROM payment_alerts WHERE state = 'firing';

@@ -11,6 +11,9 @@ WHERE a.org_id = $1 AND a.state = 'complete' AND (
     OR a.subscription_id IS NOT NULL AND s.stripe_subscription_id IS NULL)
 ORDER BY a.created_at DESC LIMIT 1;
 
+-- name: NewestCompleteAttempt :one
+SELECT * FROM checkout_attempts WHERE org_id = $1 AND state = 'complete' ORDER BY created_at DESC LIMIT 1;
+
 -- name: AttemptBySession :one
 SELECT a.*, o.name AS org_name FROM checkout_attempts a JOIN organizations o ON o.id = a.org_id
 WHERE a.session_id = @session_id::text;

@@ -36,7 +36,7 @@ WHERE customers.org_id IS NULL;
 SELECT * FROM organizations WHERE id = $1 FOR NO KEY UPDATE;
 
 -- name: LockOrganizations :many
-SELECT id FROM organizations WHERE id = ANY (@ids::uuid[]) ORDER BY id FOR NO KEY UPDATE;
+SELECT id, name FROM organizations WHERE id = ANY (@ids::uuid[]) ORDER BY id FOR NO KEY UPDATE;
 
 -- name: RoleIn :one
 SELECT role FROM memberships WHERE org_id = @org_id AND user_id = @user_id;

@@ -2,11 +2,11 @@
 -- Opens an alert, or notes that it is still so. What was pending fires once it
 -- has been so for long enough.
 INSERT INTO payment_alerts
-    (rule, fingerprint, severity, state, opened_at, last_seen_at, org_id, stripe_customer_id, object_id, message, evidence, proposal)
-VALUES (@rule, @fingerprint, @severity, CASE WHEN @pending_for::interval > '0' THEN 'pending' ELSE 'firing' END, @at, @at,
+    (rule, fingerprint, severity, state, opened_at, last_seen_at, seen, org_id, stripe_customer_id, object_id, message, evidence, proposal)
+VALUES (@rule, @fingerprint, @severity, CASE WHEN @pending_for::interval > '0' THEN 'pending' ELSE 'firing' END, @at, @at, @seen,
     @org_id, @stripe_customer_id, @object_id, @message, @evidence, @proposal)
 ON CONFLICT (fingerprint) WHERE state IN ('pending', 'firing') DO UPDATE SET
-    last_seen_at = greatest(payment_alerts.last_seen_at, excluded.last_seen_at), seen = payment_alerts.seen + 1,
+    last_seen_at = greatest(payment_alerts.last_seen_at, excluded.last_seen_at), seen = payment_alerts.seen + excluded.seen,
     state = CASE WHEN payment_alerts.opened_at + @pending_for::interval <= excluded.last_seen_at THEN 'firing' ELSE payment_alerts.state END,
     severity = excluded.severity, org_id = coalesce(excluded.org_id, payment_alerts.org_id),
     stripe_customer_id = coalesce(excluded.stripe_customer_id, payment_alerts.stripe_customer_id),
@@ -26,5 +26,5 @@ WHERE fingerprint = ANY (@fingerprints::text[]) AND state = 'firing';
 UPDATE payment_alerts SET state = 'resolved', resolved_at = @at::timestamptz
 WHERE rule = ANY (@rules::text[]) AND state = 'firing' AND last_seen_at < @silent_since::timestamptz;
 
--- name: OpenAlerts :many
-SELECT * FROM payment_alerts WHERE state IN ('pending', 'firing') ORDER BY fingerprint;
+-- name: IsAlertOpen :one
+SELECT EXISTS (SELECT FROM payment_alerts WHERE fingerprint = @fingerprint AND state IN ('pending', 'firing'));

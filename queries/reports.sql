@@ -87,7 +87,8 @@ FROM fate GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5;
 -- linked when it happened.
 SELECT e.id, e.kind, e.at, o.id AS org_id, o.name AS org_name, e.stripe_customer_id, e.subscription_id, e.plan, e."interval",
     e.currency, e.amount_minor, coalesce(e.details ->> 'billing_reason', '')::text AS billing_reason,
-    coalesce(e.details ->> 'from_plan', '')::text AS from_plan, coalesce(e.details ->> 'from_status', '')::text AS from_status
+    coalesce(e.details ->> 'from_plan', '')::text AS from_plan, coalesce(e.details ->> 'from_status', '')::text AS from_status,
+    coalesce(e.details ->> 'status', '')::text AS outcome
 FROM payment_events e
 LEFT JOIN customers c ON c.stripe_customer_id = e.stripe_customer_id
 LEFT JOIN organizations o ON o.id = coalesce(e.org_id, c.org_id)

@@ -1,9 +1,10 @@
 -- name: VersionsOfCustomers :many
 SELECT * FROM subscription_versions WHERE stripe_customer_id = ANY (@customers::text[]) ORDER BY subscription_id, at;
 
--- name: WriteVersion :batchexec
+-- name: WriteVersions :exec
 INSERT INTO subscription_versions (subscription_id, at, stripe_customer_id, facts, source, source_id)
-VALUES (@subscription_id, @at, @stripe_customer_id, @facts, @source, @source_id)
+SELECT r.subscription_id, r.at, r.stripe_customer_id, r.facts, r.source, r.source_id
+FROM jsonb_populate_recordset(NULL::subscription_versions, @rows::jsonb) AS r
 ON CONFLICT (subscription_id, at) DO UPDATE SET facts = excluded.facts, source = excluded.source, source_id = excluded.source_id;
 
 -- name: DeleteVersion :batchexec

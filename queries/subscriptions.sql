@@ -9,17 +9,14 @@ SELECT s.* FROM subscriptions s JOIN customers c USING (stripe_customer_id)
 WHERE c.org_id = @org_id::uuid
 ORDER BY s.created_at, s.stripe_subscription_id;
 
--- name: WriteSubscription :batchexec
+-- name: WriteSubscriptions :exec
 INSERT INTO subscriptions (
     stripe_subscription_id, stripe_customer_id, status, plan, stripe_price_id, "interval", interval_count, quantity, currency,
     amount_minor, current_period_start, current_period_end, trial_end, cancel_at_period_end, cancel_at, canceled_at, ended_at,
     pause_behavior, pause_resumes_at, latest_invoice_id, latest_invoice_status, next_payment_attempt, has_paid, livemode,
     facts, created_at, read_at, is_verified)
-VALUES (
-    @stripe_subscription_id, @stripe_customer_id, @status, @plan, @stripe_price_id, @interval, @interval_count, @quantity, @currency,
-    @amount_minor, @current_period_start, @current_period_end, @trial_end, @cancel_at_period_end, @cancel_at, @canceled_at, @ended_at,
-    @pause_behavior, @pause_resumes_at, @latest_invoice_id, @latest_invoice_status, @next_payment_attempt, @has_paid, @livemode,
-    @facts, @created_at, @read_at, @is_verified)
+SELECT r.stripe_subscription_id, r.stripe_customer_id, r.status, r.plan, r.stripe_price_id, r."interval", r.interval_count, r.quantity, r.currency, r.amount_minor, r.current_period_start, r.current_period_end, r.trial_end, r.cancel_at_period_end, r.cancel_at, r.canceled_at, r.ended_at, r.pause_behavior, r.pause_resumes_at, r.latest_invoice_id, r.latest_invoice_status, r.next_payment_attempt, r.has_paid, r.livemode, r.facts, r.created_at, r.read_at, r.is_verified
+FROM jsonb_populate_recordset(NULL::subscriptions, @rows::jsonb) AS r
 ON CONFLICT (stripe_subscription_id) DO UPDATE SET
     status = excluded.status, plan = excluded.plan, stripe_price_id = excluded.stripe_price_id,
     "interval" = excluded."interval", interval_count = excluded.interval_count, quantity = excluded.quantity,

@@ -18,7 +18,7 @@ func subscriptions() views.AdminSubscriptions {
 		Search: ui.Search{Name: "q", Label: "Search", Placeholder: "Organization or id", Value: "acme", MaxLength: 100},
 		Status: ui.Choice{Name: "status", Label: "Status", Options: []ui.Option{{Label: "Any"}, {Value: "active", Label: "Active", IsSelected: true}}},
 		Plan:   ui.Choice{Name: "plan", Label: "Plan", Options: []ui.Option{{Label: "Any", IsSelected: true}}}, Interval: ui.Choice{Name: "interval", Label: "Billed"},
-		Ending: ui.Check{Name: "ending", Label: "Ending", IsOn: true}, Failing: ui.Check{Name: "failing", Label: "Payment failing"},
+		Ending: ui.Check{Name: "ending", Label: "Ending", IsOn: true}, Failing: ui.Check{Name: "failing", Label: "Payment owed"},
 		Results: views.SubscriptionResults{
 			Problems: []string{"There is no page 9. This is the last one."}, Count: "51 subscriptions", Sum: "$5,049.00 MRR", Sort: "mrr", Order: "desc",
 			CSVHref: "/admin/billing/export/subscriptions.csv?status=active", ClearHref: "/admin/billing/subscriptions",
@@ -44,7 +44,7 @@ func organization() views.AdminOrganization {
 		},
 		HasAccess: true, Access: ui.Badge{Text: "Full", Tone: ui.Good, Title: "active"}, AccessWhy: "The subscription is active.",
 		Members: []views.AdminMember{{Name: "Grace Hopper", Email: "grace@acme.example", Role: "owner", Since: when}},
-		All: []views.HeldSubscription{{
+		Rest: []views.HeldSubscription{{
 			Plan: "Pro, monthly", MRR: "$99.00", Status: ui.Badge{Text: "Ending", Tone: ui.Warn}, Text: "on 3 Apr", Term: "active", Since: when, ID: "sub_2",
 		}},
 		TimeLine: views.TimeLine{
@@ -65,6 +65,6 @@ func organization() views.AdminOrganization {
 func unlinkedCustomer() views.AdminOrganization {
 	m := organization()
 	m.Name, m.IsUnlinked, m.OrganizationID, m.Members, m.HasAccess, m.HasCurrent = "cus_2", true, "", nil, false, false
-	m.TimeLine, m.All = views.TimeLine{}, nil
+	m.TimeLine, m.Rest = views.TimeLine{}, nil
 	return m
 }

@@ -31,6 +31,10 @@ type Frame struct {
 	TestMode bool
 	// Simulator is told of beside it.
 	Simulator Simulator
+	// Support is the address that customers write to; empty: none is named.
+	Support string
+	// OpenAlerts is how many things need an administrator's attention.
+	OpenAlerts int
 	// FoldRail shows the administrator's rail as icons alone.
 	FoldRail bool
 	Flash    ui.Flash
@@ -56,6 +60,14 @@ func (a Account) label() string {
 		return a.Name
 	}
 	return orElse(a.Email, "Account")
+}
+
+// writeToUs is "write to us at help@example.com".
+func (f Frame) writeToUs() string {
+	if f.Support == "" {
+		return "write to us"
+	}
+	return "write to us at " + f.Support
 }
 
 func (f Frame) documentTitle() string {

@@ -44,6 +44,8 @@ type settings struct {
 	now func() time.Time
 	// simulatorURL is the stand-in's page in a demo; empty elsewhere.
 	simulatorURL string
+	// support is where customers write to.
+	support string
 }
 
 // app is the product, assembled from the ground up and not yet running.
@@ -89,7 +91,7 @@ func assemble(ctx context.Context, s settings, log *slog.Logger) (*app, error) {
 	a.handler = handlers.New(handlers.Deps{
 		Pool: pool, Auth: a.auth, Sessions: a.sessions, Keys: a.keys, Payments: a.payments, Reports: &reports.Reports{Pool: pool, Now: s.now},
 		Shared: a.limits, Local: &ratelimit.Local{Now: time.Now}, RateCheckout: s.rateCheckout, RateRead: s.rateRead,
-		Plans: s.plans, Livemode: s.isLive, BaseURL: s.baseURL, FormOrigins: forms, SimulatorURL: s.simulatorURL, TrustedProxies: s.trustedProxies,
+		Plans: s.plans, Livemode: s.isLive, BaseURL: s.baseURL, FormOrigins: forms, SimulatorURL: s.simulatorURL, Support: s.support, TrustedProxies: s.trustedProxies,
 		Ready: func(ctx context.Context) error { return schemaIsCurrent(ctx, pool) },
 		Now:   s.now, Clock: time.Now, Log: log,
 	})

@@ -149,7 +149,7 @@ func (d *demo) run(ctx context.Context) (err error) {
 	}
 	a, err := assemble(ctx, settings{
 		databaseURL: d.databaseAddress, baseURL: "http://" + d.app.Addr().String(), stripeKey: d.secrets.SecretKey,
-		stripeBase: "http://" + d.stripe.Addr().String(), simulatorURL: "http://" + d.stripe.Addr().String(), maxRPS: demoRPS,
+		stripeBase: "http://" + d.stripe.Addr().String(), simulatorURL: "http://" + d.stripe.Addr().String(), support: "help@promptforge.example", maxRPS: demoRPS,
 		webhookSecrets: []string{d.secrets.WebhookSecret}, plans: d.plans, sold: sold,
 		rateCheckout: ratelimit.Rate{N: 10, Per: time.Minute}, rateRead: ratelimit.Rate{N: 600, Per: time.Minute},
 		now: sim.Now,

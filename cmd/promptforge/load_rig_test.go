@@ -82,6 +82,9 @@ type rig struct {
 
 	server *exec.Cmd
 	watch  string
+	// backend is a process of the database.
+	backend int
+	keeps   *pgx.Conn // it
 }
 
 const bulkPlan = "pro"
@@ -138,6 +141,11 @@ func newRig(t *testing.T, behind time.Duration) *rig {
 		Pool: r.pool, Plans: billing.DefaultPlans(), Sold: r.sold, Secrets: []string{r.secret}, BaseURL: r.base,
 		Now: time.Now, Clock: time.Now, Log: newLogger(io.Discard, "text", 0),
 	})
+	if r.keeps, err = pgx.Connect(t.Context(), postgres.URL("load")); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = r.keeps.Close(context.Background()) })
+	r.backend = int(r.keeps.PgConn().PID())
 	var commit, fsync string
 	if err := r.pool.QueryRow(t.Context(), "SELECT current_setting('synchronous_commit'), current_setting('fsync')").Scan(&commit, &fsync); err != nil {
 		t.Fatal(err)
@@ -256,6 +264,43 @@ func (r *rig) profile(path string, length time.Duration) error {
 		return err
 	}
 	return os.WriteFile(path, raw, 0o600)
+}
+
+// spent is the processor time that the product, the database, and this test with
+// the stand-in have used so far. Other than latencies it hardly depends on what
+// else the machine does.
+type spent struct{ product, database, rest time.Duration }
+
+func (r *rig) spent() (s spent) {
+	postmaster := 0
+	for _, p := range processes() {
+		if p.pid == r.backend {
+			postmaster = p.parent
+		}
+	}
+	for _, p := range processes() {
+		switch {
+		case p.pid == r.server.Process.Pid:
+			s.product += p.own
+		case p.pid == os.Getpid():
+			s.rest += p.own
+		case postmaster != 0 && p.pid == postmaster:
+			s.database += p.own + p.children // of backends that have ended
+		case postmaster != 0 && p.parent == postmaster:
+			s.database += p.own
+		}
+	}
+	return s
+}
+
+// costOf prints what n of something have cost.
+func (r *rig) costOf(before spent, n int, what string) {
+	now := r.spent()
+	each := func(total time.Duration) time.Duration {
+		return (total / time.Duration(n)).Round(10 * time.Microsecond)
+	}
+	r.t.Logf("processor time for each %s: product %v, database %v (this test and the stand-in: %v)",
+		what, each(now.product-before.product), each(now.database-before.database), each(now.rest-before.rest))
 }
 
 // buyer is a customer of the stand-in with an organization of ours.

@@ -50,7 +50,7 @@ func TestLoadCheckouts(t *testing.T) {
 	r.serve(generous)
 	seen := r.watchAccess()
 	var answered latencies
-	costs := r.costs(t.Context())
+	costs, start := r.costs(t.Context()), r.spent()
 	before := r.look()
 	stop := every(progressSample, func(passed time.Duration) {
 		before = r.progress(passed, before, seen)
@@ -59,6 +59,7 @@ func TestLoadCheckouts(t *testing.T) {
 	stop()
 	t.Logf("from when an event was due until its 200:  %v", &answered)
 	r.settles(settlePeriod)
+	r.costOf(start, n, "purchase of five events")
 	costs()
 	now, most := r.memory()
 	t.Logf("from the first 200 until access is there:  %v (sampled each %v)", seen.stop(), visibleSample)
@@ -87,6 +88,7 @@ func TestLoadBacklog(t *testing.T) {
 		var served [2]latencies
 		seen := r.watchAccess()
 		costs := r.costs(t.Context())
+		start, waiting := r.spent(), r.backlog()
 		before := r.look()
 		stop := every(progressSample, func(passed time.Duration) { before = r.progress(passed, before, seen) })
 		visitors := make([]*visitor, each)
@@ -108,6 +110,7 @@ func TestLoadBacklog(t *testing.T) {
 		}
 		stop()
 		seen.stop()
+		r.costOf(start, max(waiting-r.backlog(), 1), "customer of the backlog")
 		costs()
 		if left := r.backlog(); budget != generous && left == 0 {
 			t.Log("the backlog was over before the buyers were: take a larger one")

@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -101,4 +103,38 @@ func processors() string {
 	busy, _ := os.ReadFile("/proc/loadavg")
 	load, _, _ := strings.Cut(string(busy), " ")
 	return fmt.Sprintf("%d × %s; load before the start %s", runtime.NumCPU(), model, load)
+}
+
+// process is what Linux says of one.
+type process struct {
+	pid, parent   int
+	own, children time.Duration // processor time
+}
+
+// processes are all that run; none where there is no /proc.
+func processes() (all []process) {
+	paths, _ := filepath.Glob("/proc/[0-9]*/stat") // the pattern is good
+	for _, path := range paths {
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			continue // it has just ended
+		}
+		// The name in brackets may hold anything.
+		number, rest, _ := strings.Cut(string(raw), " ")
+		fields := strings.Fields(rest[strings.LastIndexByte(rest, ')')+1:])
+		if len(fields) < 15 {
+			continue
+		}
+		ticks := func(a, b int) time.Duration {
+			x, _ := strconv.Atoi(fields[a])
+			y, _ := strconv.Atoi(fields[b])
+			return time.Duration(x+y) * 10 * time.Millisecond // a hundred a second, whatever the kernel's own rate
+		}
+		var p process
+		p.pid, _ = strconv.Atoi(number)
+		p.parent, _ = strconv.Atoi(fields[1])
+		p.own, p.children = ticks(11, 12), ticks(13, 14)
+		all = append(all, p)
+	}
+	return all
 }

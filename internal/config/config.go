@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"maps"
 	"net"
+	"net/mail"
 	"net/netip"
 	"net/url"
 	"os"
@@ -37,6 +38,9 @@ type Serve struct {
 	TrustedProxies []netip.Prefix `env:"TRUSTED_PROXIES"`
 	RateCheckout   ratelimit.Rate `env:"RATE_LIMIT_CHECKOUT" envDefault:"10/m"`
 	RateRead       ratelimit.Rate `env:"RATE_LIMIT_READ" envDefault:"100/m"`
+
+	// SupportEmail is where customers write to; empty: no page names one.
+	SupportEmail string `env:"SUPPORT_EMAIL"`
 
 	LogLevel  slog.Level `env:"LOG_LEVEL" envDefault:"info"`
 	LogFormat string     `env:"LOG_FORMAT" envDefault:"json"`
@@ -103,6 +107,9 @@ func LoadServe(environment map[string]string, insecureSimulator bool) (Serve, er
 	}
 	if _, port, err := net.SplitHostPort(c.Addr); err != nil || port == "" {
 		faults.add("ADDR", "must be host:port")
+	}
+	if address, err := mail.ParseAddress(c.SupportEmail); c.SupportEmail != "" && (err != nil || address.Address != c.SupportEmail) {
+		faults.add("SUPPORT_EMAIL", "must be an e-mail address and nothing else")
 	}
 	if c.LogFormat != "json" && c.LogFormat != "text" {
 		faults.add("LOG_FORMAT", "must be json or text")

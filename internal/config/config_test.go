@@ -98,6 +98,8 @@ func TestLoadServeRefuses(t *testing.T) {
 		"a proxy that is no network": {map[string]string{"TRUSTED_PROXIES": "everyone"}, "TRUSTED_PROXIES is not of the right form"},
 		"a database without a host":  {map[string]string{"DATABASE_URL": "postgres:///db"}, "DATABASE_URL must be a postgres"},
 		"an address without a port":  {map[string]string{"ADDR": "127.0.0.1"}, "ADDR must be host:port"},
+		"a support desk with a name": {map[string]string{"SUPPORT_EMAIL": "Help <help@example.com>"}, "SUPPORT_EMAIL must be"},
+		"a support desk nowhere":     {map[string]string{"SUPPORT_EMAIL": "help"}, "SUPPORT_EMAIL must be"},
 		"an unknown log level":       {map[string]string{"LOG_LEVEL": "loud"}, "LOG_LEVEL is not of the right form"},
 		"an unknown log format":      {map[string]string{"LOG_FORMAT": "xml"}, "LOG_FORMAT must be"},
 		"a negative ceiling":         {map[string]string{"STRIPE_MAX_RPS": "-1"}, "STRIPE_MAX_RPS must be above 0"},

@@ -102,13 +102,15 @@ func (b *bundle) version(customer, subscription string, day int, f billing.Facts
 	raw, err := json.Marshal(f)
 	b.must(err)
 	b.must(db.InTx(b.ctx, b.pool, func(_ pgx.Tx, q *db.Queries) error {
-		var fault error
-		q.WriteVersion(b.ctx, []db.WriteVersionParams{{
+		rows, err := json.Marshal([]db.SubscriptionVersion{{
 			SubscriptionID: subscription, At: birth.AddDate(0, 0, day), StripeCustomerID: customer,
 			Facts: raw, Source: "event", SourceID: fmt.Sprint("evt_", day),
-		}}).Exec(func(_ int, err error) { fault = err })
-		if fault != nil {
-			return fault
+		}})
+		if err != nil {
+			return err
+		}
+		if err := q.WriteVersions(b.ctx, rows); err != nil {
+			return err
 		}
 		return q.MarkDirty(b.ctx, []string{customer})
 	}))

@@ -82,8 +82,8 @@ func (p *Payments) askForInvoices(ctx context.Context, m *material) (err error) 
 }
 
 // isStale reports whether the answer is older than what the events tell: it
-// lacks a subscription that one names, or still shows the state before the
-// newest event of less than a minute ago.
+// lacks a subscription that one names, or still shows the state before one of
+// less than a minute ago.
 func (m material) isStale() bool {
 	told := map[string][]analytics.Observation{}
 	for _, t := range m.events {
@@ -96,14 +96,21 @@ func (m material) isStale() bool {
 		if !ok {
 			return true
 		}
-		o, ok := newest(observations)
-		isFresh := ok && m.answer.At.Sub(o.At) < time.Minute
-		if isFresh && o.Before != nil && answered.Facts.Equal(*o.Before) && !answered.Facts.Equal(o.After) {
-			return true
+		last, ok := newest(observations)
+		if !ok || answered.Facts.Equal(last.After) {
+			continue
+		}
+		for _, o := range observations {
+			if m.isFresh(o.At) && o.Before != nil && answered.Facts.Equal(*o.Before) {
+				return true
+			}
 		}
 	}
 	return false
 }
+
+// isFresh reports whether the answer may still lack what happened then.
+func (m material) isFresh(at time.Time) bool { return m.answer.At.Sub(at) < time.Minute }
 
 // newest is the event that a subscription's events end in. Those of one second
 // have no order of their own; the fold finds it.

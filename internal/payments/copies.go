@@ -3,6 +3,7 @@ package payments
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/promptforge/payments/db"
@@ -22,6 +23,9 @@ func (w *writing) writeCopies() {
 			w.writeCopy(*t.subscription, false)
 		}
 	}
+	for _, id := range slices.Sorted(maps.Keys(w.written)) {
+		w.changes.copies = append(w.changes.copies, w.copies[id])
+	}
 	for id, row := range w.copies {
 		if row.IsVerified && !listed[id] {
 			row.IsVerified = false
@@ -40,15 +44,14 @@ func (w *writing) writeCopy(s billing.Subscription, isVerified bool) {
 		}
 	}
 	row := w.copyOf(s, old, isVerified)
-	w.copies[s.ID] = db.Subscription(row)
-	w.changes.copies = append(w.changes.copies, row)
+	w.copies[s.ID], w.written[s.ID] = row, true
 	if row.HasPaid { // whatever the checkout's own event said, which may be older
 		w.changes.paid = append(w.changes.paid, s.ID)
 	}
 }
 
-func (w *writing) copyOf(s billing.Subscription, old *db.Subscription, isVerified bool) db.WriteSubscriptionParams {
-	row := db.WriteSubscriptionParams{
+func (w *writing) copyOf(s billing.Subscription, old *db.Subscription, isVerified bool) db.Subscription {
+	row := db.Subscription{
 		StripeSubscriptionID: s.ID, StripeCustomerID: w.Subject, Status: string(s.Facts.Status), Currency: string(s.Facts.Currency),
 		CurrentPeriodStart: s.CurrentPeriodStart, CurrentPeriodEnd: s.CurrentPeriodEnd,
 		TrialEnd: optional(s.Facts.TrialEnd.Time()), CancelAtPeriodEnd: s.CancelAtPeriodEnd, CancelAt: optional(s.CancelAt),
@@ -71,7 +74,7 @@ func (w *writing) copyOf(s billing.Subscription, old *db.Subscription, isVerifie
 }
 
 // price says what the items mean and cost.
-func (w *writing) price(row *db.WriteSubscriptionParams, facts billing.Facts, old *db.Subscription) {
+func (w *writing) price(row *db.Subscription, facts billing.Facts, old *db.Subscription) {
 	plan := ""
 	if old != nil {
 		plan = deref(old.Plan)
@@ -201,7 +204,7 @@ func (w *writing) record(o occasion, h happening) {
 	w.changes.recorded = append(w.changes.recorded, params)
 	isKnown := func(kind, key string) bool { return kind == params.Kind && key == params.NaturalKey }
 	if !slices.ContainsFunc(w.rows.events[w.Subject], func(row db.PaymentEvent) bool { return isKnown(row.Kind, row.NaturalKey) }) &&
-		!slices.ContainsFunc(w.changes.told, func(p db.RecordPaymentEventParams) bool { return isKnown(p.Kind, p.NaturalKey) }) {
+		!slices.ContainsFunc(w.changes.told, func(p db.PaymentEvent) bool { return isKnown(p.Kind, p.NaturalKey) }) {
 		w.changes.told = append(w.changes.told, params)
 	}
 }

@@ -215,7 +215,7 @@ type occasion struct {
 }
 
 // recording is the row that a happening becomes.
-func recording(o occasion, h happening) db.RecordPaymentEventParams {
+func recording(o occasion, h happening) db.PaymentEvent {
 	if !h.at.IsZero() {
 		o.at = h.at
 	}
@@ -225,7 +225,7 @@ func recording(o occasion, h happening) db.RecordPaymentEventParams {
 	if h.details == nil {
 		h.details = map[string]any{}
 	}
-	return db.RecordPaymentEventParams{
+	return db.PaymentEvent{
 		Kind: h.kind, NaturalKey: h.key,
 		At:    o.at.Truncate(time.Second), // as Stripe dates, so that ours sort among its own
 		OrgID: o.orgID, StripeCustomerID: optional(o.customerID),
@@ -237,7 +237,7 @@ func recording(o occasion, h happening) db.RecordPaymentEventParams {
 
 // record writes a happening that no sync told.
 func record(ctx context.Context, q *db.Queries, o occasion, h happening) error {
-	if err := each(q.RecordPaymentEvent(ctx, []db.RecordPaymentEventParams{recording(o, h)})); err != nil {
+	if err := asJSON(ctx, q.RecordPaymentEvents, []db.PaymentEvent{recording(o, h)}); err != nil {
 		return fmt.Errorf("record %s %s: %w", h.kind, h.key, err)
 	}
 	return nil

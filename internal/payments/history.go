@@ -61,7 +61,7 @@ func (w *writing) observe(observations map[string][]analytics.Observation, o ana
 		}
 	}
 	observations[o.SubscriptionID] = append(observations[o.SubscriptionID], o)
-	params := db.ObserveParams{
+	params := db.SubscriptionObservation{
 		SubscriptionID: o.SubscriptionID, Source: string(o.Source), SourceID: o.SourceID, StripeCustomerID: w.Subject,
 		Kind: string(o.Kind), At: o.At, ObjectCreated: o.ObjectCreated, Facts: mustJSON(o.After), Complete: o.Complete, Decoder: decoder,
 	}
@@ -112,7 +112,7 @@ func (w *writing) writeVersions() error {
 				continue
 			}
 			changed = true
-			w.changes.versions = append(w.changes.versions, db.WriteVersionParams{
+			w.changes.versions = append(w.changes.versions, db.SubscriptionVersion{
 				SubscriptionID: v.SubscriptionID, At: v.At, StripeCustomerID: w.Subject, Facts: mustJSON(v.Facts),
 				Source: string(v.Source), SourceID: v.SourceID,
 			})

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/promptforge/payments/internal/billing"
@@ -38,6 +39,9 @@ type Payments struct {
 	Now   func() time.Time
 	Clock func() time.Time
 	Log   *slog.Logger
+	// Enqueue makes the jobs that deliver mails, in the transaction that writes
+	// them. Without it they wait.
+	Enqueue func(ctx context.Context, tx pgx.Tx, outboxIDs []int64) error
 
 	wake chan struct{}
 	// writes gathers what concurrent syncs have to write.

@@ -2,6 +2,7 @@ package payments
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -159,7 +160,12 @@ func (p *Payments) endAttempt(ctx context.Context, attempt db.CheckoutAttempt, s
 		if state != attemptExpired || attempt.SessionID == nil {
 			return nil
 		}
-		return record(ctx, q, occasion{orgID: &attempt.OrgID, livemode: p.Livemode, at: at}, abandoned(attempt))
+		var params CheckoutParams
+		if err := json.Unmarshal(attempt.Params, &params); err != nil {
+			return fmt.Errorf("read params: %w", err)
+		}
+		o := occasion{orgID: &attempt.OrgID, customerID: params.CustomerID, livemode: p.Livemode, at: at}
+		return record(ctx, q, o, abandoned(attempt))
 	})
 	if err != nil {
 		return fmt.Errorf("end checkout %s: %w", attempt.ID, err)

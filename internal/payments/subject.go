@@ -95,7 +95,7 @@ func chargeToRemember(c stripeshape.Charge) []db.RememberStripeObjectParams {
 func (p *Payments) handOver(ctx context.Context, c claim, customerID string, learned []db.RememberStripeObjectParams) error {
 	err := db.InTx(ctx, p.Pool, func(_ pgx.Tx, q *db.Queries) error {
 		rows, err := q.LockHandover(ctx, db.LockHandoverParams{
-			Subject: c.Subject, Customer: customerID, Lane: min(int16(c.Lane), int16(LaneFresh)), Ahead: p.ahead(),
+			Subject: c.Subject, Customer: customerID, Lane: min(c.Lane, int16(LaneFresh)), Ahead: p.ahead(),
 		})
 		if err != nil {
 			return fmt.Errorf("lock subject and customer: %w", err)

@@ -2,6 +2,7 @@ package payments
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -80,6 +81,7 @@ func (p *Payments) Run(ctx context.Context) error {
 	var running sync.WaitGroup
 	defer running.Wait()
 	running.Go(func() { p.sweepEveryMinute(ctx) })
+	running.Go(func() { p.keepAlertsEverySecond(ctx) })
 	poll := time.NewTicker(250 * time.Millisecond)
 	defer poll.Stop()
 	slots := make(chan struct{}, workers)
@@ -250,8 +252,13 @@ func (p *Payments) sync(ctx context.Context, d due) (Answer, error) {
 }
 
 // isDataFault reports whether Postgres refused a value: class 22, data
-// exceptions, or 23, constraints.
+// exceptions, or 23, constraints; or whether it could not even be sent, as a
+// year of five digits.
 func isDataFault(err error) bool {
+	var unsendable *json.MarshalerError
+	if errors.As(err, &unsendable) {
+		return true
+	}
 	var fault *pgconn.PgError
 	return errors.As(err, &fault) && (strings.HasPrefix(fault.Code, "22") || strings.HasPrefix(fault.Code, "23"))
 }
@@ -279,9 +286,10 @@ func (p *Payments) writeWithoutCulprits(ctx context.Context, m *material, cause 
 
 // putOff backs a subject off after a failure. It is never given up.
 func (p *Payments) putOff(ctx context.Context, c claim, cause error) error {
-	return db.New(p.Pool).PostponeFailed(ctx, db.PostponeFailedParams{
+	err := db.New(p.Pool).PostponeFailed(ctx, db.PostponeFailedParams{
 		Subject: c.Subject, Ticket: c.Ticket, LastError: clean(cause.Error()), NextIn: p.ahead() + backoff(c.Attempts),
 	})
+	return errors.Join(err, p.alertOfFailure(ctx, c, cause))
 }
 
 // backoff doubles from a second up to an hour, with jitter so that subjects

@@ -3,6 +3,7 @@ package payments
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -25,11 +26,11 @@ const maxSubjects = 32
 // network, with each table read once and written once. A subject that it leaves
 // out says why in its refused.
 func (p *Payments) write(ctx context.Context, all []*material) error {
-	b := batch{Payments: p, ctx: ctx}
+	b := batch{Payments: p, ctx: ctx, now: p.Now()}
 	err := db.InTx(ctx, p.Pool, func(tx pgx.Tx, q *db.Queries) error {
 		b.tx, b.q = tx, q
 		for _, step := range []func() error{
-			func() error { return b.lock(all) }, b.refuseVanished, b.rememberWhatWasSeen, b.load, b.compute, b.entitle, b.flush,
+			func() error { return b.lock(all) }, b.refuseVanished, b.rememberWhatWasSeen, b.load, b.refuseStale, b.compute, b.entitle, b.flush, b.flushEffects,
 		} {
 			if err := step(); err != nil {
 				return err
@@ -49,6 +50,7 @@ type batch struct {
 	ctx     context.Context
 	tx      pgx.Tx
 	q       *db.Queries
+	now     time.Time // of the business
 	ours    []*material // in order of their subjects
 	rows    rows
 	changes changes
@@ -59,6 +61,7 @@ type batch struct {
 // rows are the rows as they were when the batch began, by customer.
 type rows struct {
 	customers     map[string]db.Customer
+	organizations map[uuid.UUID]string // their names
 	subscriptions map[string][]db.Subscription
 	observations  map[string][]db.SubscriptionObservation
 	versions      map[string][]db.SubscriptionVersion
@@ -70,11 +73,11 @@ type rows struct {
 
 // changes are what a batch writes, gathered from all its subjects.
 type changes struct {
-	observed     []db.ObserveParams
-	versions     []db.WriteVersionParams
+	observed     []db.SubscriptionObservation
+	versions     []db.SubscriptionVersion
 	versionsGone []db.DeleteVersionParams
 	dirty        []string
-	copies       []db.WriteSubscriptionParams
+	copies       []db.Subscription
 	unverified   []string // subscriptions
 	attempts     []db.AttemptEndedParams
 	paid         []string // subscriptions
@@ -83,13 +86,14 @@ type changes struct {
 	objects      []db.RememberStripeObjectParams
 	located      []db.LocatePaymentEventParams
 	entitlements []db.WriteEntitlementParams
-	recorded     []db.RecordPaymentEventParams
+	recorded     []db.PaymentEvent
 	revised      []db.RevisePaymentEventParams
 	takenBack    []int64
 	marked       db.MarkEventsParams
 	finished     db.FinishClaimsParams
 	// told are those of recorded that nobody knew.
-	told []db.RecordPaymentEventParams
+	told []db.PaymentEvent
+	effects
 }
 
 // writing is one subject of a batch. It computes in memory what the batch then
@@ -101,6 +105,8 @@ type writing struct {
 	old      map[string]db.Subscription
 	// copies are the rows of the customer's subscriptions as they will be.
 	copies map[string]db.Subscription
+	// written are those of them that are written anew.
+	written map[string]bool
 	// What the history says once the events are in it.
 	histories map[string][]analytics.Version
 	// meets is false while the history does not end in the copy's facts;
@@ -335,8 +341,13 @@ func (b *batch) loadCustomers(subjects []string) error {
 	}
 	ids := slices.Collect(maps.Keys(orgs))
 	// Queue rows come before organization rows, everywhere.
-	if _, err := b.q.LockOrganizations(b.ctx, ids); err != nil {
+	locked, err := b.q.LockOrganizations(b.ctx, ids)
+	if err != nil {
 		return fmt.Errorf("lock organizations: %w", err)
+	}
+	b.rows.organizations = map[uuid.UUID]string{}
+	for _, o := range locked {
+		b.rows.organizations[o.ID] = o.Name
 	}
 	others, err := b.q.CustomersOfOrganizations(b.ctx, ids)
 	if err != nil {
@@ -356,13 +367,56 @@ func (b *batch) loadCustomers(subjects []string) error {
 	return nil
 }
 
+// refuseStale leaves out answers that are older than what was written already:
+// the events that told it may have been taken up by an earlier sync.
+func (b *batch) refuseStale() error {
+	var err error
+	b.ours = slices.DeleteFunc(b.ours, func(m *material) bool {
+		if m.StaleAsks >= maxStaleAsks || err != nil {
+			return false
+		}
+		for _, s := range m.answer.Subscriptions {
+			var isBehind bool
+			if isBehind, err = m.isBehind(s, b.rows.versions[m.Subject]); isBehind {
+				m.refused = errStale
+				return true
+			}
+		}
+		return false
+	})
+	return err
+}
+
+// isBehind reports whether the answer shows a state that the history left less
+// than a minute ago and has not come back to.
+func (m *material) isBehind(s billing.Subscription, history []db.SubscriptionVersion) (bool, error) {
+	history = slices.DeleteFunc(slices.Clone(history), func(v db.SubscriptionVersion) bool { return v.SubscriptionID != s.ID })
+	n := len(history)
+	if n < 2 || !m.isFresh(history[n-1].At) {
+		return false, nil // as nearly always
+	}
+	for i := n - 1; i >= 0; i-- {
+		var facts billing.Facts
+		if err := unmarshalFacts(history[i].Facts, &facts); err != nil {
+			return false, err
+		}
+		if facts.Equal(s.Facts) {
+			return i < n-1, nil
+		}
+		if !m.isFresh(history[i].At) {
+			break // what was before this one was left longer ago
+		}
+	}
+	return false, nil
+}
+
 // compute works everything out for each subject by itself. No step asks the
 // database but the one for prices that only the histories name.
 func (b *batch) compute() error {
 	b.writings = map[string]*writing{}
 	all := make([]*writing, len(b.ours))
 	for i, m := range b.ours {
-		w := &writing{batch: b, material: m, customer: b.rows.customers[m.Subject], meets: true, old: map[string]db.Subscription{}}
+		w := &writing{batch: b, material: m, customer: b.rows.customers[m.Subject], meets: true, old: map[string]db.Subscription{}, written: map[string]bool{}}
 		for _, row := range b.rows.subscriptions[m.Subject] {
 			w.old[row.StripeSubscriptionID] = row
 		}
@@ -382,6 +436,7 @@ func (b *batch) compute() error {
 		w.recordHappenings()
 		w.locateEarlier()
 		w.writeStories()
+		w.effects()
 		w.endEvents()
 		w.finish()
 	}
@@ -455,6 +510,7 @@ func (b *batch) entitle() error {
 		}
 		b.changes.entitlements = append(b.changes.entitlements, params)
 	}
+	b.judgeOrganizations()
 	return nil
 }
 
@@ -527,11 +583,11 @@ func (b *batch) flush() error {
 		skip bool
 		run  func() error
 	}{
-		{"observations", len(c.observed) == 0, func() error { return each(b.q.Observe(b.ctx, c.observed)) }},
+		{"observations", len(c.observed) == 0, func() error { return asJSON(b.ctx, b.q.Observe, c.observed) }},
 		{"versions that the history no longer has", len(c.versionsGone) == 0, func() error { return each(b.q.DeleteVersion(b.ctx, c.versionsGone)) }},
-		{"versions", len(c.versions) == 0, func() error { return each(b.q.WriteVersion(b.ctx, c.versions)) }},
+		{"versions", len(c.versions) == 0, func() error { return asJSON(b.ctx, b.q.WriteVersions, c.versions) }},
 		{"dirty marks", len(c.dirty) == 0, func() error { return b.q.MarkDirty(b.ctx, c.dirty) }},
-		{"subscriptions", len(c.copies) == 0, func() error { return each(b.q.WriteSubscription(b.ctx, c.copies)) }},
+		{"subscriptions", len(c.copies) == 0, func() error { return asJSON(b.ctx, b.q.WriteSubscriptions, c.copies) }},
 		{"unverified subscriptions", len(c.unverified) == 0, func() error { return b.q.MarkUnverified(b.ctx, c.unverified) }},
 		{"checkouts", len(c.attempts) == 0, b.endAttempts},
 		{"failed checkouts", len(c.failed) == 0, func() error { return b.q.SessionsFailed(b.ctx, c.failed) }},
@@ -542,7 +598,7 @@ func (b *batch) flush() error {
 		{"payment events revised", len(c.revised) == 0, func() error { return each(b.q.RevisePaymentEvent(b.ctx, c.revised)) }},
 		{"payment events located", len(c.located) == 0, func() error { return each(b.q.LocatePaymentEvent(b.ctx, c.located)) }},
 		{"charges", len(c.objects) == 0, func() error { return rememberObjects(b.ctx, b.q, c.objects) }},
-		{"payment events", len(c.recorded) == 0, func() error { return each(b.q.RecordPaymentEvent(b.ctx, c.recorded)) }},
+		{"payment events", len(c.recorded) == 0, func() error { return asJSON(b.ctx, b.q.RecordPaymentEvents, c.recorded) }},
 		{"events", len(c.marked.Ids) == 0, func() error { return b.q.MarkEvents(b.ctx, c.marked) }},
 		{"claims", len(c.finished.Subjects) == 0, func() error {
 			c.finished.Ahead = b.ahead().Seconds()
@@ -575,6 +631,16 @@ func (b *batch) tell() {
 			"customer", deref(e.StripeCustomerID), "subscription", deref(e.SubscriptionID), "plan", deref(e.Plan),
 			"amount_minor", deref(e.AmountMinor), "currency", deref(e.Currency), "event", deref(e.SourceEventID))
 	}
+}
+
+// asJSON runs a statement that takes all its rows as one JSON array, which says
+// what is null without a second array.
+func asJSON[T any](ctx context.Context, write func(context.Context, json.RawMessage) error, rows []T) error {
+	raw, err := json.Marshal(rows)
+	if err != nil {
+		return err
+	}
+	return write(ctx, raw)
 }
 
 // each runs a batch of statements and returns the first one's fault; those

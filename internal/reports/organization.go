@@ -32,6 +32,8 @@ type Organization struct {
 	StripeCustomers []string
 	// Subscriptions are newest first.
 	Subscriptions []Subscription
+	// Alerts are those about it that are open, the gravest first.
+	Alerts []Alert
 	// Access is the stored entitlement as it is now; HasAccess is false where
 	// there never was one.
 	Access    billing.Access
@@ -118,6 +120,23 @@ type EventDetails struct {
 	EndsAt        time.Time `json:"ends_at"`
 	TrialEnd      time.Time `json:"trial_end"`
 	Behavior      string    `json:"behavior"`
+	// InvoiceURL is where Stripe shows the invoice; Error why one could not be
+	// issued, by Stripe's code.
+	InvoiceURL string `json:"invoice_url"`
+	Error      string `json:"error"`
+	// Charge and Reason are of a refund or a dispute, Status of how it went,
+	// FailureReason of a refund that came back.
+	Charge        string    `json:"charge"`
+	Reason        string    `json:"reason"`
+	Status        string    `json:"status"`
+	FailureReason string    `json:"failure_reason"`
+	EvidenceDueAt time.Time `json:"evidence_due_at"`
+	// The rest is of a payment method.
+	Type     string `json:"type"`
+	Brand    string `json:"brand"`
+	Last4    string `json:"last4"`
+	ExpMonth int64  `json:"exp_month"`
+	ExpYear  int64  `json:"exp_year"`
 }
 
 // EntriesPerPage is how many entries a page of a time line has.
@@ -134,6 +153,9 @@ func (r *Reports) Organization(ctx context.Context, id string, page int) (Organi
 			return err
 		}
 		if err := out.describe(ctx, q, r.Now()); err != nil {
+			return err
+		}
+		if err := out.attend(ctx, q); err != nil {
 			return err
 		}
 		return out.count(ctx, q, page)

@@ -34,6 +34,8 @@ type Event struct {
 	// before the end.
 	FromPlan   string
 	FromStatus billing.Status
+	// Outcome is Stripe's status of a dispute or a refund.
+	Outcome string
 }
 
 // Story is what happened to one customer at one time: a purchase is one story
@@ -76,7 +78,7 @@ func newestStories(ctx context.Context, q *db.Queries) ([]Story, error) {
 			ID: e.ID, Kind: e.Kind, At: e.At.UTC(), OrgID: e.OrgID, OrgName: value(e.OrgName), StripeCustomerID: value(e.StripeCustomerID),
 			SubscriptionID: value(e.SubscriptionID), Plan: value(e.Plan), Interval: billing.Interval(value(e.Interval)),
 			Currency: money.Currency(value(e.Currency)), AmountMinor: e.AmountMinor,
-			BillingReason: e.BillingReason, FromPlan: e.FromPlan, FromStatus: billing.Status(e.FromStatus),
+			BillingReason: e.BillingReason, FromPlan: e.FromPlan, FromStatus: billing.Status(e.FromStatus), Outcome: e.Outcome,
 		}
 	}
 	stories := tell(events)

@@ -42,8 +42,11 @@ type Subscription struct {
 	// PauseBehavior is Stripe's pause_collection.behavior; empty: not paused.
 	PauseBehavior  string
 	PauseResumesAt time.Time
-	// IsGone says that Stripe no longer knows it.
-	IsGone bool
+	// Items is how many prices it has, that of its plan among them.
+	Items int64
+	// IsGone says that Stripe no longer knows it, IsCustomerGone that it no
+	// longer knows whose it is.
+	IsGone, IsCustomerGone bool
 }
 
 // SubscriptionSort is what the list is ordered by.
@@ -228,7 +231,7 @@ func subscriptionsOf(rows []db.SubscriptionList) []Subscription {
 			AmountMinor: row.AmountMinor, MRRMicro: orZero(row.MRRMicro), CreatedAt: row.CreatedAt.UTC(),
 			RenewsAt: utc(row.RenewsAt), EndsAt: utc(row.EndsAt), EndedAt: utc(row.EndedAt), TrialEnd: utc(row.TrialEnd),
 			NextAttemptAt: utc(row.NextPaymentAttempt), PauseBehavior: orZero(row.PauseBehavior), PauseResumesAt: utc(row.PauseResumesAt),
-			IsGone: !row.IsVerified,
+			Items: int64(row.Items), IsGone: !row.IsVerified, IsCustomerGone: row.IsCustomerGone,
 		})
 	}
 	return out

@@ -123,8 +123,16 @@ func (t *tx) nextText(subscription object) string {
 		if next := t.latestIssued(subscription).int("next_payment_attempt"); next != 0 {
 			return "payment tried again " + on(next)
 		}
-	case status == "incomplete" || status == "paused":
-		return ""
+	case status == "incomplete":
+		return "must be paid by " + on(subscription.int("created")+int64(incompleteLifetime/time.Second))
+	case status == "paused":
+		return "waits for a payment method"
+	case subscription["pending_update"] != nil:
+		return "a change waits to be paid until " + on(subscription.obj("pending_update").int("expires_at"))
+	case subscription["pause_collection"] != nil:
+		return "collection is paused"
+	case t.get(kindPaymentIntent, t.latestIssued(subscription).str("payment_intent")).str("status") == "processing":
+		return "a bank answers by " + on(t.hidden(kindPaymentIntent, t.latestIssued(subscription).str("payment_intent")).int(hiddenDue))
 	}
 	return "renews " + on(subscription.int("current_period_end"))
 }

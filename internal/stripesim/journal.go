@@ -60,7 +60,7 @@ func openJournal(dir string, replay func(journalLine)) (*journal, error) {
 	}
 	j := &journal{path: filepath.Join(dir, journalName), lock: lock}
 	if err := replayFile(j.path, replay); err != nil {
-		return nil, errors.Join(fmt.Errorf("read journal %s: %w", j.path, err), lock.Close())
+		return nil, errors.Join(fmt.Errorf("read journal %s: %w", j.path, err), unlockFolder(lock))
 	}
 	return j, nil
 }
@@ -169,7 +169,7 @@ func (j *journal) Close() error {
 		return nil
 	}
 	if j.file == nil {
-		return j.lock.Close()
+		return unlockFolder(j.lock)
 	}
-	return errors.Join(j.file.Sync(), j.file.Close(), j.lock.Close())
+	return errors.Join(j.file.Sync(), j.file.Close(), unlockFolder(j.lock))
 }

@@ -17,3 +17,5 @@ func lockFolder(dir string) (*os.File, error) {
 	}
 	return file, nil
 }
+
+func unlockFolder(file *os.File) error { return file.Close() }

@@ -28,3 +28,10 @@ func lockFolder(dir string) (*os.File, error) {
 	}
 	return file, nil
 }
+
+// unlockFolder gives the folder free. The lock is given back by name, and not
+// only with the file: a process that is being forked at this moment may hold a
+// copy of that for a while.
+func unlockFolder(file *os.File) error {
+	return errors.Join(syscall.Flock(int(file.Fd()), syscall.LOCK_UN), file.Close())
+}

@@ -383,3 +383,37 @@ func TestAHeldClockIsMovedByItsOwnerOnly(t *testing.T) {
 	equal(t, "the form", response.StatusCode, http.StatusSeeOther)
 	equal(t, "the clock", e.Server.Now(), start.Add(2*day))
 }
+
+// TestTheHomePageSaysWhatIsGoingToHappen by the newest subscription of a customer.
+func TestTheHomePageSaysWhatIsGoingToHappen(t *testing.T) {
+	t.Parallel()
+	for want, live := range map[string]func(*era){
+		"renews 10 Apr 2026":            func(e *era) { e.buy(t) },
+		"a bank answers by 14 Mar 2026": func(e *era) { e.Complete(t, e.newSession(t).ID, "bank_debit_succeeds") },
+		"must be paid by 11 Mar 2026":   func(e *era) { e.subscribe(t, incomplete) },
+		"changes by schedule 10 Apr 2026": func(e *era) {
+			_, schedule := e.scheduled(t)
+			_, err := e.api.SubscriptionSchedules.Update(schedule.ID, &stripe.SubscriptionScheduleParams{Phases: []*stripe.SubscriptionSchedulePhaseParams{
+				phase(e.price.ID, spring, spring.AddDate(0, 1, 0)), phase(e.dearer(t).ID, spring.AddDate(0, 1, 0), spring.AddDate(0, 2, 0)),
+			}})
+			must(t, err)
+		},
+		"waits for a payment method": func(e *era) {
+			e.subscribe(t, func(p *stripe.SubscriptionParams) {
+				p.TrialPeriodDays = stripe.Int64(2)
+				p.TrialSettings = &stripe.SubscriptionTrialSettingsParams{EndBehavior: &stripe.SubscriptionTrialSettingsEndBehaviorParams{
+					MissingPaymentMethod: stripe.String("pause"),
+				}}
+			})
+			e.after(t, 3*day)
+		},
+	} {
+		t.Run(want, func(t *testing.T) {
+			t.Parallel()
+			e := openEra(t, spring)
+			live(e)
+			_, page := look(t, e.URL+"/")
+			equal(t, "next", page.Find("#customers li .later").Last().Text(), want)
+		})
+	}
+}

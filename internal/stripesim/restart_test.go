@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stripe/stripe-go/v76"
+
 	"github.com/promptforge/payments/internal/stripesim"
 	"github.com/promptforge/payments/internal/stripesim/simtest"
 )
@@ -175,4 +177,46 @@ func TestAWrongConfigurationIsRefused(t *testing.T) {
 			must(t, server.Close())
 		}
 	}
+}
+
+// TestWhatWaitsForItsMomentSurvivesARestart: a refund, a dispute, a debit, a
+// pending update and a schedule all remember what is to become of them.
+func TestWhatWaitsForItsMomentSurvivesARestart(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	e := openEra(t, spring, inFolder(dir))
+	refunded := e.charged(t, "pm_card_refundFail")
+	_, err := e.api.Refunds.New(&stripe.RefundParams{Charge: stripe.String(refunded.ID)})
+	must(t, err)
+	_, dispute := e.disputed(t, "pm_card_createDispute")
+	session := e.newSession(t)
+	e.Complete(t, session.ID, "bank_debit_succeeds")
+	subscription, schedule := e.scheduled(t)
+	e.card(t, "pm_card_chargeCustomerFail")
+	waiting := e.upgradeIfPaid(t, subscription, e.dearer(t))
+	if waiting.PendingUpdate == nil {
+		t.Fatal("no pending update")
+	}
+	must(t, e.Server.Close())
+
+	e.Sim = simtest.Start(t, inFolder(dir), simtest.WithConfig(func(c *stripesim.Config) { c.Now = func() time.Time { return spring } }))
+	e.api = clientOf(e.Sim, 0)
+	e.after(t, 10*day)
+	failed := e.api.Refunds.List(&stripe.RefundListParams{Charge: stripe.String(refunded.ID)})
+	if !failed.Next() || failed.Refund().Status != "failed" {
+		t.Errorf("refund %+v, %v", failed.Refund(), failed.Err())
+	}
+	dispute, err = e.api.Disputes.Get(dispute.ID, nil)
+	must(t, err)
+	equal(t, "dispute", dispute.Status, "lost")
+	session, err = e.api.CheckoutSessions.Get(session.ID, nil)
+	must(t, err)
+	equal(t, "debit", session.PaymentStatus, "paid")
+	if now := e.subscription(t, subscription.ID); now.PendingUpdate != nil || now.Items.Data[0].Price.ID != e.price.ID {
+		t.Errorf("the update is still pending, or was made: %+v", now)
+	}
+	e.after(t, 40*day)
+	schedule, err = e.api.SubscriptionSchedules.Get(schedule.ID, nil)
+	must(t, err)
+	equal(t, "schedule", schedule.Status, "released")
 }

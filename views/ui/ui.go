@@ -91,6 +91,8 @@ type Definition struct {
 	Text string
 	// Note stands beneath the text in small.
 	Note string
+	// Link stands behind the text; zero: none.
+	Link Link
 }
 
 // Meter is how much of an allowance is used.
