@@ -73,7 +73,7 @@ func setup(t *testing.T, changes ...func(*handlers.Deps)) *bundle {
 	counting := func() time.Time { return began.Add(ahead()) }
 	client := stripeapi.New(stripeapi.Config{Key: b.sim.SecretKey, Base: b.sim.URL, MaxRPS: 1000, Transport: b.wire})
 	b.deps = handlers.Deps{
-		Pool: b.pool, Auth: auth.New(b.pool, time.Now), Sessions: auth.NewSessions(b.pool, false), Reports: &reports.Reports{Pool: b.pool, Now: time.Now},
+		Pool: b.pool, Auth: auth.New(b.pool, time.Now), Sessions: auth.NewSessions(b.pool, false), Keys: &auth.Keys{Pool: b.pool, Clock: clock}, Reports: &reports.Reports{Pool: b.pool, Now: time.Now},
 		Shared: &ratelimit.Shared{Pool: b.pool, Now: counting}, Local: &ratelimit.Local{Now: counting},
 		RateCheckout: ratelimit.Rate{N: 100, Per: time.Hour}, RateRead: ratelimit.Rate{N: 1000, Per: time.Hour},
 		Plans: billing.DefaultPlans(), BaseURL: baseURL, FormOrigins: []string{b.sim.URL},

@@ -37,6 +37,8 @@ var (
 	errNotJSON         = errors.New("the body is not a JSON object")
 	errMediaType       = errors.New("the body is of another type")
 	errNotStored       = errors.New("the event was not stored")
+	errNoKey           = errors.New("no key, or none that is known")
+	errScope           = errors.New("the key is for something else")
 	errNoOrganization  = errors.New("the account belongs to no organization")
 )
 
@@ -44,6 +46,11 @@ var (
 type tooMany struct{ retryAfter time.Duration }
 
 func (t tooMany) Error() string { return fmt.Sprintf("over the limit for another %s", t.retryAfter) }
+
+// badParameter is a part of the address that cannot be read.
+type badParameter struct{ name, message string }
+
+func (b badParameter) Error() string { return "parameter " + b.name + " cannot be read" }
 
 // failure is an error as a browser or a program sees it. Nothing of the error
 // itself is in it.
@@ -103,6 +110,7 @@ func describe(err error) failure {
 	var refusal *billing.Refusal
 	var over tooMany
 	var tooLarge *http.MaxBytesError
+	var bad badParameter
 	var http_ *echo.HTTPError
 	switch {
 	case errors.As(err, &refusal):
@@ -132,6 +140,12 @@ func describe(err error) failure {
 		}
 	case errors.Is(err, errUnauthenticated):
 		return failure{status: 401, code: "unauthenticated", message: "Log in first."}
+	case errors.Is(err, errNoKey):
+		return failure{status: 401, code: "unauthenticated", message: "Send a key that is in use, as \"Authorization: Bearer pf_…\"."}
+	case errors.Is(err, errScope):
+		return failure{status: 403, code: billing.CodeForbidden, message: "This key may not be used for that."}
+	case errors.As(err, &bad):
+		return failure{status: 400, code: "bad_request", message: bad.message, fields: map[string]string{bad.name: bad.message}}
 	case errors.Is(err, errNoOrganization):
 		return failure{
 			status: 404, code: billing.CodeNotFound, isRefusal: true, title: "There is no billing here",

@@ -1,5 +1,7 @@
 package handlers
 
+import "github.com/promptforge/payments/internal/auth"
+
 // Rule is a row of the route table, as tests see it.
 type Rule struct{ Method, Path, Audience, Limit, Why string }
 
@@ -14,3 +16,12 @@ func Rules() []Rule {
 
 // LocalPath is localPath.
 var LocalPath = localPath
+
+// KeyScopes are what the audiences of programs need.
+func KeyScopes() map[string]auth.Scope {
+	out := map[string]auth.Scope{}
+	for who, scope := range keyScopes {
+		out[string(who)] = scope
+	}
+	return out
+}

@@ -26,6 +26,7 @@ type Deps struct {
 	Pool     *pgxpool.Pool
 	Auth     *auth.Auth
 	Sessions *auth.Sessions
+	Keys     *auth.Keys
 	Payments *payments.Payments
 	Reports  *reports.Reports
 

@@ -67,6 +67,9 @@ func (s *server) logRequest(c echo.Context, took time.Duration, err error) {
 	if v := visitorOf(c); v.isSignedIn() {
 		attrs = append(attrs, slog.String("user", v.user.ID.String()), slog.String("organization", v.org.OrgID.String()))
 	}
+	if key, ok := keyOf(c); ok {
+		attrs = append(attrs, slog.String("key", key.Prefix))
+	}
 	level := slog.LevelInfo
 	if failure, ok := c.Get(keyFailure).(error); ok && err == nil {
 		err = failure
@@ -109,7 +112,11 @@ func (s *server) secureHeaders(next echo.HandlerFunc) echo.HandlerFunc {
 // chain is what stands before a route's handler, by its rule.
 func (s *server) chain(r route) []echo.MiddlewareFunc {
 	steps := []echo.MiddlewareFunc{bodyLimit(r.body)}
-	if r.who != machine {
+	scope, needsKey := keyScopes[r.who]
+	switch {
+	case needsKey:
+		steps = append(steps, s.needKey(scope))
+	case r.who != machine:
 		steps = append(steps, s.sameOrigin, s.loadSession, echo.WrapMiddleware(s.Sessions.LoadAndSave), s.errorsInside, s.know, s.refuse(r.who))
 	}
 	return append(steps, s.limit(r.limit))
@@ -329,6 +336,9 @@ func (s *server) limit(l limit) echo.MiddlewareFunc {
 func (s *server) limitKeys(c echo.Context, l limit) ([]string, error) {
 	v := visitorOf(c)
 	name := cmp.Or(l.name, c.Path()) + " "
+	if key, ok := keyOf(c); ok { // wherever the program runs
+		return []string{name + key.ID.String()}, nil
+	}
 	keys := []string{name + network(c.RealIP())}
 	if l.kind == "local" && v.isSignedIn() { // many colleagues share an office's address
 		keys = nil

@@ -5,6 +5,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/promptforge/payments/internal/auth"
 	"github.com/promptforge/payments/internal/ratelimit"
 	"github.com/promptforge/payments/static"
 )
@@ -17,7 +18,12 @@ const (
 	signedIn      audience = "whoever has a session"
 	administrator audience = "administrators; for anyone else there is no such page"
 	machine       audience = "programs: no session, no cookie, no origin"
+	// The scope of the key stands in keyScopes.
+	readsEntitlements audience = "programs with a key that may read entitlements: no session, no cookie, no origin"
 )
+
+// keyScopes are what a program's key must be for.
+var keyScopes = map[audience]auth.Scope{readsEntitlements: auth.ReadEntitlements}
 
 // limit is how often one may ask.
 type limit struct {
@@ -35,6 +41,7 @@ type limit struct {
 var (
 	reads    = limit{kind: "local", name: "read", rate: func(s *server) ratelimit.Rate { return s.RateRead }}
 	payment  = limit{kind: "shared", name: "payment", rate: func(s *server) ratelimit.Rate { return s.RateCheckout }}
+	byKey    = limit{kind: "local", name: "api", rate: func(*server) ratelimit.Rate { return ratelimit.Rate{N: 6000, Per: time.Minute} }}
 	attempts = limit{kind: "shared", byEmail: true, rate: func(*server) ratelimit.Rate { return ratelimit.Rate{N: 10, Per: time.Minute} }}
 )
 
@@ -82,6 +89,8 @@ var routes = []route{
 	{"GET", "/admin/billing/subscriptions", administrator, reads, 0, (*server).adminSubscriptions},
 	{"GET", "/admin/billing/organizations/:id", administrator, reads, 0, (*server).adminOrganization},
 	{"GET", "/admin/billing/export/subscriptions.csv", administrator, reads, 0, (*server).exportSubscriptions},
+
+	{"GET", "/api/v1/orgs/:orgId/entitlements", readsEntitlements, byKey, 0, (*server).entitlements},
 
 	{"POST", "/api/webhooks/stripe", machine, unlimited("what Stripe signs is never turned away; what it does not sign is cheap to refuse"), hookBytes, (*server).webhook},
 	{"GET", "/healthz", machine, unlimited("a supervisor asks as often as it likes, and nothing is read"), 0, (*server).healthz},

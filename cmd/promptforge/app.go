@@ -57,6 +57,7 @@ type app struct {
 	pool     *pgxpool.Pool
 	auth     *auth.Auth
 	sessions *auth.Sessions
+	keys     *auth.Keys
 	payments *payments.Payments
 	stripe   *stripeapi.Client
 	replica  *replica
@@ -82,6 +83,7 @@ func assemble(ctx context.Context, s settings, log *slog.Logger) (*app, error) {
 	}
 	a.auth = auth.New(pool, s.now)
 	a.sessions = auth.NewSessions(pool, isHTTPS(s.baseURL))
+	a.keys = &auth.Keys{Pool: pool, Clock: time.Now}
 	a.limits = &ratelimit.Shared{Pool: pool, Now: time.Now}
 	a.ledger = &ledger.Ledger{Pool: pool, Now: s.now, Logger: log}
 	a.stripe = stripeapi.New(stripeapi.Config{Key: s.stripeKey, Base: s.stripeBase, MaxRPS: s.maxRPS})
@@ -96,7 +98,7 @@ func assemble(ctx context.Context, s settings, log *slog.Logger) (*app, error) {
 		forms = []string{s.stripeBase}
 	}
 	a.handler = handlers.New(handlers.Deps{
-		Pool: pool, Auth: a.auth, Sessions: a.sessions, Payments: a.payments, Reports: &reports.Reports{Pool: pool, Now: s.now},
+		Pool: pool, Auth: a.auth, Sessions: a.sessions, Keys: a.keys, Payments: a.payments, Reports: &reports.Reports{Pool: pool, Now: s.now},
 		Shared: a.limits, Local: &ratelimit.Local{Now: time.Now}, RateCheckout: s.rateCheckout, RateRead: s.rateRead,
 		Plans: s.plans, Livemode: s.isLive, BaseURL: s.baseURL, FormOrigins: forms, SimulatorURL: s.simulatorURL, Support: s.support, TrustedProxies: s.trustedProxies,
 		Ready: func(ctx context.Context) error { return schemaIsCurrent(ctx, pool) },

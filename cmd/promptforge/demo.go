@@ -194,6 +194,9 @@ func (d *demo) prepare(ctx context.Context, a *app, sim *stripesim.Server, settl
 	if err := d.createLogins(ctx, a); err != nil {
 		return err
 	}
+	if err := d.createAPIKey(ctx, a); err != nil {
+		return err
+	}
 	if !d.history.IsDone {
 		d.history.IsDone = true
 		if err := writeJSON(d.historyPath(), d.history); err != nil {
@@ -314,12 +317,32 @@ func (d *demo) createLogins(ctx context.Context, a *app) error {
 	return nil
 }
 
+// createAPIKey makes the demo's key, unless an earlier start has.
+func (d *demo) createAPIKey(ctx context.Context, a *app) error {
+	if _, isThere, err := a.keys.Find(ctx, d.secrets.APIKey); err != nil || isThere {
+		return err
+	}
+	ctx = audit.WithActor(ctx, audit.Actor{Kind: audit.Command, ID: "demo"})
+	key := auth.NewKey{Name: "demo", Scopes: auth.Scopes(), Secret: d.secrets.APIKey, By: "demo", At: a.payments.Now()}
+	secret, err := a.keys.Create(ctx, key)
+	if db.IsConflict(err, "api_keys_hash_key") { // somebody has revoked it
+		key.Secret = ""
+		secret, err = a.keys.Create(ctx, key)
+	}
+	if err != nil {
+		return err
+	}
+	d.secrets.APIKey = secret
+	return d.secrets.save()
+}
+
 func (d *demo) path() string { return filepath.Join(d.dir, "demo.json") }
 
 func (d *demo) writeFile() error {
 	return writeJSON(d.path(), demoFile{
 		Version: 1, PID: os.Getpid(), App: "http://" + d.app.Addr().String(), Stripe: "http://" + d.stripe.Addr().String(),
 		DatabaseURL: d.databaseAddress, SecretKey: d.secrets.SecretKey, WebhookSecret: d.secrets.WebhookSecret,
+		APIKey:   d.secrets.APIKey,
 		Admin:    demoLogin{Email: demoAdmin, Password: d.secrets.AdminPassword},
 		Customer: demoLogin{Email: demoCustomer, Password: d.secrets.CustomerPassword, OrgID: d.customerOrg},
 	})

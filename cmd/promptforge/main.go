@@ -32,6 +32,7 @@ var commands = []command{
 	{"migrate", "bring the schema up, take it down, show its state: up | down | status", runMigrate},
 	{"setup-stripe", "find or create products, prices and webhook endpoint at Stripe", runSetupStripe},
 	{"user", "create a user: user create --email E [--admin]", runUser},
+	{"api-key", "make, list and revoke the keys of programs: api-key create --name N --scope S", runAPIKey},
 	{"stripe-sim", "start the Stripe stand-in alone", runStripeSim},
 }
 

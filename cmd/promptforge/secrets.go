@@ -17,6 +17,8 @@ type secrets struct {
 	SecretKey        string `json:"secret_key"`
 	AdminPassword    string `json:"admin_password"`
 	CustomerPassword string `json:"customer_password"`
+	// APIKey is a program's; folders of before there were any lack it.
+	APIKey string `json:"api_key,omitempty"`
 	// WebhookSecret is that of the endpoint WebhookID; Stripe tells it once.
 	WebhookID     string `json:"webhook_id,omitempty"`
 	WebhookSecret string `json:"webhook_secret,omitempty"`

@@ -79,7 +79,7 @@ func runUser(ctx context.Context, args []string, std stdio) error {
 
 func fieldMessages(r *billing.Refusal) []string {
 	var out []string
-	for _, field := range []string{"email", "name", "password"} {
+	for _, field := range []string{"email", "name", "password", "scope"} {
 		if message := r.Fields[field]; message != "" {
 			out = append(out, "--"+field+": "+message)
 		}

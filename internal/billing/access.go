@@ -273,9 +273,10 @@ func (p AccessPolicy) Stages(standings []Standing, plans Plans, now time.Time) [
 		}
 	}
 	slices.SortFunc(turns, time.Time.Compare)
-	stages := []Stage{combine(standings, courses, plans, now)}
+	first, _ := combine(standings, courses, plans, now)
+	stages := []Stage{first}
 	for _, turn := range turns {
-		next := combine(standings, courses, plans, turn)
+		next, _ := combine(standings, courses, plans, turn)
 		if next.equal(stages[len(stages)-1]) {
 			continue
 		}
@@ -289,8 +290,20 @@ func (s Stage) equal(o Stage) bool {
 	return s.Level == o.Level && s.Reason == o.Reason && s.Plan == o.Plan && s.Status == o.Status && slices.Equal(s.GrantedBy, o.GrantedBy)
 }
 
-// combine is what all subscriptions together give at a moment.
-func combine(standings []Standing, courses []Course, plans Plans, now time.Time) Stage {
+// Deciding is the index of the subscription whose level an organization has; -1
+// without one.
+func (p AccessPolicy) Deciding(standings []Standing, plans Plans, now time.Time) int {
+	courses := make([]Course, len(standings))
+	for i, s := range standings {
+		courses[i] = p.Course(s)
+	}
+	_, best := combine(standings, courses, plans, now)
+	return best
+}
+
+// combine is what all subscriptions together give at a moment, and which of
+// them decides.
+func combine(standings []Standing, courses []Course, plans Plans, now time.Time) (Stage, int) {
 	out := Stage{Level: AccessNone, Reason: ReasonNoSubscription, GrantedBy: []string{}}
 	best := -1
 	for i, s := range standings {
@@ -305,7 +318,7 @@ func combine(standings []Standing, courses []Course, plans Plans, now time.Time)
 	}
 	slices.Sort(out.GrantedBy)
 	out.GrantedBy = slices.Compact(out.GrantedBy)
-	return out
+	return out, best
 }
 
 // decides reports whether a subscription says more of an organization than the
