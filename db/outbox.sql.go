@@ -89,7 +89,7 @@ func (q *Queries) MailFailed(ctx context.Context, arg MailFailedParams) error {
 }
 
 const mailbox = `-- name: Mailbox :many
-SELECT id, kind, to_address, coalesce(subject, '')::text AS subject, state, last_error, created_at, sent_at, count(*) OVER () AS total
+SELECT id, kind, to_address, coalesce(subject, '')::text AS subject, state, created_at
 FROM outbox WHERE $1::text = '' OR to_address = $1
 ORDER BY id DESC LIMIT $3 OFFSET $2
 `
@@ -101,18 +101,15 @@ type MailboxParams struct {
 }
 
 type MailboxRow struct {
-	ID        int64      `json:"id"`
-	Kind      string     `json:"kind"`
-	ToAddress string     `json:"to_address"`
-	Subject   string     `json:"subject"`
-	State     string     `json:"state"`
-	LastError *string    `json:"last_error"`
-	CreatedAt time.Time  `json:"created_at"`
-	SentAt    *time.Time `json:"sent_at"`
-	Total     int64      `json:"total"`
+	ID        int64     `json:"id"`
+	Kind      string    `json:"kind"`
+	ToAddress string    `json:"to_address"`
+	Subject   string    `json:"subject"`
+	State     string    `json:"state"`
+	CreatedAt time.Time `json:"created_at"`
 }
 
-// A page of all mails, or of an address's, newest first.
+// A page of all mails, or of those to an address, newest first.
 func (q *Queries) Mailbox(ctx context.Context, arg MailboxParams) ([]MailboxRow, error) {
 	rows, err := q.db.Query(ctx, mailbox, arg.Address, arg.Skipped, arg.PageSize)
 	if err != nil {
@@ -128,10 +125,7 @@ func (q *Queries) Mailbox(ctx context.Context, arg MailboxParams) ([]MailboxRow,
 			&i.ToAddress,
 			&i.Subject,
 			&i.State,
-			&i.LastError,
 			&i.CreatedAt,
-			&i.SentAt,
-			&i.Total,
 		); err != nil {
 			return nil, err
 		}
@@ -141,6 +135,17 @@ func (q *Queries) Mailbox(ctx context.Context, arg MailboxParams) ([]MailboxRow,
 		return nil, err
 	}
 	return items, nil
+}
+
+const mailboxSize = `-- name: MailboxSize :one
+SELECT count(*) FROM outbox WHERE $1::text = '' OR to_address = $1
+`
+
+func (q *Queries) MailboxSize(ctx context.Context, address string) (int64, error) {
+	row := q.db.QueryRow(ctx, mailboxSize, address)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
 }
 
 const mailsQueued = `-- name: MailsQueued :one

@@ -84,6 +84,9 @@ var routes = []route{
 	{"GET", "/checkout/cancel", signedIn, reads, 0, (*server).checkoutCancel},
 	{"GET", "/billing", signedIn, reads, 0, (*server).billing},
 
+	{"GET", "/demo/mailbox", public, reads, 0, (*server).mailbox},
+	{"GET", "/demo/mailbox/:id", public, reads, 0, (*server).mailboxMail},
+
 	{"GET", "/admin", administrator, reads, 0, (*server).adminStart},
 	{"GET", "/admin/billing", administrator, reads, 0, (*server).adminOverview},
 	{"GET", "/admin/billing/subscriptions", administrator, reads, 0, (*server).adminSubscriptions},

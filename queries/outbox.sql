@@ -32,7 +32,10 @@ WHERE id = @id AND state = 'queued';
 SELECT count(*) FROM outbox WHERE state = 'queued';
 
 -- name: Mailbox :many
--- A page of all mails, or of an address's, newest first.
-SELECT id, kind, to_address, coalesce(subject, '')::text AS subject, state, last_error, created_at, sent_at, count(*) OVER () AS total
+-- A page of all mails, or of those to an address, newest first.
+SELECT id, kind, to_address, coalesce(subject, '')::text AS subject, state, created_at
 FROM outbox WHERE @address::text = '' OR to_address = @address
 ORDER BY id DESC LIMIT @page_size OFFSET @skipped;
+
+-- name: MailboxSize :one
+SELECT count(*) FROM outbox WHERE @address::text = '' OR to_address = @address;

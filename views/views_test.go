@@ -33,6 +33,8 @@ func zeroPages() []sample {
 		{"no subscriptions", views.AdminSubscriptionsPage(views.AdminSubscriptions{Results: views.SubscriptionResults{IsBare: true}})},
 		{"organization", views.AdminOrganizationPage(views.AdminOrganization{})},
 		{"customer-unlinked", views.AdminOrganizationPage(views.AdminOrganization{IsUnlinked: true})},
+		{"mailbox", views.MailboxPage(views.Mailbox{})},
+		{"mail", views.MailPage(views.Mail{})},
 		{"error", views.ErrorPage(views.Error{})},
 	}
 }

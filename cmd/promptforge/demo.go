@@ -361,6 +361,7 @@ PromptForge is running. No real money moves.
 
   Pricing         http://%[1]s/
   Dashboard       http://%[1]s/admin/billing
+  Mails           http://%[1]s/demo/mailbox
   Stripe stand-in http://%[2]s
 
   Administrator   %[3]s   %[4]s
