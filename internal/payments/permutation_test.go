@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -33,6 +34,8 @@ type life struct {
 	waiting []delivery
 	step    int
 	acts    map[string]int // how often each act was made
+	// taken is when the late shop was seen to have taken an event up.
+	taken map[string]time.Time
 }
 
 type delivery struct {
@@ -61,11 +64,12 @@ func TestWhateverWayEventsTakeTheRowsAreTheSame(t *testing.T) {
 		empty(t, second)
 		w, done := newWorld(draw, t.Context(), rapid.SampledFrom(beginnings).Draw(draw, "begin"))
 		defer done()
-		l := &life{world: w, draw: draw, onTime: w.shop("on time", first), late: w.shop("late", second), acts: acts}
+		l := &life{world: w, draw: draw, onTime: w.shop("on time", first), late: w.shop("late", second), acts: acts, taken: map[string]time.Time{}}
 		l.live(rapid.IntRange(1, 14).Draw(draw, "steps"))
 		if diff := differences(l.onTime.state(), l.late.state()); diff != "" {
 			draw.Fatalf("the rows differ (-on time +late):\n%s", diff)
 		}
+		l.compareMails()
 		for _, s := range []*shop{l.onTime, l.late} {
 			if err := s.ledger.Verify(s.ctx); err != nil {
 				draw.Fatalf("%s: %v", s.name, err)
@@ -107,6 +111,8 @@ func (l *life) live(steps int) {
 		}
 		l.remember(l.customer)
 		l.hear()
+		// Most acts have a second of their own, as those of people have.
+		l.pass(time.Duration(rapid.SampledFrom([]int{3, 2, 1, 0}).Draw(l.draw, "pause")) * time.Second)
 	}
 	l.end()
 }
@@ -147,6 +153,49 @@ func (l *life) hear() {
 	}
 	l.waiting = later
 	l.arrive(now)
+	l.noteTaken()
+}
+
+func (l *life) noteTaken() {
+	for _, event := range l.late.rows(`SELECT id FROM webhook_events WHERE state = 'processed'`) {
+		if _, known := l.taken[event]; !known {
+			l.taken[event] = l.sim.Now()
+		}
+	}
+}
+
+// compareMails: the late shop writes each mail once, none that the other does
+// not, and leaves out only what is no news any more: what it heard of a day later,
+// and a failure that was settled before.
+func (l *life) compareMails() {
+	l.Helper()
+	const mails = `SELECT concat_ws(' ', kind, natural_key, to_address) FROM outbox ORDER BY kind, natural_key, to_address`
+	onTime, late := l.onTime.rows(mails), l.late.rows(mails)
+	for _, mail := range late {
+		if !slices.Contains(onTime, mail) {
+			l.Errorf("only the late shop wrote %s", mail)
+		}
+	}
+	for _, mail := range onTime {
+		if slices.Contains(late, mail) {
+			continue
+		}
+		key := strings.Fields(mail)
+		told := l.onTime.rows(`SELECT concat_ws(' ', source_event_id, extract(epoch FROM at)::bigint) FROM payment_events
+			WHERE natural_key = $2 AND kind = CASE $1 WHEN 'receipt' THEN 'payment_succeeded' ELSE 'payment_failed' END`, key[0], key[1])
+		var event string
+		var at int64
+		if _, err := fmt.Sscan(strings.Join(told, " "), &event, &at); err != nil {
+			l.Errorf("of the mail %s only %q is known", mail, told)
+			continue
+		}
+		isOld := l.taken[event].Sub(time.Unix(at, 0)) >= 24*time.Hour
+		isSettled := key[0] == "payment_failed" && len(l.late.rows(`SELECT kind FROM payment_events
+			WHERE kind IN ('payment_succeeded', 'invoice_voided', 'invoice_marked_uncollectible') AND invoice_id = split_part($1, ':', 1)`, key[1])) > 0
+		if !isOld && !isSettled {
+			l.Errorf("the late shop never wrote %s, of which it heard on %s", mail, l.taken[event])
+		}
+	}
 }
 
 // delay is for how many steps a delivery is on its way; most are quick, and
@@ -215,6 +264,7 @@ func (l *life) end() {
 		s.settle()
 		s.derive()
 	}
+	l.noteTaken()
 }
 
 // signUp buys by the hosted page, or leaves it.

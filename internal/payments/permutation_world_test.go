@@ -426,14 +426,20 @@ func (s *shop) share(with *shop) {
 // our own clocks, a customer's created_at is the answer that first named it, and
 // an attempt's ended_at the news that first ended it (checkout_completed has the
 // day itself); sync_queue holds tickets and appointments; observations of reads
-// are the reads that each made, and only the events' are compared; a twin is a
-// second event object for one change, which only the late shop is sent.
+// are the reads that each made, and only the events' are compared; of a read that
+// dates a version the second counts and not the ticket. A twin is a second event
+// object for one change, which only the late shop is sent. Of alerts those count
+// that are open and not about how Stripe could be reached. The record of acts
+// follows the copy, which passes states over that nobody saw: in each shop alone
+// every entry must begin where the last of its object ended. Mails have a test of
+// their own, for they are not written of what is a day old.
 func (s *shop) state() []string {
 	s.Helper()
 	return slices.Concat(
 		s.rows(`SELECT 'customer ' || (to_jsonb(c) - '{created_at}'::text[])::text FROM customers c ORDER BY stripe_customer_id`),
 		s.rows(`SELECT 'subscription ' || (to_jsonb(s) - 'read_at')::text FROM subscriptions s ORDER BY stripe_subscription_id`),
-		s.rows(`SELECT 'version ' || to_jsonb(v)::text FROM subscription_versions v ORDER BY subscription_id, at`),
+		s.rows(`SELECT 'version ' || (to_jsonb(v) || jsonb_build_object('source_id', regexp_replace(source_id, '^([0-9]+)-[0-9]+$', '\1')))::text
+			FROM subscription_versions v ORDER BY subscription_id, at`),
 		s.rows(`SELECT 'observation ' || (to_jsonb(o) - 'recorded_at')::text FROM subscription_observations o
 			WHERE source = 'event' AND source_id NOT LIKE '%twin' ORDER BY subscription_id, source_id`),
 		s.rows(`SELECT 'entitlement ' || (to_jsonb(e) - 'as_of')::text FROM entitlements e ORDER BY org_id`),
@@ -441,6 +447,11 @@ func (s *shop) state() []string {
 		s.rows(`SELECT 'happening ' || (to_jsonb(e) - '{id,recorded_at}'::text[])::text FROM payment_events e ORDER BY kind, natural_key`),
 		s.rows(`SELECT 'attempt ' || (to_jsonb(a) - 'ended_at')::text FROM checkout_attempts a ORDER BY created_at, id`),
 		s.rows(`SELECT 'charge ' || (to_jsonb(o) - 'seen_at')::text FROM stripe_objects o ORDER BY object_id`),
+		s.rows(`SELECT concat_ws(' ', 'alert', rule, fingerprint, severity) FROM payment_alerts
+			WHERE state <> 'resolved' AND rule NOT IN ('sync_failing', 'stripe_unreachable') ORDER BY rule, fingerprint`),
+		s.rows(`SELECT concat_ws(' ', $1::text, 'has a gap in the acts on', object_id) FROM (
+			SELECT object_id, before, id, lag(after) OVER (PARTITION BY object_kind, object_id ORDER BY id) AS was FROM audit_log
+			WHERE act LIKE 'subscription%' OR act = 'access_changed') a WHERE was IS NOT NULL AND before - 'reason' IS DISTINCT FROM was - 'reason'`, s.name),
 		s.rows(`SELECT concat_ws(' ', 'waiting', subject, wanted - done) FROM sync_queue WHERE wanted <> done ORDER BY subject`),
 		s.rows(`SELECT 'movement ' || to_jsonb(m)::text FROM customer_movement m ORDER BY m::text`),
 		s.rows(`SELECT 'day ' || to_jsonb(d)::text FROM customer_day d ORDER BY d::text`),

@@ -88,8 +88,8 @@ func (p *Payments) Run(ctx context.Context) error {
 	for {
 		// As many as can be asked about at once, so that a lease begins with its
 		// ask and one slow answer holds up nobody else.
-		claims, err := p.claimDue(ctx, cap(slots)-len(slots))
-		if err != nil && ctx.Err() == nil {
+		claims, err := p.claimWhole(ctx, cap(slots)-len(slots))
+		if err != nil {
 			p.Log.ErrorContext(ctx, "claim due subjects", "error", err)
 		}
 		for _, c := range claims {
@@ -132,6 +132,14 @@ func (p *Payments) Work(ctx context.Context) (int, error) {
 type due struct {
 	claim
 	events []db.PendingEventsRow
+}
+
+// claimWhole is claimDue that a stop does not cut off: what was claimed and never
+// heard of would be nobody's until its lease runs out.
+func (p *Payments) claimWhole(ctx context.Context, n int) ([]due, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	return p.claimDue(ctx, n)
 }
 
 // claimDue claims at most n subjects, lane by lane.
