@@ -50,7 +50,7 @@ type batch struct {
 	ctx     context.Context
 	tx      pgx.Tx
 	q       *db.Queries
-	now     time.Time // of the business
+	now     time.Time   // of the business
 	ours    []*material // in order of their subjects
 	rows    rows
 	changes changes
