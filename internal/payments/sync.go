@@ -167,7 +167,7 @@ func (p *Payments) claimDue(ctx context.Context, n int) ([]due, error) {
 // What one sync takes up of one subject; the rest follows at once.
 const (
 	maxEvents     = 500
-	maxEventBytes = 8 << 20
+	maxEventBytes = 1 << 20
 )
 
 func (p *Payments) withEvents(ctx context.Context, claims []claim) ([]due, error) {
