@@ -308,6 +308,7 @@ func backoff(attempts int32) time.Duration {
 }
 
 func (p *Payments) sweepEveryMinute(ctx context.Context) {
+	ctx = WithLane(ctx, LaneBacklog)
 	every := time.NewTicker(time.Minute)
 	defer every.Stop()
 	for {
