@@ -20,6 +20,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/promptforge/payments/db"
+	"github.com/promptforge/payments/internal/audit"
 	"github.com/promptforge/payments/internal/payments"
 )
 
@@ -111,6 +112,9 @@ func (s *server) secureHeaders(next echo.HandlerFunc) echo.HandlerFunc {
 // chain is what stands before a route's handler, by its rule.
 func (s *server) chain(r route) []echo.MiddlewareFunc {
 	steps := []echo.MiddlewareFunc{bodyLimit(r.body)}
+	if r.path == webhookPath {
+		steps = append([]echo.MiddlewareFunc{s.countTooLarge}, steps...)
+	}
 	scope, needsKey := keyScopes[r.who]
 	switch {
 	case needsKey:
@@ -228,6 +232,7 @@ func (s *server) know(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		ctx := c.Request().Context()
 		id := s.Sessions.User(ctx)
+		s.actAs(c, uuid.Nil)
 		if id == uuid.Nil {
 			return next(c)
 		}
@@ -253,8 +258,19 @@ func (s *server) know(next echo.HandlerFunc) echo.HandlerFunc {
 			}
 		}
 		c.Set(keyVisitor, v)
+		s.actAs(c, id)
 		return next(c)
 	}
+}
+
+// actAs tells the doors who acts by this request, for the record of acts; nil
+// is a visitor whom nobody knows.
+func (s *server) actAs(c echo.Context, user uuid.UUID) {
+	actor := audit.Actor{RequestID: requestID(c), Address: c.RealIP()}
+	if user != uuid.Nil {
+		actor.Kind, actor.ID = audit.User, user.String()
+	}
+	c.SetRequest(c.Request().WithContext(audit.WithActor(c.Request().Context(), actor)))
 }
 
 // refuse lets the audience through.

@@ -17,7 +17,9 @@ import (
 	"github.com/promptforge/payments/handlers"
 	"github.com/promptforge/payments/internal/auth"
 	"github.com/promptforge/payments/internal/billing"
+	"github.com/promptforge/payments/internal/jobs"
 	"github.com/promptforge/payments/internal/ledger"
+	"github.com/promptforge/payments/internal/mail"
 	"github.com/promptforge/payments/internal/payments"
 	"github.com/promptforge/payments/internal/ratelimit"
 	"github.com/promptforge/payments/internal/reports"
@@ -40,6 +42,8 @@ type settings struct {
 	trustedProxies []netip.Prefix
 	rateCheckout   ratelimit.Rate
 	rateRead       ratelimit.Rate
+	// smtpURL and mailFrom are empty where mails are kept in the database.
+	smtpURL, mailFrom string
 	// now is the business clock.
 	now func() time.Time
 	// simulatorURL is the stand-in's page in a demo; empty elsewhere.
@@ -58,6 +62,7 @@ type app struct {
 	stripe   *stripeapi.Client
 	replica  *replica
 	ledger   *ledger.Ledger
+	jobs     *jobs.Jobs
 	limits   *ratelimit.Shared
 	handler  http.Handler
 	log      *slog.Logger
@@ -72,6 +77,10 @@ func assemble(ctx context.Context, s settings, log *slog.Logger) (*app, error) {
 		return nil, err
 	}
 	a := &app{pool: pool, log: log}
+	if a.jobs, err = assembleJobs(s, pool, log); err != nil {
+		pool.Close()
+		return nil, err
+	}
 	a.auth = auth.New(pool, s.now)
 	a.sessions = auth.NewSessions(pool, isHTTPS(s.baseURL))
 	a.keys = &auth.Keys{Pool: pool, Clock: time.Now}
@@ -82,7 +91,7 @@ func assemble(ctx context.Context, s settings, log *slog.Logger) (*app, error) {
 	a.payments = payments.New(payments.Payments{
 		Pool: pool, Stripe: a.stripe,
 		Plans: s.plans, Sold: s.sold, Secrets: s.webhookSecrets, Livemode: s.isLive, BaseURL: s.baseURL,
-		Now: s.now, Clock: time.Now, Log: log,
+		Now: s.now, Clock: time.Now, Log: log, Enqueue: a.jobs.Enqueue,
 	})
 	forms := []string{"https://checkout.stripe.com", "https://billing.stripe.com"}
 	if s.stripeBase != "" {
@@ -96,6 +105,23 @@ func assemble(ctx context.Context, s settings, log *slog.Logger) (*app, error) {
 		Now:   s.now, Clock: time.Now, Log: log,
 	})
 	return a, nil
+}
+
+// assembleJobs makes the queue that delivers mails, with the server that takes
+// them.
+func assembleJobs(s settings, pool *pgxpool.Pool, log *slog.Logger) (*jobs.Jobs, error) {
+	mailer := &mail.Mailer{Pool: pool, Plans: s.plans, BaseURL: s.baseURL, Now: s.now}
+	if s.stripeBase != "" {
+		mailer.InvoiceOrigins = []string{s.stripeBase}
+	}
+	if s.smtpURL != "" {
+		server, err := mail.NewSMTP(s.smtpURL, s.mailFrom)
+		if err != nil {
+			return nil, fmt.Errorf("mail: %w", err)
+		}
+		mailer.Server = server
+	}
+	return jobs.New(pool, mailer, log)
 }
 
 // schemaIsCurrent refuses a database that lacks a migration, with the command
@@ -124,6 +150,7 @@ func (a *app) run(ctx context.Context, listener net.Listener) error {
 	workers.Go(func() error { return a.replica.run(working) })
 	workers.Go(func() error { return a.payments.Run(working) })
 	workers.Go(func() error { return a.ledger.Run(working) })
+	workers.Go(func() error { return a.jobs.Run(working) })
 	workers.Go(func() error { return a.keepHouse(working) })
 	err := serveHTTP(ctx, listener, a.handler)
 	stopWorking()

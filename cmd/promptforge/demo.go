@@ -286,6 +286,7 @@ func (d *demo) setUpStripe(ctx context.Context) (map[payments.Offer]string, erro
 // createLogins makes the administrator and the customer, unless an earlier
 // start has.
 func (d *demo) createLogins(ctx context.Context, a *app) error {
+	ctx = audit.WithActor(ctx, audit.Actor{Kind: audit.Command, ID: "demo"})
 	q := db.New(a.pool)
 	if _, err := q.UserByEmail(ctx, demoAdmin); db.IsNotFound(err) {
 		if _, err := a.auth.CreateUser(ctx, auth.NewUser{Name: "Grace Admin", Email: demoAdmin, Password: d.secrets.AdminPassword, IsAdmin: true}); err != nil {

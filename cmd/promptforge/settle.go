@@ -15,8 +15,9 @@ import (
 const settlePatience = time.Minute
 
 // settling adds POST /sim/settle to the stand-in of a demo: it waits until
-// everything that Stripe has to say is delivered, processed and counted. The
-// product it waits for is assembled after the stand-in, which it needs.
+// everything that Stripe has to say is delivered, processed and counted, and the
+// mails about it have left or are kept. The product it waits for is assembled
+// after the stand-in, which it needs.
 type settling struct {
 	next      http.Handler
 	secretKey string
@@ -39,7 +40,7 @@ func (s *settling) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		ctx, cancel := context.WithTimeout(r.Context(), settlePatience)
 		defer cancel()
-		if err := s.wait(ctx); err != nil {
+		if err := s.waitForMails(ctx); err != nil {
 			answer(w, http.StatusServiceUnavailable, `{"error":{"type":"api_error","message":"Not settled within a minute: look at the product's log."}}`)
 			return
 		}
@@ -47,10 +48,25 @@ func (s *settling) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (s *settling) wait(ctx context.Context) error {
+// wait is for everything that figures follow.
+func (s *settling) wait(ctx context.Context) error { return s.until(ctx, (*app).isSettled) }
+
+// waitForMails is for what people are told, too.
+func (s *settling) waitForMails(ctx context.Context) error {
+	return s.until(ctx, func(a *app, ctx context.Context) (bool, error) {
+		settled, err := a.isSettled(ctx)
+		if err != nil || !settled {
+			return false, err
+		}
+		queued, err := db.New(a.pool).MailsQueued(ctx)
+		return queued == 0, err
+	})
+}
+
+func (s *settling) until(ctx context.Context, isSo func(*app, context.Context) (bool, error)) error {
 	for {
 		if a := s.app.Load(); a != nil && s.pending() == 0 {
-			if settled, err := a.isSettled(ctx); err != nil || settled {
+			if settled, err := isSo(a, ctx); err != nil || settled {
 				return err
 			}
 		}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/promptforge/payments/db"
+	"github.com/promptforge/payments/internal/audit"
 	"github.com/promptforge/payments/internal/auth"
 	"github.com/promptforge/payments/internal/billing"
 	"github.com/promptforge/payments/internal/config"
@@ -60,6 +61,7 @@ func runUser(ctx context.Context, args []string, std stdio) error {
 	if *name == "" {
 		*name, _, _ = strings.Cut(*email, "@")
 	}
+	ctx = audit.WithActor(ctx, audit.Actor{Kind: audit.Command, ID: "user create"})
 	user, err := auth.New(pool, time.Now).CreateUser(ctx, auth.NewUser{Name: *name, Email: *email, Password: password, IsAdmin: *isAdmin})
 	var refusal *billing.Refusal
 	if errors.As(err, &refusal) {

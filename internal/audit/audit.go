@@ -46,10 +46,11 @@ func WithActor(ctx context.Context, a Actor) context.Context { return context.Wi
 
 // ActorOf is who acts in a context; the system, if nobody does.
 func ActorOf(ctx context.Context) Actor {
-	if a, ok := ctx.Value(key{}).(Actor); ok && a.Kind != "" {
-		return a
+	a, _ := ctx.Value(key{}).(Actor)
+	if a.Kind == "" { // a request whose visitor nobody knows
+		a.Kind = System
 	}
-	return Actor{Kind: System}
+	return a
 }
 
 // Entry is one act. Before and After are structs or maps of what the act

@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/promptforge/payments/db"
+	"github.com/promptforge/payments/internal/audit"
 	"github.com/promptforge/payments/internal/billing"
 )
 
@@ -105,7 +106,12 @@ func (a *Auth) SignUp(ctx context.Context, s SignUp) (User, Membership, error) {
 		if err := q.AddMembership(ctx, db.AddMembershipParams{OrgID: owns.OrgID, UserID: user.ID, Role: string(owns.Role), CreatedAt: a.Now()}); err != nil {
 			return fmt.Errorf("add membership: %w", err)
 		}
-		return nil
+		actor := audit.ActorOf(ctx) // by its request, it is the new person
+		actor.Kind, actor.ID = audit.User, user.ID.String()
+		return audit.Write(ctx, q, audit.Entry{
+			At: a.Now(), Act: "signed_up", ObjectKind: "organization", ObjectID: owns.OrgID.String(), OrgID: &owns.OrgID, Actor: actor,
+			After: map[string]any{"user": user.ID, "role": owns.Role},
+		})
 	})
 	return user, owns, err
 }
@@ -120,7 +126,16 @@ func (a *Auth) CreateUser(ctx context.Context, n NewUser) (User, error) {
 	if err != nil {
 		return User{}, err
 	}
-	return a.add(ctx, db.New(a.Pool), n, hash)
+	var user User
+	err = db.InTx(ctx, a.Pool, func(_ pgx.Tx, q *db.Queries) (err error) {
+		if user, err = a.add(ctx, q, n, hash); err != nil {
+			return err
+		}
+		return audit.Write(ctx, q, audit.Entry{
+			At: a.Now(), Act: "user_created", ObjectKind: "user", ObjectID: user.ID.String(), After: map[string]any{"is_admin": user.IsAdmin},
+		})
+	})
+	return user, err
 }
 
 func (a *Auth) add(ctx context.Context, q *db.Queries, n NewUser, hash string) (User, error) {

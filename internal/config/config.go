@@ -41,6 +41,10 @@ type Serve struct {
 
 	// SupportEmail is where customers write to; empty: no page names one.
 	SupportEmail string `env:"SUPPORT_EMAIL"`
+	// SMTPURL is the mail server, and MailFrom who writes; without them mails are
+	// kept in the database.
+	SMTPURL  string `env:"SMTP_URL"`
+	MailFrom string `env:"MAIL_FROM"`
 
 	LogLevel  slog.Level `env:"LOG_LEVEL" envDefault:"info"`
 	LogFormat string     `env:"LOG_FORMAT" envDefault:"json"`
@@ -111,6 +115,7 @@ func LoadServe(environment map[string]string, insecureSimulator bool) (Serve, er
 	if address, err := mail.ParseAddress(c.SupportEmail); c.SupportEmail != "" && (err != nil || address.Address != c.SupportEmail) {
 		faults.add("SUPPORT_EMAIL", "must be an e-mail address and nothing else")
 	}
+	faults.mail(c.SMTPURL, c.MailFrom)
 	if c.LogFormat != "json" && c.LogFormat != "text" {
 		faults.add("LOG_FORMAT", "must be json or text")
 	}
@@ -311,6 +316,28 @@ func origin(address string) string {
 		u.Host = strings.TrimSuffix(u.Host, ":"+u.Port())
 	}
 	return u.String()
+}
+
+// mail wants both or neither. Neither is shown: the address of a mail server
+// holds its password.
+func (f *faults) mail(server, from string) {
+	if server == "" && from == "" {
+		return
+	}
+	u, err := url.Parse(server)
+	switch {
+	case server == "":
+		f.add("SMTP_URL", "is missing, where MAIL_FROM is given")
+	case err != nil || u.Scheme != "smtp" && u.Scheme != "smtps" || u.Hostname() == "" || u.Path != "" && u.Path != "/":
+		f.add("SMTP_URL", "must be smtps://user:password@host:465 or smtp://user:password@host:587")
+	}
+	address, err := mail.ParseAddress(from)
+	switch {
+	case from == "":
+		f.add("MAIL_FROM", "is missing, where SMTP_URL is given")
+	case err != nil || !strings.Contains(address.Address[strings.LastIndexByte(address.Address, '@')+1:], ".") && !IsLoopback(server):
+		f.add("MAIL_FROM", "must be an address such as PromptForge <billing@example.com>")
+	}
 }
 
 func (f *faults) webhookSecrets(list string) []string {

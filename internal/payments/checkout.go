@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/promptforge/payments/db"
+	"github.com/promptforge/payments/internal/audit"
 	"github.com/promptforge/payments/internal/billing"
 )
 
@@ -45,6 +46,7 @@ type Checkout struct {
 // *billing.Refusal: unknown plan, foreign organization, a role that may not
 // pay, a live subscription, Stripe not answering.
 func (p *Payments) StartCheckout(ctx context.Context, r CheckoutRequest) (Checkout, error) {
+	ctx = actingAs(ctx, r.UserID)
 	plan, err := p.check(ctx, r)
 	if err != nil {
 		return Checkout{}, err
@@ -159,6 +161,11 @@ func (p *Payments) customerOf(ctx context.Context, r CheckoutRequest) (string, e
 		if err := q.LinkCustomer(ctx, db.LinkCustomerParams{StripeCustomerID: id, OrgID: r.OrgID, Livemode: p.Livemode, CreatedAt: p.Now()}); err != nil {
 			return err
 		}
+		if err := audit.Write(ctx, q, audit.Entry{
+			At: p.Now(), Act: "customer_linked", ObjectKind: "customer", ObjectID: id, OrgID: &r.OrgID, CustomerID: id,
+		}); err != nil {
+			return err
+		}
 		// A webhook may have come first: what was counted for the Stripe
 		// customer now counts for the organization.
 		return q.MarkDirty(ctx, []string{id})
@@ -200,6 +207,12 @@ func (p *Payments) clearIncomplete(ctx context.Context, orgID uuid.UUID, answer 
 		}
 		if err := p.Stripe.CancelSubscription(ctx, s.ID); err != nil && !errors.Is(err, ErrNoSuchObject) {
 			return fmt.Errorf("cancel incomplete subscription %s: %w", s.ID, err)
+		}
+		if err := audit.Write(ctx, db.New(p.Pool), audit.Entry{
+			At: p.Now(), Act: "subscription_canceled", ObjectKind: "subscription", ObjectID: s.ID, OrgID: &orgID, CustomerID: s.CustomerID,
+			Before: map[string]any{"status": s.Facts.Status}, After: map[string]any{"reason": "a new checkout takes its place"},
+		}); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -340,6 +353,12 @@ func (p *Payments) openAttempt(ctx context.Context, attempt db.CheckoutAttempt) 
 		n, err := q.AttemptOpened(ctx, db.AttemptOpenedParams{ID: attempt.ID, SessionID: session.ID, URL: session.URL, ExpiresAt: session.ExpiresAt})
 		if err != nil || n == 0 {
 			return err // another replica got the same session and wrote it
+		}
+		attempt.SessionID = &session.ID
+		act := checkoutAct("checkout_started", attempt, p.Now())
+		act.CustomerID = params.CustomerID
+		if err := audit.Write(ctx, q, act); err != nil {
+			return err
 		}
 		return record(ctx, q, occasion{orgID: &attempt.OrgID, customerID: params.CustomerID, livemode: p.Livemode, at: p.Now()}, happening{
 			kind: "checkout_started", key: session.ID, plan: attempt.Plan, interval: billing.Interval(attempt.Interval),

@@ -162,7 +162,7 @@ func (w *writing) endAttempt(t taken, attempt db.CheckoutAttempt) {
 		end.PaymentStatus = paymentFailed
 		w.changes.failed = append(w.changes.failed, t.session.ID)
 	}
-	w.changes.attempts = append(w.changes.attempts, end)
+	w.changes.attempts = append(w.changes.attempts, attemptEnd{end, attempt, t.event.ID})
 }
 
 // recordHappenings writes what the events told beyond states, and the payments

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/promptforge/payments/db"
+	"github.com/promptforge/payments/internal/audit"
 	"github.com/promptforge/payments/internal/billing"
 )
 
@@ -45,6 +46,7 @@ type Progress struct {
 // are made equal, as the webhook would: whichever comes first activates. A
 // Stripe that does not answer leaves the customer waiting, not with an error.
 func (p *Payments) CheckoutProgress(ctx context.Context, userID uuid.UUID, sessionID string, ask bool) (Progress, error) {
+	ctx = actingAs(ctx, userID)
 	q := db.New(p.Pool)
 	attempt, err := q.AttemptBySession(ctx, sessionID)
 	if err == nil {
@@ -156,6 +158,9 @@ func (p *Payments) endAttempt(ctx context.Context, attempt db.CheckoutAttempt, s
 		}
 		if n == 0 {
 			return nil
+		}
+		if err := audit.Write(ctx, q, checkoutAct(checkoutEnds[state], attempt, at)); err != nil {
+			return err
 		}
 		if state != attemptExpired || attempt.SessionID == nil {
 			return nil

@@ -15,6 +15,7 @@ import (
 
 	"github.com/promptforge/payments/db"
 	"github.com/promptforge/payments/internal/analytics"
+	"github.com/promptforge/payments/internal/audit"
 	"github.com/promptforge/payments/internal/billing"
 )
 
@@ -79,7 +80,7 @@ type changes struct {
 	dirty        []string
 	copies       []db.Subscription
 	unverified   []string // subscriptions
-	attempts     []db.AttemptEndedParams
+	attempts     []attemptEnd
 	paid         []string // subscriptions
 	failed       []string // sessions whose asynchronous payment failed
 	arrived      []string // sessions whose asynchronous payment arrived
@@ -94,6 +95,13 @@ type changes struct {
 	// told are those of recorded that nobody knew.
 	told []db.PaymentEvent
 	effects
+}
+
+// attemptEnd is the end of a checkout that an event told.
+type attemptEnd struct {
+	db.AttemptEndedParams
+	attempt db.CheckoutAttempt
+	eventID string
 }
 
 // writing is one subject of a batch. It computes in memory what the batch then
@@ -617,8 +625,14 @@ func (b *batch) flush() error {
 
 func (b *batch) endAttempts() error {
 	for _, a := range b.changes.attempts {
-		if _, err := b.q.AttemptEnded(b.ctx, a); err != nil {
+		n, err := b.q.AttemptEnded(b.ctx, a.AttemptEndedParams)
+		if err != nil {
 			return err
+		}
+		if n > 0 {
+			act := checkoutAct(checkoutEnds[a.State], a.attempt, a.EndedAt)
+			act.Actor, act.EventID = audit.Actor{Kind: audit.Stripe}, a.eventID
+			b.changes.acts = append(b.changes.acts, act)
 		}
 	}
 	return nil
