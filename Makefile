@@ -60,7 +60,7 @@ bench: ## run the benchmarks
 
 load: node_modules/.installed ## the product under a thousand events a second, a backlog, and reads of its API (minutes; ARGS="-load.for 20s" shortens it)
 	@npm run --silent build
-	go test -run '^TestLoad' -count=1 -v -timeout 30m ./cmd/promptforge -load $(ARGS)
+	go test -run '^TestLoad' -count=1 -v -timeout 60m ./cmd/promptforge -load $(ARGS)
 
 clean: ## remove what was built; the demo's data in .data stays
 	rm -rf bin node_modules static/dist/*

@@ -221,7 +221,8 @@ func accessInWords(o reports.Organization, now time.Time) (bool, ui.Badge, strin
 	if !ok {
 		why = "The reason is " + strings.ReplaceAll(o.Access.Reason, "_", " ") + "."
 	}
-	if !o.Access.Until.IsZero() && o.Access.Until.After(now) {
+	isRenewal := o.Access.ThenReason == billing.ReasonNotConfirmed // nothing to look forward to: Stripe is asked before
+	if !isRenewal && o.Access.Until.After(now) {
 		why += fmt.Sprintf(" From %s on: %s.", date(o.Access.Until), lowerFirst(accessBadges[o.Access.Then].Text))
 	}
 	return true, badge, why

@@ -21,7 +21,10 @@ type explainedSubscription struct {
 	Customer string  `json:"customer"`
 	Plan     *string `json:"plan"`
 	Price    *string `json:"price"`
-	Status   string  `json:"status"`
+	// IsRemembered: no price of it means a plan, and the plan is the one that it
+	// had before.
+	IsRemembered bool   `json:"planIsRemembered"`
+	Status       string `json:"status"`
 	// Since is when the status began.
 	Since *time.Time `json:"since"`
 	// Decides: the organization's level is this subscription's.
@@ -94,7 +97,7 @@ func (s *server) explain(c echo.Context, orgID uuid.UUID, now time.Time) (*expla
 	for _, p := range parts {
 		access, facts := p.Course.At(now), p.Standing.Facts
 		e := explainedSubscription{
-			ID: p.ID, Customer: p.CustomerID, Plan: orNull(p.Standing.Plan), Price: orNull(p.PriceID), Status: string(facts.Status),
+			ID: p.ID, Customer: p.CustomerID, Plan: orNull(p.Standing.Plan), Price: orNull(p.PriceID), IsRemembered: p.IsRemembered, Status: string(facts.Status),
 			Since: orNull(p.Since), Decides: p.Decides, Access: string(access.Level), Reason: access.Reason, Rule: accessRules[access.Reason],
 			Until: orNull(access.Until), Then: []explainedStep{}, AsOf: p.Standing.AsOf.UTC(), IsKnown: p.IsVerified,
 			Facts: explainedFacts{

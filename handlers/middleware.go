@@ -112,6 +112,9 @@ func (s *server) secureHeaders(next echo.HandlerFunc) echo.HandlerFunc {
 // chain is what stands before a route's handler, by its rule.
 func (s *server) chain(r route) []echo.MiddlewareFunc {
 	steps := []echo.MiddlewareFunc{bodyLimit(r.body)}
+	if r.path == webhookPath {
+		steps = append([]echo.MiddlewareFunc{s.countTooLarge}, steps...)
+	}
 	scope, needsKey := keyScopes[r.who]
 	switch {
 	case needsKey:

@@ -61,6 +61,9 @@ func (r route) handler(s *server) echo.HandlerFunc {
 	return func(c echo.Context) error { return r.handle(s, c) }
 }
 
+// webhookPath is the address that Stripe delivers to.
+const webhookPath = "/api/webhooks/stripe"
+
 const (
 	formBytes = 64 << 10
 	hookBytes = 1 << 20
@@ -95,7 +98,7 @@ var routes = []route{
 
 	{"GET", "/api/v1/orgs/:orgId/entitlements", readsEntitlements, byKey, 0, (*server).entitlements},
 
-	{"POST", "/api/webhooks/stripe", machine, unlimited("what Stripe signs is never turned away; what it does not sign is cheap to refuse"), hookBytes, (*server).webhook},
+	{"POST", webhookPath, machine, unlimited("what Stripe signs is never turned away; what it does not sign is cheap to refuse"), hookBytes, (*server).webhook},
 	{"GET", "/healthz", machine, unlimited("a supervisor asks as often as it likes, and nothing is read"), 0, (*server).healthz},
 	{"GET", "/readyz", machine, unlimited("a supervisor asks as often as it likes, one short query"), 0, (*server).readyz},
 	{"GET", "/favicon.ico", machine, unlimited("a redirect"), 0, (*server).favicon},

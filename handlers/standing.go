@@ -127,8 +127,8 @@ func (s *standing) paymentsPaused(row db.Subscription, c circumstances) {
 	switch {
 	case !c.access.Level.Allows():
 		s.text = readOnly + "they resume."
-	case !c.access.Until.IsZero() && c.access.Then == billing.AccessReadOnly:
-		s.text += " Everything goes on working until " + date(c.access.Until) + "; after that you can read everything and change nothing."
+	case !c.access.Ends().IsZero():
+		s.text += " Everything goes on working until " + date(c.access.Ends()) + "; after that you can read everything and change nothing."
 	}
 	s.problem = ui.Banner{Title: "Payments are paused", Text: "To go on paying, " + c.writeToUs() + ".", Tone: ui.Warn}
 	if row.PauseResumesAt != nil {
@@ -145,8 +145,8 @@ func (s *standing) pastDue(row db.Subscription, c circumstances) {
 	access := c.access
 	s.badge.Tone = ui.Warn
 	s.text = "Everything goes on working meanwhile."
-	if !access.Until.IsZero() {
-		s.text = "Everything goes on working until " + date(access.Until) + "."
+	if !access.Ends().IsZero() {
+		s.text = "Everything goes on working until " + date(access.Ends()) + "."
 	}
 	if !access.Level.Allows() {
 		s.badge.Tone = ui.Bad
@@ -159,8 +159,8 @@ func (s *standing) pastDue(row db.Subscription, c circumstances) {
 	switch {
 	case !access.Level.Allows() && row.NextPaymentAttempt != nil:
 		s.problem.Text += " If it goes through, everything works again at once."
-	case access.Level.Allows() && !access.Until.IsZero():
-		s.problem.Text += " If it is not paid by " + date(access.Until) + ", you can read everything and change nothing."
+	case access.Level.Allows() && !access.Ends().IsZero():
+		s.problem.Text += " If it is not paid by " + date(access.Ends()) + ", you can read everything and change nothing."
 	}
 	if row.NextPaymentAttempt != nil {
 		s.problem.Text += " If no try goes through, the plan may end."

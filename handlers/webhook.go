@@ -15,13 +15,19 @@ import (
 )
 
 const (
-	// maxUnverified bounds, over all requests, the bytes of bodies that anyone
+	// maxUnverified bounds, over all requests, the memory for bodies that anyone
 	// may have sent.
 	maxUnverified = 32 << 20
+	// firstRead is how much of it a body has before anything has come: whoever
+	// promises much and sends nothing must not keep others out.
+	firstRead = 8 << 10
 	// storePatience is how long a delivery may take to be stored; Stripe tries
 	// again when it takes longer.
 	storePatience = 3 * time.Second
 )
+
+// stored is all that Stripe is told.
+var stored = []byte(`{"received":true}`)
 
 // webhook takes a delivery in. 200 means that it is stored; only a signature
 // that is not Stripe's is 400, and only a body over 1 MiB 413.
@@ -33,43 +39,88 @@ func (s *server) webhook(c echo.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), storePatience)
 	defer cancel()
-	weight := int64(hookBytes)
-	if r.ContentLength > 0 {
-		weight = r.ContentLength
-	}
-	if err := s.unverified.Acquire(ctx, weight); err != nil {
-		return fmt.Errorf("%w: too many bodies at once", errNotStored)
-	}
-	defer s.unverified.Release(weight)
-	deadline, _ := ctx.Deadline()
-	body, err := readBefore(c, deadline)
+	body, err := s.readUnverified(ctx, c)
 	if err != nil {
 		return err
 	}
-	switch err := s.Payments.Receive(ctx, header, body); {
+	defer s.unverified.Release(int64(cap(body)))
+	err = s.Payments.Receive(ctx, header, body)
+	switch {
+	case err == nil:
+		return c.JSONBlob(http.StatusOK, stored)
 	case errors.Is(err, payments.ErrSignature):
 		return err
-	case err != nil:
+	case r.Context().Err() != nil: // the sender has gone, and what it sent may be stored
+		return r.Context().Err()
+	default:
 		return fmt.Errorf("%w: %w", errNotStored, err)
 	}
-	return c.JSON(http.StatusOK, map[string]bool{"received": true})
 }
 
-// readBefore reads the body, which somebody may send a byte at a time to keep
-// others out.
-func readBefore(c echo.Context, deadline time.Time) ([]byte, error) {
+// readUnverified reads a body that anyone may have sent. As much memory as it
+// takes is taken from the unverified bytes, and the caller gives it back. Nobody
+// waits for room: Stripe comes again. Nor may somebody send a byte at a time.
+func (s *server) readUnverified(ctx context.Context, c echo.Context) (body []byte, err error) {
+	r := c.Request()
 	wire := http.NewResponseController(c.Response())
+	deadline, _ := ctx.Deadline()
 	_ = wire.SetReadDeadline(deadline)
-	body, err := io.ReadAll(c.Request().Body)
-	var tooLarge *http.MaxBytesError
-	switch {
-	case errors.As(err, &tooLarge):
-		return nil, err
-	case err != nil:
-		return nil, fmt.Errorf("%w: read body: %w", errNotStored, err)
+	defer func() {
+		if err != nil {
+			s.unverified.Release(int64(cap(body)))
+			body = nil
+			return
+		}
+		_ = wire.SetReadDeadline(time.Time{})
+	}()
+	most := int64(hookBytes) + 1 // one more, so that the end is met without growing
+	if r.ContentLength >= 0 {
+		most = r.ContentLength + 1
 	}
-	_ = wire.SetReadDeadline(time.Time{})
-	return body, nil
+	for size := int64(firstRead); ; size *= 4 {
+		if body, err = s.grow(body, min(size, most)); err != nil {
+			return body, err
+		}
+		for len(body) < cap(body) {
+			n, err := r.Body.Read(body[len(body):cap(body)])
+			body = body[:len(body)+n]
+			var tooLarge *http.MaxBytesError
+			switch {
+			case errors.Is(err, io.EOF):
+				return body, nil
+			case errors.As(err, &tooLarge):
+				return body, err
+			case err != nil:
+				s.Payments.CountRefusal(payments.RefusedNotRead)
+				return body, fmt.Errorf("%w: read body: %w", errNotStored, err)
+			}
+		}
+	}
+}
+
+// grow moves a body to where it has room up to size bytes.
+func (s *server) grow(body []byte, size int64) ([]byte, error) {
+	if !s.unverified.TryAcquire(size) {
+		s.Payments.CountRefusal(payments.RefusedNotRead)
+		return body, fmt.Errorf("%w: too many bodies at once", errNotStored)
+	}
+	larger := make([]byte, len(body), size)
+	copy(larger, body)
+	s.unverified.Release(int64(cap(body)))
+	return larger, nil
+}
+
+// countTooLarge counts a body that is over its route's limit, wherever that is
+// found.
+func (s *server) countTooLarge(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		err := next(c)
+		var tooLarge *http.MaxBytesError
+		if errors.As(err, &tooLarge) {
+			s.Payments.CountRefusal(payments.RefusedTooLarge)
+		}
+		return err
+	}
 }
 
 // healthz: the process runs.

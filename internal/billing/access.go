@@ -208,14 +208,6 @@ type Access struct {
 	ThenReason string
 }
 
-// At is the answer as it is at now, which may be past Until.
-func (a Access) At(now time.Time) Access {
-	if a.Until.IsZero() || now.Before(a.Until) {
-		return a
-	}
-	return Access{Level: a.Then, Reason: a.ThenReason}
-}
-
 // Ends is when access will end or be less by itself, by what is known to
 // happen; zero: never. That nobody may have confirmed a renewal by some day is
 // no end to tell a customer of.

@@ -195,20 +195,6 @@ func TestAccessFollowsTheTable(t *testing.T) {
 	}
 }
 
-func TestAccessChangesByItself(t *testing.T) {
-	grace := billing.Access{Level: billing.AccessGrace, Reason: "payment_failed", Until: noon, Then: billing.AccessReadOnly, ThenReason: "grace_over"}
-	if got := grace.At(noon.Add(-time.Second)); got != grace {
-		t.Errorf("before its end %+v", got)
-	}
-	if got := grace.At(noon); got != (billing.Access{Level: billing.AccessReadOnly, Reason: "grace_over"}) {
-		t.Errorf("at its end %+v", got)
-	}
-	full := billing.Access{Level: billing.AccessFull, Reason: "active"}
-	if got := full.At(noon.AddDate(9, 0, 0)); got != full {
-		t.Errorf("without an end %+v", got)
-	}
-}
-
 func TestOnlyAnEndThatIsKnownToComeIsTold(t *testing.T) {
 	at := func(level billing.Level, then billing.Level, why string) billing.Access {
 		return billing.Access{Level: level, Until: noon, Then: then, ThenReason: why}

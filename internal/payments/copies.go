@@ -73,10 +73,15 @@ func (w *writing) copyOf(s billing.Subscription, old *db.Subscription, isVerifie
 	return row
 }
 
-// price says what the items mean and cost.
+// price says what the items mean and cost. Where no price of theirs means a plan,
+// the subscription keeps the one that it had: by its history, which is the same
+// in whatever order we heard of it.
 func (w *writing) price(row *db.Subscription, facts billing.Facts, old *db.Subscription) {
 	plan := ""
-	if old != nil {
+	if all := chapters(w.histories[row.StripeSubscriptionID], w.prices); len(all) > 0 {
+		plan = all[len(all)-1].plan
+	}
+	if plan == "" && old != nil {
 		plan = deref(old.Plan)
 	}
 	m := mean(facts, w.prices, plan)

@@ -229,6 +229,38 @@ func (guestCharges) Charge(_ context.Context, id string) (stripeshape.Charge, er
 	return stripeshape.Charge{ID: id}, nil
 }
 
+// refusedCharges is a Stripe that does not let us see charges, as with a
+// restricted key.
+type refusedCharges struct{ payments.Stripe }
+
+func (refusedCharges) Charge(context.Context, string) (stripeshape.Charge, error) {
+	return stripeshape.Charge{}, payments.ErrRefused
+}
+
+// TestADisputeThatMayNotBeAskedAboutWaits and is heard of in the end; what was
+// raised about its charge is over then.
+func TestADisputeThatMayNotBeAskedAboutWaits(t *testing.T) {
+	b := setup(t)
+	org, user := b.org(billing.RoleOwner)
+	b.buy(org, user, "pro")
+	charge := id(b.object("/v1/charges"))
+	b.deliver(b.event("evt_1", "charge.dispute.created", time.Now(), json.RawMessage(`{"id":"dp_1","object":"dispute","charge":"`+charge+`","amount":1,"currency":"usd"}`)))
+	refused := b.replica()
+	refused.Stripe = refusedCharges{b.client}
+	for range 6 {
+		b.exec(`UPDATE sync_queue SET due_at = now() WHERE subject LIKE 'charge:%'`)
+		if _, err := refused.Work(b.ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	alert := `SELECT state FROM payment_alerts WHERE rule = 'sync_failing' AND object_id = 'charge:` + charge + `'`
+	b.want("alert while refused", []string{"firing"}, alert)
+	b.want("event while refused", []string{"pending"}, `SELECT state FROM webhook_events`)
+	b.settle()
+	b.want("alert afterwards", []string{"resolved"}, alert)
+	b.want("told", []string{"dp_1"}, `SELECT natural_key FROM payment_events WHERE kind = 'dispute_opened'`)
+}
+
 func TestAChargeWithoutACustomerEndsItsDisputes(t *testing.T) {
 	b := setup(t)
 	door := b.replica()

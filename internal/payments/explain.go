@@ -17,7 +17,10 @@ type Part struct {
 	ID, CustomerID, PriceID string
 	// IsVerified is false where Stripe no longer knows the subscription.
 	IsVerified bool
-	Standing   billing.Standing
+	// IsRemembered: no price of it means a plan, and its plan is the one that it
+	// had before.
+	IsRemembered bool
+	Standing     billing.Standing
 	// Since is when its status began, by the history; zero where the history
 	// has not met the copy yet.
 	Since  time.Time
@@ -46,6 +49,10 @@ func (p *Payments) Explain(ctx context.Context, orgID uuid.UUID, now time.Time) 
 	if err != nil {
 		return nil, err
 	}
+	plans, err := plansOfPrices(ctx, q, standings)
+	if err != nil {
+		return nil, err
+	}
 	policy := billing.DefaultAccessPolicy()
 	deciding := policy.Deciding(standings, p.Plans, now)
 	parts := make([]Part, len(rows))
@@ -54,11 +61,33 @@ func (p *Payments) Explain(ctx context.Context, orgID uuid.UUID, now time.Time) 
 			ID: row.StripeSubscriptionID, CustomerID: row.StripeCustomerID, PriceID: deref(row.StripePriceID), IsVerified: row.IsVerified,
 			Standing: standings[i], Course: policy.Course(standings[i]), Decides: i == deciding,
 		}
+		parts[i].IsRemembered = parts[i].Standing.Plan != "" && !slices.ContainsFunc(standings[i].Facts.Items, func(item billing.Item) bool {
+			return plans[item.PriceID] != ""
+		})
 		if parts[i].Since, err = since(row, versions); err != nil {
 			return nil, err
 		}
 	}
 	return parts, nil
+}
+
+// plansOfPrices are the plans that prices mean, as far as anything says.
+func plansOfPrices(ctx context.Context, q *db.Queries, standings []billing.Standing) (map[string]string, error) {
+	var ids []string
+	for _, s := range standings {
+		for _, item := range s.Facts.Items {
+			ids = append(ids, item.PriceID)
+		}
+	}
+	rows, err := q.PricesByID(ctx, ids)
+	if err != nil {
+		return nil, fmt.Errorf("read prices: %w", err)
+	}
+	plans := map[string]string{}
+	for _, row := range rows {
+		plans[row.StripePriceID] = deref(row.Plan)
+	}
+	return plans, nil
 }
 
 // since is when a subscription's status began.

@@ -45,7 +45,9 @@ func (p *Payments) Receive(ctx context.Context, header string, body []byte) erro
 		err = p.arrivals.do(ctx, event)
 	}
 	if err != nil {
-		p.refused.add(RefusedNotStored)
+		if !errors.Is(err, context.Canceled) { // that one has hung up
+			p.refused.add(RefusedNotStored)
+		}
 		return fmt.Errorf("store event %s: %w", event.id, err)
 	}
 	if event.state == eventPending {

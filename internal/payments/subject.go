@@ -150,6 +150,9 @@ func (p *Payments) rest(ctx context.Context, q *db.Queries, c claim) error {
 	if err != nil {
 		return fmt.Errorf("finish the claim: %w", err)
 	}
+	if err := q.ResolveAlerts(ctx, db.ResolveAlertsParams{Fingerprints: []string{failingFingerprint(c.Subject)}, At: p.Now()}); err != nil {
+		return fmt.Errorf("resolve alerts: %w", err)
+	}
 	return nil
 }
 

@@ -167,7 +167,7 @@ func (p *Payments) claimDue(ctx context.Context, n int) ([]due, error) {
 // What one sync takes up of one subject; the rest follows at once.
 const (
 	maxEvents     = 500
-	maxEventBytes = 8 << 20
+	maxEventBytes = 1 << 20
 )
 
 func (p *Payments) withEvents(ctx context.Context, claims []claim) ([]due, error) {
@@ -308,6 +308,7 @@ func backoff(attempts int32) time.Duration {
 }
 
 func (p *Payments) sweepEveryMinute(ctx context.Context) {
+	ctx = WithLane(ctx, LaneBacklog)
 	every := time.NewTicker(time.Minute)
 	defer every.Stop()
 	for {

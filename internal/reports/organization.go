@@ -243,11 +243,15 @@ func (o *Organization) describe(ctx context.Context, q *db.Queries, now time.Tim
 	if err != nil {
 		return fmt.Errorf("entitlement: %w", err)
 	}
-	o.HasAccess = true
-	o.Access = billing.Access{
-		Level: billing.Level(entitlement.Access), Reason: entitlement.Reason, Until: utc(entitlement.Until),
-		Then: billing.Level(orZero(entitlement.ThenAccess)), ThenReason: orZero(entitlement.ThenReason),
-	}.At(now)
+	stages, err := billing.ReadStages(
+		billing.Stage{Level: billing.Level(entitlement.Access), Reason: entitlement.Reason},
+		billing.Access{
+			Until: utc(entitlement.Until), Then: billing.Level(orZero(entitlement.ThenAccess)), ThenReason: orZero(entitlement.ThenReason),
+		}, entitlement.Later)
+	if err != nil {
+		return fmt.Errorf("entitlement: %w", err)
+	}
+	o.HasAccess, o.Access = true, billing.Now(stages, billing.Plans{}, now).Access
 	return nil
 }
 

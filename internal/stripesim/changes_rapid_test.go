@@ -6,6 +6,7 @@ import (
 	"math/big"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -15,9 +16,11 @@ import (
 
 // TestWhatIsBilledIsWhatIsUsed plays subscriptions whose plan, interval and
 // quantity change at random moments, within periods and across renewals, waiting
-// for the next invoice or billed at once. At every moment all invoices and what
+// for the next invoice or billed at once, and that are to end on some day or not
+// after all. At every moment all invoices and what
 // is pending make up what was used until then and the rest of the period, which
-// is paid in advance, but for the roundings of the prorations.
+// is paid in advance as far as the subscription lasts, but for the roundings of the
+// prorations.
 func TestWhatIsBilledIsWhatIsUsed(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -25,7 +28,11 @@ func TestWhatIsBilledIsWhatIsUsed(t *testing.T) {
 		for range rapid.IntRange(1, 12).Draw(t, "steps") {
 			p.pass(rapid.Int64Range(0, 27*86400).Draw(t, "seconds"))
 			p.compare("after a while")
-			p.change()
+			if rapid.IntRange(0, 2).Draw(t, "end") == 0 {
+				p.end()
+			} else {
+				p.change()
+			}
 			p.compare("after a change")
 		}
 	})
@@ -64,6 +71,15 @@ func newPlayer(t *rapid.T) *player {
 
 func (p *player) ask(method, path, params string) object {
 	p.t.Helper()
+	status, answer := p.send(method, path, params)
+	if status != http.StatusOK {
+		p.t.Fatalf("%s %s %s: %d %v", method, path, params, status, answer)
+	}
+	return answer
+}
+
+func (p *player) send(method, path, params string) (status int, answer object) {
+	p.t.Helper()
 	body := params
 	if method == http.MethodGet {
 		path, body = path+"?"+params, ""
@@ -73,11 +89,10 @@ func (p *player) ask(method, path, params string) object {
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	w := httptest.NewRecorder()
 	p.handler.ServeHTTP(w, r)
-	var answer object
-	if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil || w.Code != http.StatusOK {
+	if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil {
 		p.t.Fatalf("%s %s %s: %d %s", method, path, params, w.Code, w.Body)
 	}
-	return answer
+	return w.Code, answer
 }
 
 // subscription reads past the API, which is asked often enough.
@@ -89,7 +104,12 @@ func (p *player) subscription() (found object) {
 }
 
 // pass lets time pass, less than the shortest period, and notes what it used.
+//
+// It stops short of the subscription's end.
 func (p *player) pass(seconds int64) {
+	if end := p.subscription().int("cancel_at"); end != 0 {
+		seconds = min(seconds, end-p.now.Unix()-1)
+	}
 	before, from := p.subscription(), p.now.Unix()
 	until := from + seconds
 	p.now = p.now.Add(time.Duration(seconds) * time.Second)
@@ -107,9 +127,20 @@ func (p *player) use(subscription object, from, until int64) {
 
 // share is what so many seconds of the subscription's period cost.
 func share(subscription object, seconds int64) *big.Rat {
-	item, period := itemsOf(subscription)[0], periodOf(subscription)
+	item := itemsOf(subscription)[0]
 	exact := exactAmount(item.obj("price"), item.int("quantity"))
-	return exact.Mul(exact, big.NewRat(seconds, period.end-period.start))
+	return exact.Mul(exact, big.NewRat(seconds, naturalEnd(subscription)-subscription.int("current_period_start")))
+}
+
+// end lets the subscription end on some day of this period or a later one, or go
+// on.
+func (p *player) end() {
+	params := "cancel_at="
+	if rapid.Bool().Draw(p.t, "ends") {
+		params += strconv.FormatInt(p.now.Unix()+rapid.Int64Range(2, 100*86400).Draw(p.t, "ends in"), 10)
+	}
+	p.ask("POST", "/v1/subscriptions/"+p.id, params)
+	p.roundings += 2
 }
 
 func (p *player) change() {
@@ -120,17 +151,31 @@ func (p *player) change() {
 	if rapid.IntRange(0, 4).Draw(p.t, "anew") == 0 {
 		params += "&billing_cycle_anchor=now"
 	}
-	preview := p.ask("GET", "/v1/invoices/upcoming", "subscription="+p.id+"&"+strings.NewReplacer("items", "subscription_items", "proration_", "subscription_proration_", "billing_", "subscription_billing_").Replace(params))
+	preview := p.upcoming("&" + strings.NewReplacer("items", "subscription_items", "proration_", "subscription_proration_", "billing_", "subscription_billing_").Replace(params))
 	latest := p.subscription()["latest_invoice"]
 	changed := p.ask("POST", "/v1/subscriptions/"+p.id, params)
-	p.roundings += 2
-	comes := p.ask("GET", "/v1/invoices/upcoming", "subscription="+p.id)
+	p.roundings += 4
+	comes := p.upcoming("")
 	if changed["latest_invoice"] != latest {
 		comes = p.ask("GET", "/v1/invoices/"+changed.str("latest_invoice"), "")
 	}
 	if preview["total"] != comes["total"] || preview["amount_due"] != comes["amount_due"] {
 		p.t.Fatalf("%s: the preview said %v, due %v, and it is %v, due %v", params, preview["total"], preview["amount_due"], comes["total"], comes["amount_due"])
 	}
+}
+
+// upcoming is the next invoice, or nil where a subscription that ends with its
+// period has nothing more to bill.
+func (p *player) upcoming(params string) object {
+	p.t.Helper()
+	status, answer := p.send("GET", "/v1/invoices/upcoming", "subscription="+p.id+params)
+	if status == http.StatusNotFound && p.subscription()["cancel_at"] != nil {
+		return nil
+	}
+	if status != http.StatusOK {
+		p.t.Fatalf("upcoming %s: %d %v", params, status, answer)
+	}
+	return answer
 }
 
 // compare adds up everything that was ever billed or waits to be. What was paid
@@ -162,7 +207,11 @@ func (p *player) compare(when string) {
 		p.t.Fatalf("%s: %v", when, err)
 	}
 	subscription := p.subscription()
-	want := new(big.Rat).Add(p.used, share(subscription, subscription.int("current_period_end")-p.now.Unix()))
+	paidUntil := subscription.int("current_period_end")
+	if end := subscription.int("cancel_at"); end != 0 {
+		paidUntil = min(paidUntil, end)
+	}
+	want := new(big.Rat).Add(p.used, share(subscription, paidUntil-p.now.Unix()))
 	difference := want.Sub(want, big.NewRat(billed, 1))
 	if difference.Abs(difference).Cmp(big.NewRat(p.roundings, 2)) > 0 {
 		p.t.Fatalf("%s: billed %d, which differs by %s after %d roundings", when, billed, difference.FloatString(3), p.roundings)

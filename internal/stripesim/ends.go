@@ -15,18 +15,17 @@ func (t *tx) prorateEnd(before, after object, proration string) {
 	hidden := t.hidden(kindSubscription, after.id())
 	given := endInside(before, hidden)
 	restoreEnd(before, after)
-	end, period := after.int("cancel_at"), periodOf(after)
+	end, period := after.int("cancel_at"), billedPeriod(after)
 	if end <= period.start || end >= period.end {
 		end = 0
 	}
 	bills := after.str("status") == "active" || after.str("status") == "past_due"
-	if proration == "none" || !bills || given == end && period == periodOf(before) && sameItems(before, after) {
+	if proration == "none" || !bills || given == end && period == billedPeriod(before) && sameItems(before, after) {
 		return
 	}
 	if given != 0 {
-		paid := before.clone().set(object{"current_period_end": naturalEnd(before)})
-		for _, item := range itemsOf(paid) {
-			t.prorate(paid, item, 1, given)
+		for _, item := range itemsOf(before) {
+			t.prorate(before, item, 1, given)
 		}
 	}
 	if end != 0 {
@@ -35,6 +34,16 @@ func (t *tx) prorateEnd(before, after object, proration string) {
 		}
 	}
 	t.putHidden(after, object{}.set(hidden).set(object{hiddenCredited: end}))
+}
+
+// billedPeriod is the period that prices are prorated by: the running one, to its
+// natural end. One that is cut short counts as billed to there and given back.
+func billedPeriod(subscription object) span {
+	period := periodOf(subscription)
+	if isCutShort(subscription) {
+		period.end = naturalEnd(subscription)
+	}
+	return period
 }
 
 // endInside is from when on the running period has not been paid for, or zero.

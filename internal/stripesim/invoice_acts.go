@@ -189,6 +189,7 @@ func (c *call) upcoming() (object, error) {
 	if err != nil {
 		return nil, err
 	}
+	played.prorateEnd(before, after, c.params.str("subscription_proration_behavior"))
 	if draft == nil {
 		if draft = played.nextInvoice(after); draft == nil {
 			return nil, noUpcoming(before)

@@ -33,7 +33,7 @@ func (c *call) listInvoiceItems() (object, error) {
 // invoice of the subscription takes up. A credit is told by its sign.
 func (t *tx) prorate(subscription, item object, sign, at int64) {
 	price, quantity := item.obj("price"), item.int("quantity")
-	period := periodOf(subscription)
+	period := billedPeriod(subscription)
 	amount := sign * prorated(price, quantity, period, at)
 	hidden := object(nil)
 	if sign < 0 {
