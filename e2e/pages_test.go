@@ -79,11 +79,6 @@ var views = []view{
 	{name: "customer-unlinked", route: "/admin/billing/organizations/:id", as: staff, path: func(w *world) string { return "/admin/billing/organizations/" + w.stray }},
 	{name: "organization-unknown", route: "/admin/billing/organizations/:id", as: staff, path: at("/admin/billing/organizations/nobody"), status: 404},
 
-	{name: "mailbox", route: "/demo/mailbox", as: stranger, path: at("/demo/mailbox")},
-	{name: "mailbox-empty", route: "/demo/mailbox", as: stranger, path: at("/demo/mailbox?to=nobody@customer.example")},
-	{name: "mail", route: "/demo/mailbox/:id", as: stranger, path: at("/demo/mailbox"), act: openNewestMail},
-	{name: "mail-unknown", route: "/demo/mailbox/:id", as: stranger, path: at("/demo/mailbox/0"), status: 404},
-
 	{name: "not-found", as: stranger, path: at("/nowhere")},
 	{name: "not-yours", route: "/admin/billing", as: stranger, path: at("/admin/billing"), status: 404},
 	{name: "wrong-method", as: newcomer, path: at("/logout"), status: 405},
@@ -197,12 +192,6 @@ func press(button string) func(*testing.T, *world, playwright.Page) {
 			return page.GetByRole("button", playwright.PageGetByRoleOptions{Name: button, Exact: playwright.Bool(true)}).Click()
 		})
 	}
-}
-
-// openNewestMail opens the first of the list.
-func openNewestMail(t *testing.T, _ *world, page playwright.Page) {
-	t.Helper()
-	navigate(t, page, func() error { return page.Locator(".row-link").First().Click() })
 }
 
 // navigate waits until what act does has brought another page.
