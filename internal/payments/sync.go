@@ -78,7 +78,7 @@ func (p *Payments) syncNow(ctx context.Context, customerID string) (Answer, erro
 // finish, deliveries included: it is to be stopped after the server that takes
 // them. Any number of processes may run it on one database.
 func (p *Payments) Run(ctx context.Context) error {
-	defer p.arrivals.drain()
+	defer p.finishIntake(ctx)
 	var running sync.WaitGroup
 	defer running.Wait()
 	running.Go(func() { p.sweepEveryMinute(ctx) })
