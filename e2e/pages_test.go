@@ -99,7 +99,7 @@ var views = []view{
 // unseen are the routes that answer a GET with something that is no page.
 var unseen = []string{
 	"/healthz", "/readyz", "*", "/favicon.ico", "/robots.txt", "/admin",
-	"/admin/billing/export/subscriptions.csv",
+	"/admin/billing/export/subscriptions.csv", "/api/v1/orgs/:orgId/entitlements",
 	"GET /c/assets/{name}",
 }
 
