@@ -95,6 +95,21 @@ func (w *world) pass(d time.Duration) {
 	w.get("/v1/balance", nil) // whatever fell due is lived through with the next request
 }
 
+// run lets the clock go like any other until the context ends. What Run works off
+// is due by it, and would never be while it stands still.
+func (w *world) run(ctx context.Context) {
+	second := time.NewTicker(time.Second)
+	defer second.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-second.C:
+			w.clock.Add(1)
+		}
+	}
+}
+
 func (w *world) get(path string, into any) {
 	w.Helper()
 	if status, body := w.do(http.MethodGet, path, ""); status != http.StatusOK {
