@@ -254,11 +254,40 @@ func TestAnUnknownPriceIsRaisedUntilItIsKnown(t *testing.T) {
 			t.Errorf("the alert does not say %q: %s", words, said)
 		}
 	}
-	b.exec(`UPDATE prices SET plan = 'enterprise' WHERE stripe_price_id = $1`, price)
+	// Somebody does what the alert proposes.
+	product := b.rows(`SELECT product FROM prices WHERE stripe_price_id = $1`, price)[0]
+	b.call(http.MethodPost, "/v1/products/"+product, strings.NewReader("metadata[plan]=enterprise"), nil)
 	if err := b.SyncCustomer(b.ctx, b.customer()); err != nil {
 		t.Fatal(err)
 	}
 	b.want("alert", []string{"resolved"}, `SELECT state FROM payment_alerts`)
+	b.want("plan", []string{"enterprise"}, `SELECT plan FROM subscriptions`)
+}
+
+// TestManyCustomersThatVanishAreNotBelieved: the key is wrong, more likely than
+// that all of them are gone.
+func TestManyCustomersThatVanishAreNotBelieved(t *testing.T) {
+	b := setup(t)
+	org, user := b.org(billing.RoleOwner)
+	b.buy(org, user, "pro")
+	b.deliverAll()
+	b.exec(`INSERT INTO customers (stripe_customer_id, livemode, created_at, vanished_at)
+		SELECT 'cus_gone_' || i, false, now(), now() FROM generate_series(1, 20) i`)
+	b.Stripe = forgetful{b.client}
+	b.exec(`UPDATE sync_queue SET due_at = now() - interval '1 hour'`)
+	if _, err := b.Work(b.ctx); err != nil {
+		t.Fatal(err)
+	}
+	b.want("alerts", []string{"customers_vanished critical firing 1"}, alerts)
+	b.want("believed", []string{"active t f"},
+		`SELECT concat_ws(' ', s.status, s.is_verified, c.vanished_at IS NOT NULL) FROM subscriptions s JOIN customers c USING (stripe_customer_id)`)
+}
+
+// forgetful is a Stripe that knows no customer.
+type forgetful struct{ payments.Stripe }
+
+func (forgetful) Subscriptions(context.Context, string) (payments.Answer, error) {
+	return payments.Answer{At: time.Now()}, fmt.Errorf("%w: customer", payments.ErrNoSuchObject)
 }
 
 // TestWhatIntakeNoticesIsTold once an hour, and is over after a day of silence.
