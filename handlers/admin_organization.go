@@ -82,7 +82,8 @@ func (s *server) organizationModel(o reports.Organization, id string) views.Admi
 }
 
 // currentOf is the subscription that an administrator asks about first: of those
-// that are alive the one worth most, then the newest.
+// that are alive the one worth most, then the newest; without any, the newest
+// whose first payment is open.
 func currentOf(newestFirst []reports.Subscription) (reports.Subscription, bool) {
 	var alive []reports.Subscription
 	for _, s := range newestFirst {
@@ -91,7 +92,11 @@ func currentOf(newestFirst []reports.Subscription) (reports.Subscription, bool) 
 		}
 	}
 	if len(alive) == 0 {
-		return reports.Subscription{}, false
+		i := slices.IndexFunc(newestFirst, func(s reports.Subscription) bool { return s.Status == billing.StatusIncomplete })
+		if i < 0 {
+			return reports.Subscription{}, false
+		}
+		return newestFirst[i], true
 	}
 	return slices.MaxFunc(alive, func(a, b reports.Subscription) int {
 		return cmp.Or(cmp.Compare(a.MRRMicro, b.MRRMicro), a.CreatedAt.Compare(b.CreatedAt))
@@ -110,6 +115,9 @@ func (s *server) currentSubscription(row reports.Subscription, now time.Time) vi
 		fact("Customer known to Stripe", "No longer", "It was deleted there. This is the end of what we saw of it.")
 	case row.IsGone:
 		fact("Known to Stripe", "No longer", "This is the end of what we saw of it.")
+	}
+	if row.Status == billing.StatusIncomplete {
+		fact("First payment", "Open until "+row.CreatedAt.Add(finishing).UTC().Format("2 Jan 2006, 15:04")+" UTC", "Then Stripe lets the subscription expire.")
 	}
 	if row.Quantity > 1 {
 		fact("Quantity", count(row.Quantity), "")

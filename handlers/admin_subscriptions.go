@@ -466,7 +466,7 @@ func statusGoesOn(row reports.Subscription, now time.Time) string {
 	case billing.StatusPaused:
 		return "trial ended without a card"
 	case billing.StatusIncomplete:
-		return "first payment is open until " + row.CreatedAt.Add(finishing).UTC().Format("2\u00a0Jan, 15:04")
+		return on("payable until ", row.CreatedAt.Add(finishing))
 	case billing.StatusIncompleteExpired:
 		return "never paid"
 	case billing.StatusCanceled:
