@@ -198,7 +198,7 @@ func TestThirtyOverlappingSyncsOfOneCustomer(t *testing.T) {
 		"versions":            {`SELECT count(*)::text FROM subscription_versions`, fmt.Sprint(rounds + 1)},
 		"versions by reads":   {`SELECT count(*)::text FROM subscription_versions WHERE source = 'read'`, "0"},
 		"left in the queue":   {`SELECT count(*)::text FROM sync_queue WHERE wanted <> done OR attempts > 0 OR lease_until > now() OR stale_asks > 0`, "0"},
-		"due at once":         {fmt.Sprintf(`SELECT count(*)::text FROM sync_queue WHERE due_at <= now() + interval '%d seconds'`, int(w.sim.Now().Sub(time.Now()).Seconds())), "0"},
+		"due at once":         {fmt.Sprintf(`SELECT count(*)::text FROM sync_queue WHERE due_at <= now() + interval '%d seconds'`, int(time.Until(w.sim.Now()).Seconds())), "0"},
 		"events not taken up": {`SELECT count(*)::text FROM webhook_events WHERE state <> 'processed'`, "0"},
 	} {
 		want := c.want

@@ -364,7 +364,7 @@ func seconds(l *life) bool {
 // actNames are in a fixed order, so that a seed draws the same.
 var actNames = []string{
 	"seconds", "seconds", "days", "weeks", "weeks", "change plan", "change plan", "change quantity", "schedule the end", "withdraw the end",
-	"end at a date", "cancel now", "pause", "pause", "unpause", "card that fails", "card that pays", "pay what is open", "second subscription",
+	"end at a date", "cancel now", "pause", "pause", "unpause", "card that fails", "card that pays", "pay what is open", "second subscription", "second item",
 	"refund", "end the trial", "rename", "buy", "void", "write off", "what becomes of who does not pay", "card that is disputed", "leave for good",
 }
 
@@ -407,8 +407,11 @@ var acts = map[string]func(*life) bool{
 	"pay what is open": func(l *life) bool { return l.invoiceAct("open", "pay") },
 	"void":             func(l *life) bool { return l.invoiceAct("open", "void") },
 	"write off":        func(l *life) bool { return l.invoiceAct("open", "mark_uncollectible") },
+	"second item": func(l *life) bool {
+		return l.change(func(object) url.Values { return form("items[0][price]", l.price()) })
+	},
 	"second subscription": func(l *life) bool {
-		return l.act(http.MethodPost, "/v1/subscriptions", form("customer", l.customer, "items[0][price]", l.price()).Encode())
+		return l.card("pm_card_visa") && l.act(http.MethodPost, "/v1/subscriptions", form("customer", l.customer, "items[0][price]", l.price()).Encode())
 	},
 	"refund": func(l *life) bool {
 		charges := l.all("/v1/charges?customer=" + l.customer)

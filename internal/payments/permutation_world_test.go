@@ -414,13 +414,15 @@ func organization(shops ...*shop) (org, user uuid.UUID) {
 
 // share gives another shop what a press of the button left in this one: it is
 // the same company with two memories, and only one of them can have pressed. A
-// press also ends the checkout of another plan.
+// press that begins a checkout has asked about the one before, and ended it.
 func (s *shop) share(with *shop) {
 	s.Helper()
-	for _, row := range s.rows(`SELECT to_jsonb(a)::text FROM checkout_attempts a WHERE state = 'expired'`) {
-		with.exec(`UPDATE checkout_attempts SET state = 'expired', ended_at = e.ended_at
-			FROM jsonb_populate_record(NULL::checkout_attempts, $1) e
-			WHERE checkout_attempts.id = e.id AND checkout_attempts.state <> 'expired'`, row)
+	const attempts = `SELECT id::text FROM checkout_attempts ORDER BY id`
+	if !slices.Equal(s.rows(attempts), with.rows(attempts)) {
+		for _, row := range s.rows(`SELECT to_jsonb(a)::text FROM checkout_attempts a WHERE state IN ('complete', 'expired')`) {
+			with.exec(`UPDATE checkout_attempts a SET state = e.state, payment_status = e.payment_status, subscription_id = e.subscription_id, ended_at = e.ended_at
+				FROM jsonb_populate_record(NULL::checkout_attempts, $1) e WHERE a.id = e.id AND a.state = 'open'`, row)
+		}
 	}
 	for _, table := range []string{"customers", "checkout_attempts"} {
 		for _, row := range s.rows(`SELECT to_jsonb(x)::text FROM ` + table + ` x WHERE org_id IS NOT NULL`) {

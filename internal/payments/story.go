@@ -31,27 +31,29 @@ type meaning struct {
 	amountMinor *int64
 }
 
-// mean reads the items. The item of a known plan decides; an unknown price
-// beside it is ignored, and alone it keeps the plan that the subscription had.
+// mean reads the items. Of those of a known plan the dearest decides, and an
+// unknown price beside it is ignored; alone it keeps the plan that the
+// subscription had.
 func mean(facts billing.Facts, prices map[string]billing.Price, plan string) meaning {
 	m := meaning{plan: plan}
-	var total int64
-	known := true
-	for _, item := range facts.Items {
+	var total, dearest int64
+	known, main := true, -1
+	for i, item := range facts.Items {
 		price := prices[item.PriceID]
 		amount, ok := price.Amounts[facts.Currency]
-		if !ok {
-			known = false
-			continue
+		var costs int64
+		if ok && price.UsageType != "metered" {
+			costs = amount.Micro(item.Quantity)
 		}
-		if price.UsageType != "metered" {
-			total += amount.Micro(item.Quantity)
+		known = known && ok
+		total += costs
+		if price.Plan != "" && (main < 0 || costs > dearest) {
+			main, dearest = i, costs
 		}
 	}
 	if known && len(facts.Items) > 0 {
 		m.amountMinor = new(money.RoundMicro(total))
 	}
-	main := slices.IndexFunc(facts.Items, func(i billing.Item) bool { return prices[i.PriceID].Plan != "" })
 	if main < 0 && len(facts.Items) > 0 {
 		main = 0
 	}
