@@ -243,3 +243,14 @@ func (q *Queries) ReleaseClaim(ctx context.Context, arg ReleaseClaimParams) erro
 	_, err := q.db.Exec(ctx, releaseClaim, arg.LastError, arg.Subject, arg.Ticket)
 	return err
 }
+
+const waitShortly = `-- name: WaitShortly :exec
+SELECT set_config('lock_timeout', '1s', true)
+`
+
+// Until the end of the transaction. Whoever waits with queue rows held lets every
+// delivery for them wait, and whatever shares a commit with one.
+func (q *Queries) WaitShortly(ctx context.Context) error {
+	_, err := q.db.Exec(ctx, waitShortly)
+	return err
+}

@@ -19,6 +19,11 @@ ON CONFLICT (subject) DO UPDATE SET
     ticket = sync_queue.ticket + 1, lease_until = excluded.lease_until, due_at = least(sync_queue.due_at, excluded.due_at)
 RETURNING subject, ticket, wanted, attempts, stale_asks, lane;
 
+-- name: WaitShortly :exec
+-- Until the end of the transaction. Whoever waits with queue rows held lets every
+-- delivery for them wait, and whatever shares a commit with one.
+SELECT set_config('lock_timeout', '1s', true);
+
 -- name: LockClaims :many
 -- Locks the rows whose ticket is still the claimer's, in order of the subject.
 SELECT q.subject, q.ticket FROM sync_queue q

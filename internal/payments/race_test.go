@@ -461,3 +461,37 @@ func TestAnEventThatCannotBeReadIsParkedAndStopsNoOther(t *testing.T) {
 	b.want("parked", []string{"evt_bad"}, `SELECT id FROM webhook_events WHERE state = 'parked' AND reason <> ''`)
 	b.want("status", []string{"active"}, `SELECT status FROM subscriptions`)
 }
+
+// TestWhatIsLockedForLongHoldsUpNoDelivery: a write waits for an organization
+// with its subjects' rows held, and whoever is taken in for one of them waits for
+// the write, with everybody of the same commit.
+func TestWhatIsLockedForLongHoldsUpNoDelivery(t *testing.T) {
+	b := setup(t)
+	org, user := b.org(billing.RoleOwner)
+	b.buy(org, user, "pro")
+	events := b.ours()
+	b.deliver(events[0])
+	held, err := b.pool.Begin(b.ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := held.Exec(b.ctx, `SELECT FROM organizations WHERE id = $1 FOR UPDATE`, org); err != nil {
+		t.Fatal(err)
+	}
+	var worker sync.WaitGroup
+	worker.Go(func() { _, _ = b.Work(b.ctx) })
+	for len(b.rows(`SELECT 'waits' FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`)) == 0 {
+		time.Sleep(10 * time.Millisecond)
+	}
+	ctx, cancel := context.WithTimeout(b.ctx, 3*time.Second)
+	defer cancel()
+	if err := b.Receive(ctx, sign(webhookSecret, time.Now(), events[1]), events[1]); err != nil {
+		t.Errorf("take in while the organization is locked: %v", err)
+	}
+	if err := held.Rollback(b.ctx); err != nil {
+		t.Fatal(err)
+	}
+	worker.Wait()
+	b.settle()
+	b.want("events not processed", []string{}, `SELECT id FROM webhook_events WHERE state <> 'processed'`)
+}

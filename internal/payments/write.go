@@ -126,6 +126,11 @@ type writing struct {
 // lock takes the queue rows whose ticket is still the claimer's, in order of
 // the subject; the others have been overtaken.
 func (b *batch) lock(all []*material) error {
+	// What is locked for longer than ever is needed fails this write, whose
+	// subjects are then tried alone, and the one that it is about is put off.
+	if err := b.q.WaitShortly(b.ctx); err != nil {
+		return fmt.Errorf("bound the wait for locks: %w", err)
+	}
 	var params db.LockClaimsParams
 	for _, m := range all {
 		params.Subjects = append(params.Subjects, m.Subject)
