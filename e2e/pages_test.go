@@ -58,12 +58,21 @@ var views = []view{
 	{name: "success", route: "/checkout/success", as: subscriber, path: cameBack(subscriber)},
 	{name: "success-trial", route: "/checkout/success", as: trialist, path: cameBack(trialist)},
 	{name: "success-waiting", route: "/checkout/success", as: newcomer, path: func(w *world) string { return "/checkout/success?session_id=" + w.open }},
+	{name: "success-on-its-way", route: "/checkout/success", as: waiting, path: cameBack(waiting)},
+	{name: "success-refused", route: "/checkout/success", as: refused, path: cameBack(refused)},
 	{name: "cancel", route: "/checkout/cancel", as: newcomer, path: at("/checkout/cancel")},
 	{name: "billing-empty", route: "/billing", as: newcomer, path: at("/billing")},
 	{name: "billing", route: "/billing", as: subscriber, path: at("/billing")},
 	{name: "billing-trial", route: "/billing", as: trialist, path: at("/billing")},
 	{name: "billing-ending", route: "/billing", as: leaver, path: at("/billing")},
 	{name: "billing-owing", route: "/billing", as: debtor, path: at("/billing")},
+	{name: "billing-on-its-way", route: "/billing", as: waiting, path: at("/billing")},
+	{name: "billing-refused", route: "/billing", as: refused, path: at("/billing")},
+	{name: "billing-not-finished", route: "/billing", as: beginner, path: at("/billing")},
+	{name: "billing-payments-paused", route: "/billing", as: resting, path: at("/billing")},
+	{name: "billing-paused", route: "/billing", as: stalled, path: at("/billing")},
+	{name: "billing-unpaid", route: "/billing", as: unpaid, path: at("/billing")},
+	{name: "billing-two", route: "/billing", as: doubled, path: at("/billing")},
 	{name: "billing-staff", route: "/billing", as: staff, path: at("/billing"), status: 404},
 
 	{name: "overview", route: "/admin/billing", as: staff, path: at("/admin/billing")},
@@ -76,8 +85,18 @@ var views = []view{
 	{name: "organization-new", route: "/admin/billing/organizations/:id", as: staff, path: func(w *world) string { return "/admin/billing/organizations/" + w.org[subscriber] }},
 	{name: "organization-owing", route: "/admin/billing/organizations/:id", as: staff, path: func(w *world) string { return "/admin/billing/organizations/" + w.org[debtor] }},
 	{name: "organization-without-plan", route: "/admin/billing/organizations/:id", as: staff, path: func(w *world) string { return "/admin/billing/organizations/" + w.demo.Customer.OrgID }},
+	{name: "organization-two", route: "/admin/billing/organizations/:id", as: staff, path: func(w *world) string { return "/admin/billing/organizations/" + w.org[doubled] }},
+	{name: "organization-disputed", route: "/admin/billing/organizations/:id", as: staff, path: func(w *world) string { return "/admin/billing/organizations/" + w.disputed }},
+	{name: "organization-refunded", route: "/admin/billing/organizations/:id", as: staff, path: func(w *world) string { return "/admin/billing/organizations/" + w.refunded }},
+	{name: "organization-unpriced", route: "/admin/billing/organizations/:id", as: staff, path: func(w *world) string { return "/admin/billing/organizations/" + w.unpriced }},
+	{name: "organization-not-finished", route: "/admin/billing/organizations/:id", as: staff, path: func(w *world) string { return "/admin/billing/organizations/" + w.org[beginner] }},
 	{name: "customer-unlinked", route: "/admin/billing/organizations/:id", as: staff, path: func(w *world) string { return "/admin/billing/organizations/" + w.stray }},
 	{name: "organization-unknown", route: "/admin/billing/organizations/:id", as: staff, path: at("/admin/billing/organizations/nobody"), status: 404},
+
+	{name: "mailbox", route: "/demo/mailbox", as: stranger, path: at("/demo/mailbox")},
+	{name: "mailbox-empty", route: "/demo/mailbox", as: stranger, path: at("/demo/mailbox?to=nobody@customer.example")},
+	{name: "mail", route: "/demo/mailbox/:id", as: stranger, path: at("/demo/mailbox"), act: openNewestMail},
+	{name: "mail-unknown", route: "/demo/mailbox/:id", as: stranger, path: at("/demo/mailbox/0"), status: 404},
 
 	{name: "not-found", as: stranger, path: at("/nowhere")},
 	{name: "not-yours", route: "/admin/billing", as: stranger, path: at("/admin/billing"), status: 404},
@@ -192,6 +211,12 @@ func press(button string) func(*testing.T, *world, playwright.Page) {
 			return page.GetByRole("button", playwright.PageGetByRoleOptions{Name: button, Exact: playwright.Bool(true)}).Click()
 		})
 	}
+}
+
+// openNewestMail opens the first of the list.
+func openNewestMail(t *testing.T, _ *world, page playwright.Page) {
+	t.Helper()
+	navigate(t, page, func() error { return page.Locator(".row-link").First().Click() })
 }
 
 // navigate waits until what act does has brought another page.

@@ -12,7 +12,7 @@ import (
 // TestThePages looks at every page there is, and at what changes within one.
 func TestThePages(t *testing.T) {
 	browser := openBrowser(t)
-	w := cast(t, "--customers", "24")
+	w := cast(t, "--customers", "60")
 	t.Run("swaps", func(t *testing.T) { trySwaps(t, browser, w) })
 	t.Run("views", func(t *testing.T) { tryViews(t, browser, w) })
 }

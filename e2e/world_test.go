@@ -8,8 +8,10 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/playwright-community/playwright-go"
@@ -25,7 +27,15 @@ const (
 	trialist   who = "an owner in a trial"
 	leaver     who = "an owner whose plan ends"
 	debtor     who = "an owner whose payment failed"
-	staff      who = "an administrator"
+	waiting    who = "an owner whose bank has not sent the money yet"
+	refused    who = "an owner whose bank has not sent it at all"
+	beginner   who = "an owner whose first payment is not finished"
+	resting    who = "an owner whose payments are paused"
+	// These come from the history.
+	stalled who = "an owner whose trial ended without a card"
+	unpaid  who = "an owner whose payments are not tried again"
+	doubled who = "an owner with two subscriptions"
+	staff   who = "an administrator"
 )
 
 // world is a demo with everybody in it whom a page can be shown to.
@@ -39,8 +49,10 @@ type world struct {
 	open, expired string
 	// org is the organization of a buyer.
 	org map[who]string
-	// storied is the customer to whom most has happened.
-	storied string
+	// storied is the customer to whom most has happened, disputed one who called
+	// a payment wrong, refunded one who got money back, and unpriced one whose
+	// price no plan claims.
+	storied, disputed, refunded, unpriced string
 	// stray is a customer with a plan that was made in Stripe's dashboard, and
 	// that no organization of ours is.
 	stray string
@@ -57,6 +69,9 @@ type client struct {
 // takes them.
 const present = "2026-06-16T08:00:00Z"
 
+// resumes is when the payments of who rests resume.
+var resumes = time.Date(2026, time.August, 1, 0, 0, 0, 0, time.UTC)
+
 // cast starts a demo with the same year of history each time, and lets everybody
 // in the table of pages live up to what they show.
 func cast(t *testing.T, args ...string) *world {
@@ -71,6 +86,8 @@ func cast(t *testing.T, args ...string) *world {
 	w.buy(t, debtor, "pilot", "4000000000000341")
 	w.signUp(t, leaver, "Emmy Ring", "Invariant Labs")
 	w.expired = w.order(t, leaver, "pro", true)
+	w.signUp(t, refused, "Carl Sander", "Bounced Checks")
+	w.buy(t, refused, "pro", "bank_debit_fails")
 	w.control(t, "/sim/clock/advance", `{"by":"340h"}`)
 	settle(t, w.demo)
 
@@ -82,12 +99,62 @@ func cast(t *testing.T, args ...string) *world {
 	w.buy(t, trialist, "pilot", "4242424242424242")
 	w.buy(t, leaver, "enterprise", "4242424242424242")
 	w.object(t, http.MethodPost, "/v1/subscriptions/"+w.subscription(t, leaver), url.Values{"cancel_at_period_end": {"true"}})
+	w.signUp(t, waiting, "Vera Long", "Patient Pumps")
+	w.buy(t, waiting, "pro", "bank_debit_succeeds")
+	w.signUp(t, beginner, "Ida Start", "Unfinished Symphonies")
+	w.begin(t)
+	w.signUp(t, resting, "Otto Still", "Quiet Quarries")
+	w.buy(t, resting, "pro", "4242424242424242")
+	w.object(t, http.MethodPost, "/v1/subscriptions/"+w.subscription(t, resting), url.Values{
+		"pause_collection[behavior]": {"mark_uncollectible"}, "pause_collection[resumes_at]": {strconv.FormatInt(resumes.Unix(), 10)},
+	})
 	settle(t, w.demo)
+	w.findHistory(t)
 	row := w.database(t).QueryRow(t.Context(), `SELECT org_id::text FROM payment_events
 		JOIN subscriptions s USING (stripe_customer_id) WHERE org_id IS NOT NULL AND s.status = 'active'
 		GROUP BY org_id ORDER BY count(DISTINCT kind) DESC, count(*) DESC, min(payment_events.at) LIMIT 1`)
 	must(t, row.Scan(&w.storied), "find a life that is full")
 	return w
+}
+
+// begin asks for a first payment that its bank wants confirmed, as somebody in
+// Stripe's dashboard may.
+func (w *world) begin(t *testing.T) {
+	t.Helper()
+	w.order(t, beginner, "pilot", false) // which makes the customer
+	var customer, org string
+	row := w.database(t).QueryRow(t.Context(), `SELECT c.stripe_customer_id, o.id::text FROM customers c JOIN organizations o ON o.id = c.org_id WHERE o.name = $1`, "Unfinished Symphonies")
+	must(t, row.Scan(&customer, &org), "find the customer of %s", beginner)
+	price := w.object(t, http.MethodGet, "/v1/subscriptions/"+w.subscription(t, subscriber), nil).Items.Data[0].Price.ID
+	w.object(t, http.MethodPost, "/v1/subscriptions", url.Values{
+		"customer": {customer}, "items[0][price]": {price}, "payment_behavior": {"default_incomplete"},
+	})
+	w.org[beginner] = org
+	settle(t, w.demo)
+}
+
+// findHistory finds those of the year whose states no visitor can bring about,
+// and logs their owners in.
+func (w *world) findHistory(t *testing.T) {
+	t.Helper()
+	const owner = `SELECT u.email, c.org_id::text FROM subscriptions s JOIN customers c USING (stripe_customer_id)
+		JOIN memberships m USING (org_id) JOIN users u ON u.id = m.user_id WHERE m.role = 'owner' AND `
+	for as, which := range map[who]string{
+		stalled: `s.status = 'paused'`, unpaid: `s.status = 'unpaid'`,
+		doubled: `s.status = 'active' AND EXISTS (SELECT FROM subscriptions o WHERE o.stripe_customer_id = s.stripe_customer_id
+			AND o.stripe_subscription_id <> s.stripe_subscription_id AND o.status = 'active')`,
+	} {
+		var email, org string
+		row := w.database(t).QueryRow(t.Context(), owner+which+` ORDER BY s.created_at, s.stripe_subscription_id LIMIT 1`)
+		must(t, row.Scan(&email, &org), "find %s", as)
+		w.clients[as], w.org[as] = w.logIn(t, login{Email: email, Password: w.demo.Customer.Password}), org
+	}
+	for kind, org := range map[string]*string{"dispute_closed": &w.disputed, "refund": &w.refunded} {
+		row := w.database(t).QueryRow(t.Context(), `SELECT org_id::text FROM payment_events WHERE kind = $1 AND org_id IS NOT NULL ORDER BY at LIMIT 1`, kind)
+		must(t, row.Scan(org), "find a customer with a %s", kind)
+	}
+	row := w.database(t).QueryRow(t.Context(), `SELECT org_id::text FROM payment_alerts WHERE rule = 'unknown_price' AND state = 'firing' ORDER BY id LIMIT 1`)
+	must(t, row.Scan(&w.unpriced), "find a price that no plan claims")
 }
 
 // dashboardCustomer sells a plan past the product.

@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
@@ -28,14 +29,20 @@ func keyOf(c echo.Context) (auth.Key, bool) {
 // guessed, but whoever tries should not keep the database busy.
 var wrongKeys = ratelimit.Rate{N: 120, Per: time.Minute}
 
+// apiPatience is how long a program waits for a database that does not answer
+// before it is told to come back.
+const apiPatience = 3 * time.Second
+
 // needKey lets programs through whose key is for the scope.
 func (s *server) needKey(scope auth.Scope) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
-			ctx := c.Request().Context()
+			ctx, cancel := context.WithTimeout(c.Request().Context(), apiPatience)
+			defer cancel()
+			c.SetRequest(c.Request().WithContext(ctx))
 			key, ok, err := s.Keys.Find(ctx, bearer(c.Request()))
 			if err != nil {
-				return err
+				return fmt.Errorf("%w: %w", errCannotTell, err)
 			}
 			if !ok {
 				if ok, retryAfter, err := s.Local.Allow(ctx, "wrong key "+network(c.RealIP()), wrongKeys); err == nil && !ok {
@@ -107,7 +114,7 @@ func (s *server) entitlements(c echo.Context) error {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("read entitlement of %s: %w", orgID, err)
+		return fmt.Errorf("%w: read entitlement of %s: %w", errCannotTell, orgID, err)
 	}
 	e, err := payments.EntitlementNow(row, s.Plans, now)
 	if err != nil {
@@ -125,7 +132,7 @@ func (s *server) entitlements(c echo.Context) error {
 	}
 	if explain {
 		if answer.Explanation, err = s.explain(c, orgID, now); err != nil {
-			return err
+			return fmt.Errorf("%w: %w", errCannotTell, err)
 		}
 	}
 	return c.JSON(http.StatusOK, answer)

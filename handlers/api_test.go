@@ -197,6 +197,26 @@ func TestAKeyMayAskSixThousandTimesAMinute(t *testing.T) {
 	}
 }
 
+// TestAProgramIsToldToComeBack: it keeps what it knew, instead of locking people
+// out.
+func TestAProgramIsToldToComeBack(t *testing.T) {
+	b := setup(t)
+	b.signUp("ada@example.com", "Engines")
+	program, org := b.program("wiki", auth.ReadEntitlements), b.orgID()
+	program.get(entitlementsOf(org)).want(200)
+	for _, table := range []string{"entitlements", "api_keys"} {
+		b.clock.Add(10) // no key is believed without looking
+		b.exec(`ALTER TABLE ` + table + ` RENAME TO away`)
+		a := program.get(entitlementsOf(org)).want(503)
+		wantError(t, table, a, "unavailable")
+		if a.header.Get("Retry-After") == "" || strings.Contains(a.body, table) {
+			t.Errorf("without %s: %v %s", table, a.header, a.body)
+		}
+		b.exec(`ALTER TABLE away RENAME TO ` + table)
+		program.get(entitlementsOf(org)).want(200)
+	}
+}
+
 func TestWhoTriesKeysIsSlowedDown(t *testing.T) {
 	b := setup(t)
 	good := b.program("wiki", auth.ReadEntitlements)

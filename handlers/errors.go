@@ -38,6 +38,7 @@ var (
 	errMediaType       = errors.New("the body is of another type")
 	errNotStored       = errors.New("the event was not stored")
 	errNoKey           = errors.New("no key, or none that is known")
+	errCannotTell      = errors.New("the database does not answer a program")
 	errScope           = errors.New("the key is for something else")
 	errNoOrganization  = errors.New("the account belongs to no organization")
 )
@@ -142,6 +143,8 @@ func describe(err error) failure {
 		return failure{status: 401, code: "unauthenticated", message: "Log in first."}
 	case errors.Is(err, errNoKey):
 		return failure{status: 401, code: "unauthenticated", message: "Send a key that is in use, as \"Authorization: Bearer pf_…\"."}
+	case errors.Is(err, errCannotTell) && !errors.Is(err, context.Canceled):
+		return failure{status: 503, code: "unavailable", message: "We cannot answer at the moment. Ask again in a few seconds.", retryAfter: 5 * time.Second}
 	case errors.Is(err, errScope):
 		return failure{status: 403, code: billing.CodeForbidden, message: "This key may not be used for that."}
 	case errors.As(err, &bad):

@@ -104,7 +104,7 @@ func (p AccessPolicy) Course(s Standing) Course {
 	}
 	switch s.Facts.Status {
 	case StatusTrialing:
-		return p.whileConfirmed(s, Course{{Level: AccessFull, Reason: ReasonTrialing}}, s.Facts.TrialEnd.Time(), s.Facts.EndsAt.Time())
+		return p.whileConfirmed(s, Course{{Level: AccessFull, Reason: ReasonTrialing}}, s.Facts.TrialEnd.Time(), s.PeriodEnd, s.Facts.EndsAt.Time())
 	case StatusActive:
 		return p.active(s)
 	case StatusPastDue:

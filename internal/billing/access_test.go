@@ -160,6 +160,10 @@ func TestAccessFollowsTheTable(t *testing.T) {
 			standing(billing.StatusPastDue, failing(2*day, true), paused("void", 3*day, 0)),
 			[]step{{0, grace, "payment_failed"}, {3 * day, readOnly, "collection_paused"}},
 		},
+		"grace is over though more would be collected": {
+			standing(billing.StatusPastDue, failing(2*day, true), paused("void", 20*day, 0)),
+			[]step{{0, grace, "payment_failed"}, {12 * day, readOnly, "grace_over"}},
+		},
 		"unpaid is read-only":                {standing(billing.StatusUnpaid, renewing(day)), []step{{0, readOnly, "unpaid"}}},
 		"paused is read-only":                {standing(billing.StatusPaused, renewing(day)), []step{{0, readOnly, "paused"}}},
 		"incomplete gives nothing":           {standing(billing.StatusIncomplete), []step{{0, none, "payment_incomplete"}}},

@@ -26,4 +26,6 @@ type Notice struct {
 	// is when it is tried again; zero: not by itself.
 	Attempt       int64     `json:"attempt,omitempty"`
 	NextAttemptAt time.Time `json:"next_attempt_at,omitzero"`
+	// HasEnded: the subscription ended with the failure.
+	HasEnded bool `json:"has_ended,omitempty"`
 }

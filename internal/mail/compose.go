@@ -63,9 +63,13 @@ func (m *Mailer) letter(kind string, n billing.Notice) (letter, error) {
 	case "payment_failed":
 		l.Subject = "Payment failed: " + amount + " for PromptForge"
 		l.Paragraphs = []string{fmt.Sprintf("We could not take %s for %s on %s.", amount, m.what(n, organization), on)}
-		if n.NextAttemptAt.IsZero() {
+		switch {
+		case n.HasEnded:
+			l.Paragraphs = append(l.Paragraphs, "The subscription has ended with it. You can begin again whenever you like.")
+			return l.orBilling(), nil
+		case n.NextAttemptAt.IsZero():
 			l.Paragraphs = append(l.Paragraphs, "It will not be tried again by itself. Please pay the invoice, or use another card.")
-		} else {
+		default:
 			l.Paragraphs = append(l.Paragraphs, fmt.Sprintf(
 				"We try again on %s. If your card cannot pay, please pay the invoice before then, or use another card.", n.NextAttemptAt.UTC().Format("2 Jan 2006")))
 		}
@@ -73,10 +77,15 @@ func (m *Mailer) letter(kind string, n billing.Notice) (letter, error) {
 	default:
 		return letter{}, fmt.Errorf("there are no words for a mail of kind %q", kind)
 	}
+	return l.orBilling(), nil
+}
+
+// orBilling gives a letter without a button the one that always leads on.
+func (l letter) orBilling() letter {
 	if l.Link == "" {
 		l.Label, l.Link = "Open billing", l.Billing
 	}
-	return l, nil
+	return l
 }
 
 // what was paid for: "PromptForge Pro, billed monthly, of Acme".

@@ -133,7 +133,8 @@ func (a Answer) find(id string) (billing.Subscription, bool) {
 }
 
 // learnPrices finds what every price named means and costs: remembered, or
-// asked for once and remembered for ever.
+// asked for once and remembered for ever; one that
+// means no plan is asked for again with whoever pays it.
 func (p *Payments) learnPrices(ctx context.Context, m *material) error {
 	named := map[string]billing.Subscription{} // price id → one that names it
 	note := func(s billing.Subscription) {
@@ -173,7 +174,10 @@ func (p *Payments) learnPrices(ctx context.Context, m *material) error {
 				m.prices[id] = known
 				m.learned = append(m.learned, known)
 			}
-			continue
+			// Of one that means no plan somebody may have said so at Stripe since.
+			if known.Plan != "" {
+				continue
+			}
 		}
 		price, err := p.Stripe.Price(ctx, id)
 		if errors.Is(err, ErrNoSuchObject) {

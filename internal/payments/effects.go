@@ -115,7 +115,9 @@ func (w *writing) mail(e db.PaymentEvent) {
 			return // it has been passed over
 		}
 		m.kind = mailPaymentFailed
-		if row := w.copies[deref(e.SubscriptionID)]; deref(row.LatestInvoiceID) == *e.InvoiceID {
+		row := w.copies[deref(e.SubscriptionID)]
+		m.notice.HasEnded = billing.Status(row.Status).IsTerminal()
+		if deref(row.LatestInvoiceID) == *e.InvoiceID && !m.notice.HasEnded {
 			m.notice.NextAttemptAt = deref(row.NextPaymentAttempt)
 		}
 	default:

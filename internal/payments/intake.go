@@ -117,8 +117,8 @@ func (p *Payments) Refusals() map[Refusal]int64 {
 // it.
 type notice struct {
 	rule noticeRule
-	// about is the API version, the type of the event that names no customer, or
-	// empty for the other mode.
+	// about is the API version, the type of the events that are parked, or empty
+	// for the other mode.
 	about string
 	// event is the newest of those seen, and seen how many there were since it
 	// was last told.
@@ -192,6 +192,16 @@ func (n *notices) add(rule noticeRule, about string, in incoming) {
 	}
 	known.event = in
 	known.seen++
+}
+
+// finishIntake ends what the process has taken in when nothing more comes.
+func (p *Payments) finishIntake(ctx context.Context) {
+	p.arrivals.drain()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), arrivalPatience)
+	defer cancel()
+	if err := p.KeepAlerts(ctx); err != nil {
+		p.Log.ErrorContext(ctx, "tell what intake noticed", "error", err)
+	}
 }
 
 // take returns what is to be told now, in order, and takes it as told; giveBack

@@ -190,6 +190,7 @@ func TestAPriceThatNobodyKnowsAnyMoreKeepsThePlan(t *testing.T) {
 	forgetful.Sold = nil
 	forgetful.Plans.Plans = slices.DeleteFunc(slices.Clone(b.Plans.Plans), func(p billing.Plan) bool { return p.Code == "pro" })
 	b.exec(`UPDATE prices SET plan = NULL`)
+	b.call(http.MethodPost, "/v1/products/"+b.rows(`SELECT product FROM prices`)[0], strings.NewReader("metadata[plan]="), nil)
 	if err := forgetful.SyncCustomer(b.ctx, b.customer()); err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -77,7 +78,7 @@ func (p *Payments) syncNow(ctx context.Context, customerID string) (Answer, erro
 // finish, deliveries included: it is to be stopped after the server that takes
 // them. Any number of processes may run it on one database.
 func (p *Payments) Run(ctx context.Context) error {
-	defer p.arrivals.drain()
+	defer p.finishIntake(ctx)
 	var running sync.WaitGroup
 	defer running.Wait()
 	running.Go(func() { p.sweepEveryMinute(ctx) })
@@ -202,7 +203,7 @@ func (p *Payments) ahead() time.Duration { return p.Now().Sub(p.Clock()).Round(t
 func (p *Payments) work(ctx context.Context, d due) {
 	asking, cancel := context.WithTimeout(context.WithoutCancel(ctx), patient)
 	defer cancel()
-	_, err := p.sync(WithLane(asking, Lane(d.Lane)), d)
+	err := p.syncWhole(WithLane(asking, Lane(d.Lane)), d)
 	if err == nil {
 		return
 	}
@@ -219,6 +220,19 @@ func (p *Payments) work(ctx context.Context, d due) {
 	if err != nil {
 		p.Log.ErrorContext(ctx, "put a sync off", "subject", d.Subject, "error", err)
 	}
+}
+
+// syncWhole is sync for a goroutine that is nobody's request. A panic in it is
+// its failure: one subject must not end the process, and with it every process
+// that claims the subject next.
+func (p *Payments) syncWhole(ctx context.Context, d due) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("panic while syncing %s: %v\n%s", d.Subject, r, debug.Stack())
+		}
+	}()
+	_, err = p.sync(ctx, d)
+	return err
 }
 
 func (p *Payments) syncAlone(ctx context.Context, c claim) (Answer, error) {

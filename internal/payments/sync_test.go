@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/promptforge/payments/internal/billing"
+	"github.com/promptforge/payments/internal/payments"
 )
 
 func TestAPurchaseArrivesByWebhookAlone(t *testing.T) {
@@ -207,6 +208,37 @@ func TestAFailedSyncIsPutOffAndNotGivenUp(t *testing.T) {
 	b.settle()
 	b.want("event", []string{"processed"}, `SELECT state FROM webhook_events`)
 	b.want("queue", []string{"0"}, `SELECT attempts::text FROM sync_queue`)
+}
+
+// panicking is a Stripe whose answer about one customer nobody foresaw.
+type panicking struct {
+	payments.Stripe
+	customer string
+}
+
+// Subscriptions panics for the customer.
+func (p panicking) Subscriptions(ctx context.Context, customer string) (payments.Answer, error) {
+	if customer == p.customer {
+		panic("nobody foresaw this")
+	}
+	return p.Stripe.Subscriptions(ctx, customer)
+}
+
+// TestAPanicIsOneSubjectsFailure and not the end of the process, which would
+// begin again with the same subject.
+func TestAPanicIsOneSubjectsFailure(t *testing.T) {
+	b := setup(t)
+	org, user := b.org(billing.RoleOwner)
+	b.buy(org, user, "pro")
+	events := b.ours()
+	b.Stripe = panicking{b.Stripe, "cus_odd"}
+	b.exec(`INSERT INTO sync_queue (subject) VALUES ('cus_odd')`)
+	b.deliver(events[0])
+	if _, err := b.Work(b.ctx); err != nil {
+		t.Fatal(err)
+	}
+	b.want("odd one", []string{"1 t f t"}, `SELECT concat_ws(' ', attempts, due_at > now(), lease_until > now(), last_error LIKE '%nobody foresaw%') FROM sync_queue WHERE subject = 'cus_odd'`)
+	b.want("the other", []string{"processed"}, `SELECT state FROM webhook_events`)
 }
 
 func TestAPriceLearnedLateCountsForWhoeverHadIt(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -136,10 +137,20 @@ func (l *life) isSubscribedTwice() bool {
 	return ok
 }
 
-// paysByBank changes how the first payment was made.
+// paysByBank changes how the first payment was made, of who paid at once and did
+// nothing more before the bank had answered.
 func (l *life) paysByBank() bool {
-	_, ok := l.isQuiet()
-	ok = ok && len(l.acts) == 3 && l.acts[2].Kind == Pay && l.plans[l.plan].TrialDays == 0
+	const answered = 6 * day
+	if l.role != free || len(l.acts) < 3 || l.acts[1].Kind != StartCheckout || l.acts[2].Kind != Pay {
+		return false
+	}
+	first := l.acts[2]
+	isTrial := slices.ContainsFunc(l.plans, func(p billing.Plan) bool { return p.Code == l.acts[1].Plan && p.TrialDays > 0 })
+	next := l.present
+	if len(l.acts) > 3 {
+		next = l.acts[3].At
+	}
+	ok := !isTrial && first.Card == goodCard && first.At.Add(answered).Before(next)
 	if ok {
 		l.acts[2].Card = bankAccount
 	}

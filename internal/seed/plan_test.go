@@ -203,6 +203,35 @@ func TestMostCardsThatFailAreReplaced(t *testing.T) {
 	}
 }
 
+// TestTheRarerThingsHappenInEveryYear of a company of the usual size, or in nearly
+// every one where they presuppose somebody who has left.
+func TestTheRarerThingsHappenInEveryYear(t *testing.T) {
+	t.Parallel()
+	const years = 20
+	got := map[string]int{}
+	for number := range int64(years) {
+		p := seed.Make(config(60, 12, number))
+		for _, kind := range []seed.Kind{
+			seed.Refund, seed.AnswerDispute, seed.AgreePrice, seed.ScheduleChange, seed.SecondSubscription, seed.OfferTrial, seed.KeepUnpaid,
+		} {
+			if p.Count(kind) > 0 {
+				got[string(kind)]++
+			}
+		}
+		if slices.ContainsFunc(p.Acts, func(a seed.Act) bool { return a.Card.Number == "bank_debit_succeeds" }) {
+			got["bank debit"]++
+		}
+	}
+	for what, least := range map[string]int{
+		"refund": years, "answer_dispute": years, "agree_price": years, "bank debit": years, "second_subscription": years,
+		"schedule_change": years - 4, "offer_trial": years - 4, "keep_unpaid": years - 4,
+	} {
+		if got[what] < least {
+			t.Errorf("%s happens in %d of %d years", what, got[what], years)
+		}
+	}
+}
+
 // TestAnExampleOfEachPlanPays finds somebody for each, who has done nothing
 // lately and whose card pays.
 func TestAnExampleOfEachPlanPays(t *testing.T) {

@@ -168,6 +168,9 @@ func (c *Client) Subscriptions(ctx context.Context, customerID string) (payments
 		if !page.HasMore {
 			return out, nil
 		}
+		if len(page.Data) == 0 { // it cannot be gone on from, and a part is no answer
+			return out, fmt.Errorf("%w: its list promises more and has nothing", payments.ErrUnavailable)
+		}
 		params.StartingAfter = stripe.String(out.Subscriptions[len(out.Subscriptions)-1].ID)
 	}
 }

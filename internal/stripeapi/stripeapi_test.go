@@ -3,6 +3,7 @@ package stripeapi_test
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -134,6 +135,27 @@ func TestANoIsDatedToo(t *testing.T) {
 	answer, err := client.Subscriptions(t.Context(), "cus_none")
 	if age := time.Since(answer.At); !errors.Is(err, payments.ErrNoSuchObject) || age < -time.Minute || age > time.Minute {
 		t.Errorf("of a customer that is not there: %v, %v", answer.At, err)
+	}
+}
+
+// promising is a Stripe whose lists are empty and never end.
+type promising struct{}
+
+// RoundTrip answers every request with such a list.
+func (promising) RoundTrip(r *http.Request) (*http.Response, error) {
+	return &http.Response{
+		StatusCode: http.StatusOK, Header: http.Header{"Date": {"Tue, 14 Nov 2023 22:13:20 GMT"}}, Request: r,
+		Body: io.NopCloser(strings.NewReader(`{"object":"list","data":[],"has_more":true}`)),
+	}, nil
+}
+
+// TestAListThatPromisesMoreAndHasNothingIsNoAnswer: to take it for a whole one
+// would be to say that the customer has nothing.
+func TestAListThatPromisesMoreAndHasNothingIsNoAnswer(t *testing.T) {
+	t.Parallel()
+	client := stripeapi.New(stripeapi.Config{Key: "sk_test_1", MaxRPS: 1000, Transport: promising{}})
+	if answer, err := client.Subscriptions(t.Context(), "cus_1"); !errors.Is(err, payments.ErrUnavailable) {
+		t.Errorf("answer = %+v, %v", answer, err)
 	}
 }
 

@@ -50,9 +50,13 @@ type player struct {
 	roundings int64
 }
 
-func newPlayer(t *rapid.T) *player {
+func newPlayer(t *rapid.T) *player { return newPlayerWith(t, func(*Config) {}) }
+
+func newPlayerWith(t *rapid.T, set func(*Config)) *player {
 	p := &player{t: t, now: time.Date(2026, 1, 31, 10, 0, 0, 0, time.UTC), used: new(big.Rat)}
-	server, err := Open(Config{SecretKey: "sk_test_x", PublicURL: "http://127.0.0.1:1", Now: func() time.Time { return p.now }})
+	config := Config{SecretKey: "sk_test_x", PublicURL: "http://127.0.0.1:1", Now: func() time.Time { return p.now }}
+	set(&config)
+	server, err := Open(config)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -42,6 +42,12 @@ func (c *call) updateIfPaid(before, after, draft object) object {
 	c.putHidden(trying, object{}.set(hidden).set(object{hiddenPending: fields}))
 	_ = c.collectAtOnce(draft) // the invoice says how it went
 	if c.get(kindInvoice, draft.id()).str("status") == "paid" {
+		if now := c.get(kindSubscription, before.id()); now["status"] != before["status"] { // it has recovered by this
+			before = now
+			if after["status"] == trying["status"] {
+				after["status"] = now["status"]
+			}
+		}
 		c.putHidden(after, hidden)
 		c.emitUpdate("customer.subscription.updated", before, after)
 		return after

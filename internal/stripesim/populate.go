@@ -190,8 +190,8 @@ func (s sample) stamp(t *tx, number int, metadata func(int) map[string]string) P
 	}
 	name, email := fmt.Sprintf("Customer %d", number+1), fmt.Sprintf("customer-%d@example.com", number+1)
 	var made Populated
-	for _, make := range s.moulds {
-		o := make(ids).(object)
+	for _, cast := range s.moulds {
+		o := cast(ids).(object)
 		switch o.kind() {
 		case kindCustomer:
 			made.Customer = o.id()
