@@ -4,3 +4,21 @@
 // source: audit_log.sql
 
 package db
+
+import (
+	"context"
+	"encoding/json"
+)
+
+const recordActs = `-- name: RecordActs :exec
+INSERT INTO audit_log
+    (at, actor_kind, actor_id, act, object_kind, object_id, org_id, stripe_customer_id, before, after, source_event_id, request_id, address)
+SELECT r.at, r.actor_kind, r.actor_id, r.act, r.object_kind, r.object_id, r.org_id, r.stripe_customer_id, r.before, r.after, r.source_event_id, r.request_id, r.address
+FROM jsonb_populate_recordset(NULL::audit_log, $1::jsonb) AS r
+`
+
+// Through internal/audit, which knows who acts.
+func (q *Queries) RecordActs(ctx context.Context, rows json.RawMessage) error {
+	_, err := q.db.Exec(ctx, recordActs, rows)
+	return err
+}

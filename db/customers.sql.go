@@ -7,6 +7,7 @@ package db
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 
 	"github.com/google/uuid"
@@ -216,6 +217,24 @@ func (q *Queries) RoleIn(ctx context.Context, arg RoleInParams) (string, error) 
 	var role string
 	err := row.Scan(&role)
 	return role, err
+}
+
+const seeCustomers = `-- name: SeeCustomers :exec
+INSERT INTO customers (stripe_customer_id, livemode, currency, created_at, vanished_at)
+SELECT r.stripe_customer_id, r.livemode, r.currency, r.created_at, r.vanished_at
+FROM jsonb_populate_recordset(NULL::customers, $1::jsonb) AS r ORDER BY r.stripe_customer_id
+ON CONFLICT (stripe_customer_id) DO UPDATE SET
+    currency    = coalesce(excluded.currency, customers.currency),
+    vanished_at = CASE WHEN excluded.vanished_at IS NOT NULL THEN coalesce(customers.vanished_at, excluded.vanished_at) END
+WHERE customers.currency IS DISTINCT FROM coalesce(excluded.currency, customers.currency)
+    OR (customers.vanished_at IS NULL) <> (excluded.vanished_at IS NULL)
+`
+
+// Notes customers that Stripe named, or no longer knows; who owns them is not
+// for Stripe to say.
+func (q *Queries) SeeCustomers(ctx context.Context, rows json.RawMessage) error {
+	_, err := q.db.Exec(ctx, seeCustomers, rows)
+	return err
 }
 
 const vanishedOfLate = `-- name: VanishedOfLate :one

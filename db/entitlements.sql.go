@@ -7,6 +7,7 @@ package db
 
 import (
 	"context"
+	"encoding/json"
 
 	"github.com/google/uuid"
 )
@@ -83,4 +84,19 @@ func (q *Queries) OrganizationExists(ctx context.Context, orgID uuid.UUID) (bool
 	var exists bool
 	err := row.Scan(&exists)
 	return exists, err
+}
+
+const writeEntitlements = `-- name: WriteEntitlements :exec
+INSERT INTO entitlements (org_id, plan, status, access, reason, until, then_access, then_reason, features, limits, as_of, granted_by, later)
+SELECT r.org_id, r.plan, r.status, r.access, r.reason, r.until, r.then_access, r.then_reason, r.features, r.limits, r.as_of, r.granted_by, r.later
+FROM jsonb_populate_recordset(NULL::entitlements, $1::jsonb) AS r
+ON CONFLICT (org_id) DO UPDATE SET
+    plan = excluded.plan, status = excluded.status, access = excluded.access, reason = excluded.reason, until = excluded.until,
+    then_access = excluded.then_access, then_reason = excluded.then_reason, features = excluded.features,
+    limits = excluded.limits, as_of = excluded.as_of, granted_by = excluded.granted_by, later = excluded.later
+`
+
+func (q *Queries) WriteEntitlements(ctx context.Context, rows json.RawMessage) error {
+	_, err := q.db.Exec(ctx, writeEntitlements, rows)
+	return err
 }

@@ -7,6 +7,7 @@ package db
 
 import (
 	"context"
+	"encoding/json"
 
 	"time"
 )
@@ -88,6 +89,25 @@ func (q *Queries) LockHandover(ctx context.Context, arg LockHandoverParams) ([]L
 		return nil, err
 	}
 	return items, nil
+}
+
+const rememberStripeObjects = `-- name: RememberStripeObjects :exec
+INSERT INTO stripe_objects (object_id, stripe_customer_id, invoice_id, amount_minor, currency, balance_transaction_id, created_at)
+SELECT r.object_id, min(r.stripe_customer_id), min(r.invoice_id), min(r.amount_minor), min(r.currency), min(r.balance_transaction_id), min(r.created_at)
+FROM jsonb_populate_recordset(NULL::stripe_objects, $1::jsonb) AS r GROUP BY r.object_id ORDER BY r.object_id
+ON CONFLICT (object_id) DO UPDATE SET
+    stripe_customer_id     = coalesce(stripe_objects.stripe_customer_id, excluded.stripe_customer_id),
+    invoice_id             = coalesce(stripe_objects.invoice_id, excluded.invoice_id),
+    amount_minor           = coalesce(stripe_objects.amount_minor, excluded.amount_minor),
+    currency               = coalesce(stripe_objects.currency, excluded.currency),
+    balance_transaction_id = coalesce(stripe_objects.balance_transaction_id, excluded.balance_transaction_id),
+    created_at             = coalesce(stripe_objects.created_at, excluded.created_at)
+`
+
+// What one shape does not say, another has said: nothing is forgotten.
+func (q *Queries) RememberStripeObjects(ctx context.Context, rows json.RawMessage) error {
+	_, err := q.db.Exec(ctx, rememberStripeObjects, rows)
+	return err
 }
 
 const stripeObject = `-- name: StripeObject :one

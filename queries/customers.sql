@@ -10,16 +10,17 @@ SELECT * FROM customers WHERE stripe_customer_id = ANY (@ids::text[]);
 -- name: CustomersOfOrganizations :many
 SELECT * FROM customers WHERE org_id = ANY (@org_ids::uuid[]);
 
--- name: SeeCustomer :batchexec
--- Notes a customer that Stripe named, or no longer knows; who owns it is not
+-- name: SeeCustomers :exec
+-- Notes customers that Stripe named, or no longer knows; who owns them is not
 -- for Stripe to say.
 INSERT INTO customers (stripe_customer_id, livemode, currency, created_at, vanished_at)
-VALUES (@stripe_customer_id, @livemode, nullif(@currency::text, ''), @created_at, CASE WHEN @is_gone::boolean THEN clock_timestamp() END)
+SELECT r.stripe_customer_id, r.livemode, r.currency, r.created_at, r.vanished_at
+FROM jsonb_populate_recordset(NULL::customers, @rows::jsonb) AS r ORDER BY r.stripe_customer_id
 ON CONFLICT (stripe_customer_id) DO UPDATE SET
     currency    = coalesce(excluded.currency, customers.currency),
-    vanished_at = CASE WHEN @is_gone::boolean THEN coalesce(customers.vanished_at, excluded.vanished_at) END
+    vanished_at = CASE WHEN excluded.vanished_at IS NOT NULL THEN coalesce(customers.vanished_at, excluded.vanished_at) END
 WHERE customers.currency IS DISTINCT FROM coalesce(excluded.currency, customers.currency)
-    OR (customers.vanished_at IS NOT NULL) <> @is_gone::boolean;
+    OR (customers.vanished_at IS NULL) <> (excluded.vanished_at IS NULL);
 
 -- name: VanishedOfLate :one
 -- Customers that vanished within ten minutes, without the ones asked about.

@@ -4,10 +4,11 @@ SELECT * FROM stripe_objects WHERE object_id = $1;
 -- name: StripeObjects :many
 SELECT * FROM stripe_objects WHERE object_id = ANY (@ids::text[]);
 
--- name: RememberStripeObject :batchexec
+-- name: RememberStripeObjects :exec
 -- What one shape does not say, another has said: nothing is forgotten.
 INSERT INTO stripe_objects (object_id, stripe_customer_id, invoice_id, amount_minor, currency, balance_transaction_id, created_at)
-VALUES (@object_id, @stripe_customer_id, @invoice_id, @amount_minor, @currency, @balance_transaction_id, @created_at)
+SELECT r.object_id, min(r.stripe_customer_id), min(r.invoice_id), min(r.amount_minor), min(r.currency), min(r.balance_transaction_id), min(r.created_at)
+FROM jsonb_populate_recordset(NULL::stripe_objects, @rows::jsonb) AS r GROUP BY r.object_id ORDER BY r.object_id
 ON CONFLICT (object_id) DO UPDATE SET
     stripe_customer_id     = coalesce(stripe_objects.stripe_customer_id, excluded.stripe_customer_id),
     invoice_id             = coalesce(stripe_objects.invoice_id, excluded.invoice_id),

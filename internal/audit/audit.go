@@ -72,38 +72,36 @@ type Entry struct {
 
 // Write records acts with the queries of the transaction that does them.
 func Write(ctx context.Context, q *db.Queries, entries ...Entry) error {
-	rows := make([]db.RecordActParams, len(entries))
+	rows := make([]db.AuditLog, len(entries))
 	for i, e := range entries {
 		var err error
 		if rows[i], err = e.row(ActorOf(ctx)); err != nil {
 			return fmt.Errorf("record %s of %s: %w", e.Act, e.ObjectID, err)
 		}
 	}
-	var fault error
-	q.RecordAct(ctx, rows).Exec(func(_ int, err error) {
-		if fault == nil {
-			fault = err
-		}
-	})
-	if fault != nil {
-		return fmt.Errorf("record acts: %w", fault)
+	raw, err := json.Marshal(rows)
+	if err != nil {
+		return fmt.Errorf("write acts as JSON: %w", err)
+	}
+	if err := q.RecordActs(ctx, raw); err != nil {
+		return fmt.Errorf("record acts: %w", err)
 	}
 	return nil
 }
 
-func (e Entry) row(actor Actor) (db.RecordActParams, error) {
+func (e Entry) row(actor Actor) (db.AuditLog, error) {
 	if e.Actor.Kind != "" {
 		actor = e.Actor
 	}
 	before, err := object(e.Before)
 	if err != nil {
-		return db.RecordActParams{}, fmt.Errorf("what was before: %w", err)
+		return db.AuditLog{}, fmt.Errorf("what was before: %w", err)
 	}
 	after, err := object(e.After)
 	if err != nil {
-		return db.RecordActParams{}, fmt.Errorf("what is after: %w", err)
+		return db.AuditLog{}, fmt.Errorf("what is after: %w", err)
 	}
-	return db.RecordActParams{
+	return db.AuditLog{
 		At: e.At, ActorKind: string(actor.Kind), ActorID: optional(actor.ID), Act: e.Act, ObjectKind: e.ObjectKind, ObjectID: e.ObjectID,
 		OrgID: e.OrgID, StripeCustomerID: optional(e.CustomerID), Before: before, After: after, SourceEventID: optional(e.EventID),
 		RequestID: optional(actor.RequestID), Address: optional(actor.Address),

@@ -15,14 +15,14 @@ import (
 // order of their creation, and their versions.
 func entitle(orgID uuid.UUID, subscriptions []db.Subscription, versions []db.SubscriptionVersion, _ db.Entitlement,
 	plans billing.Plans, now, asOf time.Time,
-) (db.WriteEntitlementParams, error) {
+) (db.Entitlement, error) {
 	standings, err := standingsOf(subscriptions, versions)
 	if err != nil {
-		return db.WriteEntitlementParams{}, err
+		return db.Entitlement{}, err
 	}
 	stages := billing.DefaultAccessPolicy().Stages(standings, plans, now)
 	e := billing.Now(stages, plans, now)
-	return db.WriteEntitlementParams{
+	return db.Entitlement{
 		OrgID: orgID, Plan: optional(e.Plan), Status: optional(string(e.Status)), Access: string(e.Level), Reason: e.Reason,
 		Until: optional(e.Until), ThenAccess: optional(string(e.Then)), ThenReason: optional(e.ThenReason),
 		Features: mustJSON(e.Features), Limits: mustJSON(e.Limits), AsOf: asOf,

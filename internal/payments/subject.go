@@ -1,7 +1,6 @@
 package payments
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,7 +32,7 @@ func namesCustomer(subject string) bool { return !strings.Contains(subject, ":")
 func (p *Payments) resolve(ctx context.Context, c claim) error {
 	kind, id, _ := strings.Cut(c.Subject, ":")
 	known, err := db.New(p.Pool).StripeObject(ctx, id)
-	var learned []db.RememberStripeObjectParams
+	var learned []db.StripeObject
 	if db.IsNotFound(err) || err == nil && known.StripeCustomerID == nil {
 		learned, err = p.askWhose(ctx, kind, id)
 		if errors.Is(err, ErrNoSuchObject) && c.Attempts >= maxMissing {
@@ -53,7 +52,7 @@ func (p *Payments) resolve(ctx context.Context, c claim) error {
 }
 
 // askWhose answers what to remember; first of all the object asked for.
-func (p *Payments) askWhose(ctx context.Context, kind, id string) ([]db.RememberStripeObjectParams, error) {
+func (p *Payments) askWhose(ctx context.Context, kind, id string) ([]db.StripeObject, error) {
 	switch kind {
 	case "charge":
 		charge, err := p.Stripe.Charge(ctx, id)
@@ -66,7 +65,7 @@ func (p *Payments) askWhose(ctx context.Context, kind, id string) ([]db.Remember
 		if err != nil {
 			return nil, err
 		}
-		return []db.RememberStripeObjectParams{{
+		return []db.StripeObject{{
 			ObjectID: intent.ID, StripeCustomerID: optional(intent.CustomerID), InvoiceID: optional(intent.InvoiceID),
 		}}, nil
 	default:
@@ -75,14 +74,14 @@ func (p *Payments) askWhose(ctx context.Context, kind, id string) ([]db.Remember
 }
 
 // chargeToRemember is a charge and the payment intent behind it.
-func chargeToRemember(c stripeshape.Charge) []db.RememberStripeObjectParams {
-	out := []db.RememberStripeObjectParams{{
+func chargeToRemember(c stripeshape.Charge) []db.StripeObject {
+	out := []db.StripeObject{{
 		ObjectID: c.ID, StripeCustomerID: optional(c.CustomerID), InvoiceID: optional(c.InvoiceID),
 		AmountMinor: optional(c.AmountMinor), Currency: optional(string(c.Currency)),
 		BalanceTransactionID: optional(c.BalanceTransactionID), CreatedAt: optional(c.CreatedAt),
 	}}
 	if c.PaymentIntentID != "" {
-		out = append(out, db.RememberStripeObjectParams{
+		out = append(out, db.StripeObject{
 			ObjectID: c.PaymentIntentID, StripeCustomerID: optional(c.CustomerID), InvoiceID: optional(c.InvoiceID),
 		})
 	}
@@ -92,7 +91,7 @@ func chargeToRemember(c stripeshape.Charge) []db.RememberStripeObjectParams {
 // handOver gives the pending events of a subject to the customer it turned out
 // to be, and raises the customer, under the locks of both queue rows: an event
 // that is stored meanwhile raises the subject again.
-func (p *Payments) handOver(ctx context.Context, c claim, customerID string, learned []db.RememberStripeObjectParams) error {
+func (p *Payments) handOver(ctx context.Context, c claim, customerID string, learned []db.StripeObject) error {
 	err := db.InTx(ctx, p.Pool, func(_ pgx.Tx, q *db.Queries) error {
 		rows, err := q.LockHandover(ctx, db.LockHandoverParams{
 			Subject: c.Subject, Customer: customerID, Lane: min(c.Lane, int16(LaneFresh)), Ahead: p.ahead(),
@@ -118,7 +117,7 @@ func (p *Payments) handOver(ctx context.Context, c claim, customerID string, lea
 	return nil
 }
 
-func (p *Payments) giveUp(ctx context.Context, c claim, reason string, learned []db.RememberStripeObjectParams) error {
+func (p *Payments) giveUp(ctx context.Context, c claim, reason string, learned []db.StripeObject) error {
 	err := db.InTx(ctx, p.Pool, func(_ pgx.Tx, q *db.Queries) error {
 		mine, err := q.LockClaims(ctx, db.LockClaimsParams{Subjects: []string{c.Subject}, Tickets: []int64{c.Ticket}})
 		if err != nil {
@@ -156,15 +155,12 @@ func (p *Payments) rest(ctx context.Context, q *db.Queries, c claim) error {
 	return nil
 }
 
-// rememberObjects writes in order of the ids, each once.
-func rememberObjects(ctx context.Context, q *db.Queries, objects []db.RememberStripeObjectParams) error {
+// rememberObjects writes charges and payment intents, each once.
+func rememberObjects(ctx context.Context, q *db.Queries, objects []db.StripeObject) error {
 	if len(objects) == 0 {
 		return nil
 	}
-	sorted := slices.SortedStableFunc(slices.Values(objects), func(a, b db.RememberStripeObjectParams) int {
-		return cmp.Compare(a.ObjectID, b.ObjectID)
-	})
-	if err := each(q.RememberStripeObject(ctx, sorted)); err != nil {
+	if err := asJSON(ctx, q.RememberStripeObjects, objects); err != nil {
 		return fmt.Errorf("remember charges: %w", err)
 	}
 	return nil

@@ -36,6 +36,9 @@ func (p *Payments) write(ctx context.Context, all []*material) error {
 			if err := step(); err != nil {
 				return err
 			}
+			if len(b.ours) == 0 {
+				return nil // all have been overtaken
+			}
 		}
 		return nil
 	})
@@ -84,9 +87,9 @@ type changes struct {
 	paid         []string // subscriptions
 	failed       []string // sessions whose asynchronous payment failed
 	arrived      []string // sessions whose asynchronous payment arrived
-	objects      []db.RememberStripeObjectParams
+	objects      []db.StripeObject
 	located      []db.LocatePaymentEventParams
-	entitlements []db.WriteEntitlementParams
+	entitlements []db.Entitlement
 	recorded     []db.PaymentEvent
 	revised      []db.RevisePaymentEventParams
 	takenBack    []int64
@@ -195,7 +198,7 @@ func (b *batch) refuseVanished() error {
 func (b *batch) rememberWhatWasSeen() error {
 	coupons := map[string]billing.Coupon{}
 	learned := map[string]billing.Price{}
-	var seen []db.SeeCustomerParams
+	var seen []db.Customer
 	at := map[string]time.Time{}
 	for _, m := range b.ours {
 		currency := m.toldCurrency()
@@ -208,9 +211,11 @@ func (b *batch) rememberWhatWasSeen() error {
 		for _, price := range m.learned {
 			learned[price.ID], at[price.ID] = price, m.answer.At
 		}
-		seen = append(seen, db.SeeCustomerParams{
-			StripeCustomerID: m.Subject, Livemode: b.Livemode, Currency: string(currency), CreatedAt: m.answer.At, IsGone: m.isGone,
-		})
+		customer := db.Customer{StripeCustomerID: m.Subject, Livemode: b.Livemode, Currency: optional(string(currency)), CreatedAt: m.answer.At}
+		if m.isGone {
+			customer.VanishedAt = new(b.Clock())
+		}
+		seen = append(seen, customer)
 	}
 	// Prices and coupons are rows of all customers: in order of their ids, or
 	// two writes that learn the same two would wait for each other.
@@ -223,7 +228,7 @@ func (b *batch) rememberWhatWasSeen() error {
 			return fmt.Errorf("remember coupon %s: %w", c.ID, err)
 		}
 	}
-	if err := each(b.q.SeeCustomer(b.ctx, seen)); err != nil {
+	if err := asJSON(b.ctx, b.q.SeeCustomers, seen); err != nil {
 		return fmt.Errorf("see customers: %w", err)
 	}
 	for _, id := range slices.Sorted(maps.Keys(learned)) {
@@ -606,7 +611,7 @@ func (b *batch) flush() error {
 		{"failed checkouts", len(c.failed) == 0, func() error { return b.q.SessionsFailed(b.ctx, c.failed) }},
 		{"arrived checkouts", len(c.arrived) == 0, func() error { return b.q.SessionsPaid(b.ctx, c.arrived) }},
 		{"paid checkouts", len(c.paid) == 0, func() error { return b.q.AttemptsPaid(b.ctx, c.paid) }},
-		{"entitlements", len(c.entitlements) == 0, func() error { return each(b.q.WriteEntitlement(b.ctx, c.entitlements)) }},
+		{"entitlements", len(c.entitlements) == 0, func() error { return asJSON(b.ctx, b.q.WriteEntitlements, c.entitlements) }},
 		{"payment events taken back", len(c.takenBack) == 0, func() error { return b.q.DeletePaymentEvents(b.ctx, c.takenBack) }},
 		{"payment events revised", len(c.revised) == 0, func() error { return each(b.q.RevisePaymentEvent(b.ctx, c.revised)) }},
 		{"payment events located", len(c.located) == 0, func() error { return each(b.q.LocatePaymentEvent(b.ctx, c.located)) }},
