@@ -123,8 +123,12 @@ func FuzzReceive(f *testing.F) {
 				t.Fatalf("claimed %d: %v", claimed, err)
 			}
 			read()
-		} else if stored.Reason == "" {
-			t.Fatalf("%s without a reason", stored.State)
+			var panics int
+			if err := pool.QueryRow(ctx, `SELECT count(*) FROM sync_queue WHERE last_error LIKE '%panic%'`).Scan(&panics); err != nil || panics > 0 {
+				t.Fatalf("%d syncs ended in a panic (%v)", panics, err)
+			}
+		} else if stored.Reason == "" || strings.Contains(stored.Reason, "panic") {
+			t.Fatalf("%s because of %q", stored.State, stored.Reason)
 		}
 		if got, said := postSigned(router, fmt.Appendf(nil, `{"id":"evt_next_%d","type":"invoice.payment_failed","created":1700000000,"data":{"object":{"customer":"cus_next"}}}`, n)); got != http.StatusOK {
 			t.Fatalf("the next event is answered %d %s", got, said)
