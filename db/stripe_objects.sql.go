@@ -8,7 +8,6 @@ package db
 import (
 	"context"
 	"encoding/json"
-
 	"time"
 )
 
@@ -43,7 +42,7 @@ func (q *Queries) IgnoreEvents(ctx context.Context, arg IgnoreEventsParams) erro
 
 const lockHandover = `-- name: LockHandover :many
 INSERT INTO sync_queue (subject, lane, due_at)
-SELECT s.subject, $1::smallint, now() + $2::interval
+SELECT s.subject, $1::smallint, $2::timestamptz
 FROM (SELECT unnest(ARRAY[$3::text, $4::text]) AS subject) AS s ORDER BY s.subject
 ON CONFLICT (subject) DO UPDATE SET
     wanted = sync_queue.wanted + CASE WHEN sync_queue.subject = $4 THEN 1 ELSE 0 END,
@@ -53,10 +52,10 @@ RETURNING subject, ticket
 `
 
 type LockHandoverParams struct {
-	Lane     int16         `json:"lane"`
-	Ahead    time.Duration `json:"ahead"`
-	Subject  string        `json:"subject"`
-	Customer string        `json:"customer"`
+	Lane     int16     `json:"lane"`
+	Now      time.Time `json:"now"`
+	Subject  string    `json:"subject"`
+	Customer string    `json:"customer"`
 }
 
 type LockHandoverRow struct {
@@ -69,7 +68,7 @@ type LockHandoverRow struct {
 func (q *Queries) LockHandover(ctx context.Context, arg LockHandoverParams) ([]LockHandoverRow, error) {
 	rows, err := q.db.Query(ctx, lockHandover,
 		arg.Lane,
-		arg.Ahead,
+		arg.Now,
 		arg.Subject,
 		arg.Customer,
 	)

@@ -7,7 +7,6 @@ package db
 
 import (
 	"context"
-
 	"time"
 )
 
@@ -15,15 +14,15 @@ const claimDue = `-- name: ClaimDue :many
 UPDATE sync_queue q SET lease_until = now() + interval '60 seconds', ticket = ticket + 1
 WHERE q.subject = ANY (ARRAY(
     SELECT due.subject FROM sync_queue due
-    WHERE due.lane = $1 AND due.due_at <= now() + $2::interval AND due.lease_until < now()
+    WHERE due.lane = $1 AND due.due_at <= $2 AND due.lease_until < now()
     ORDER BY due.due_at LIMIT $3 FOR UPDATE SKIP LOCKED))
 RETURNING q.subject, q.ticket, q.wanted, q.attempts, q.stale_asks, q.lane
 `
 
 type ClaimDueParams struct {
-	InLane  int16         `json:"in_lane"`
-	Ahead   time.Duration `json:"ahead"`
-	MaxRows int32         `json:"max_rows"`
+	InLane  int16     `json:"in_lane"`
+	Now     time.Time `json:"now"`
+	MaxRows int32     `json:"max_rows"`
 }
 
 type ClaimDueRow struct {
@@ -35,11 +34,10 @@ type ClaimDueRow struct {
 	Lane      int16  `json:"lane"`
 }
 
-// What is due in a lane: by the business clock, which is ahead of the database
-// by as much as it says. Leases end by the database alone. The array is chosen
-// once; a join could choose, and lock, again.
+// What is due in a lane by the business clock; leases end by the database's.
+// The array is chosen once; a join could choose, and lock, again.
 func (q *Queries) ClaimDue(ctx context.Context, arg ClaimDueParams) ([]ClaimDueRow, error) {
-	rows, err := q.db.Query(ctx, claimDue, arg.InLane, arg.Ahead, arg.MaxRows)
+	rows, err := q.db.Query(ctx, claimDue, arg.InLane, arg.Now, arg.MaxRows)
 	if err != nil {
 		return nil, err
 	}
@@ -67,15 +65,15 @@ func (q *Queries) ClaimDue(ctx context.Context, arg ClaimDueParams) ([]ClaimDueR
 
 const claimNow = `-- name: ClaimNow :one
 INSERT INTO sync_queue (subject, ticket, lane, lease_until, due_at)
-VALUES ($1, 1, 0, now() + interval '60 seconds', now() + $2::interval)
+VALUES ($1, 1, 0, now() + interval '60 seconds', $2)
 ON CONFLICT (subject) DO UPDATE SET
     ticket = sync_queue.ticket + 1, lease_until = excluded.lease_until, due_at = least(sync_queue.due_at, excluded.due_at)
 RETURNING subject, ticket, wanted, attempts, stale_asks, lane
 `
 
 type ClaimNowParams struct {
-	Subject string        `json:"subject"`
-	Ahead   time.Duration `json:"ahead"`
+	Subject string    `json:"subject"`
+	Now     time.Time `json:"now"`
 }
 
 type ClaimNowRow struct {
@@ -91,7 +89,7 @@ type ClaimNowRow struct {
 // ticket void, so nobody waits for anybody. The subject is due from now on, so
 // that a worker takes it up should the claimer die.
 func (q *Queries) ClaimNow(ctx context.Context, arg ClaimNowParams) (ClaimNowRow, error) {
-	row := q.db.QueryRow(ctx, claimNow, arg.Subject, arg.Ahead)
+	row := q.db.QueryRow(ctx, claimNow, arg.Subject, arg.Now)
 	var i ClaimNowRow
 	err := row.Scan(
 		&i.Subject,
@@ -112,16 +110,16 @@ UPDATE sync_queue q SET
     stale_asks  = 0,
     last_error  = NULL,
     lane        = CASE WHEN q.wanted > c.wanted THEN q.lane ELSE 2 END,
-    due_at      = now() + make_interval(secs => CASE WHEN q.wanted > c.wanted THEN c.ahead ELSE c.ahead + c.next_in END)
-FROM (SELECT unnest($1::text[]) AS subject, unnest($2::bigint[]) AS wanted, unnest($3::float8[]) AS next_in, $4::float8 AS ahead) AS c
+    due_at      = CASE WHEN q.wanted > c.wanted THEN c.now ELSE c.next_at END
+FROM (SELECT unnest($1::text[]) AS subject, unnest($2::bigint[]) AS wanted, unnest($3::timestamptz[]) AS next_at, $4::timestamptz AS now) AS c
 WHERE q.subject = c.subject
 `
 
 type FinishClaimsParams struct {
-	Subjects []string  `json:"subjects"`
-	Wanted   []int64   `json:"wanted"`
-	NextIn   []float64 `json:"next_in"`
-	Ahead    float64   `json:"ahead"`
+	Subjects []string    `json:"subjects"`
+	Wanted   []int64     `json:"wanted"`
+	NextAt   []time.Time `json:"next_at"`
+	Now      time.Time   `json:"now"`
 }
 
 // Gives claims back. What had been wanted when Stripe was asked is done; what
@@ -130,8 +128,8 @@ func (q *Queries) FinishClaims(ctx context.Context, arg FinishClaimsParams) erro
 	_, err := q.db.Exec(ctx, finishClaims,
 		arg.Subjects,
 		arg.Wanted,
-		arg.NextIn,
-		arg.Ahead,
+		arg.NextAt,
+		arg.Now,
 	)
 	return err
 }
@@ -176,21 +174,21 @@ func (q *Queries) LockClaims(ctx context.Context, arg LockClaimsParams) ([]LockC
 const postponeFailed = `-- name: PostponeFailed :exec
 UPDATE sync_queue SET
     lease_until = '-infinity', attempts = attempts + 1, last_error = $1::text,
-    due_at = now() + $2::interval
+    due_at = $2
 WHERE subject = $3 AND ticket = $4
 `
 
 type PostponeFailedParams struct {
-	LastError string        `json:"last_error"`
-	NextIn    time.Duration `json:"next_in"`
-	Subject   string        `json:"subject"`
-	Ticket    int64         `json:"ticket"`
+	LastError string    `json:"last_error"`
+	NextAt    time.Time `json:"next_at"`
+	Subject   string    `json:"subject"`
+	Ticket    int64     `json:"ticket"`
 }
 
 func (q *Queries) PostponeFailed(ctx context.Context, arg PostponeFailedParams) error {
 	_, err := q.db.Exec(ctx, postponeFailed,
 		arg.LastError,
-		arg.NextIn,
+		arg.NextAt,
 		arg.Subject,
 		arg.Ticket,
 	)
@@ -198,19 +196,19 @@ func (q *Queries) PostponeFailed(ctx context.Context, arg PostponeFailedParams) 
 }
 
 const postponeStale = `-- name: PostponeStale :exec
-UPDATE sync_queue SET lease_until = '-infinity', stale_asks = stale_asks + 1, due_at = now() + $1::interval
+UPDATE sync_queue SET lease_until = '-infinity', stale_asks = stale_asks + 1, due_at = $1
 WHERE subject = $2 AND ticket = $3
 `
 
 type PostponeStaleParams struct {
-	NextIn  time.Duration `json:"next_in"`
-	Subject string        `json:"subject"`
-	Ticket  int64         `json:"ticket"`
+	NextAt  time.Time `json:"next_at"`
+	Subject string    `json:"subject"`
+	Ticket  int64     `json:"ticket"`
 }
 
 // The answer was older than the event that raised the ask: ask again soon.
 func (q *Queries) PostponeStale(ctx context.Context, arg PostponeStaleParams) error {
-	_, err := q.db.Exec(ctx, postponeStale, arg.NextIn, arg.Subject, arg.Ticket)
+	_, err := q.db.Exec(ctx, postponeStale, arg.NextAt, arg.Subject, arg.Ticket)
 	return err
 }
 

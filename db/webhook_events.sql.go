@@ -105,7 +105,7 @@ WITH new AS (
 INSERT INTO sync_queue (subject, lane, due_at)
 SELECT subject,
     min(CASE WHEN created < $1 THEN 2 WHEN type IN ('checkout.session.completed', 'customer.subscription.created') THEN 0 ELSE 1 END),
-    now() + $2::interval
+    $2::timestamptz
 FROM new WHERE state = 'pending' GROUP BY subject ORDER BY subject
 ON CONFLICT (subject) DO UPDATE SET
     wanted = sync_queue.wanted + 1,
@@ -114,20 +114,20 @@ ON CONFLICT (subject) DO UPDATE SET
 `
 
 type StoreEventsParams struct {
-	FreshSince  time.Time     `json:"fresh_since"`
-	Ahead       time.Duration `json:"ahead"`
-	Created     []time.Time   `json:"created"`
-	Ids         []string      `json:"ids"`
-	Types       []string      `json:"types"`
-	Subjects    []string      `json:"subjects"`
-	Livemodes   []bool        `json:"livemodes"`
-	Accounts    []string      `json:"accounts"`
-	ApiVersions []string      `json:"api_versions"`
-	SecretsUsed []int16       `json:"secrets_used"`
-	Sources     []string      `json:"sources"`
-	States      []string      `json:"states"`
-	Reasons     []string      `json:"reasons"`
-	Bodies      [][]byte      `json:"bodies"`
+	FreshSince  time.Time   `json:"fresh_since"`
+	Now         time.Time   `json:"now"`
+	Created     []time.Time `json:"created"`
+	Ids         []string    `json:"ids"`
+	Types       []string    `json:"types"`
+	Subjects    []string    `json:"subjects"`
+	Livemodes   []bool      `json:"livemodes"`
+	Accounts    []string    `json:"accounts"`
+	ApiVersions []string    `json:"api_versions"`
+	SecretsUsed []int16     `json:"secrets_used"`
+	Sources     []string    `json:"sources"`
+	States      []string    `json:"states"`
+	Reasons     []string    `json:"reasons"`
+	Bodies      [][]byte    `json:"bodies"`
 }
 
 // Inserts the events that are new and raises what is wanted of their subjects,
@@ -135,7 +135,7 @@ type StoreEventsParams struct {
 func (q *Queries) StoreEvents(ctx context.Context, arg StoreEventsParams) error {
 	_, err := q.db.Exec(ctx, storeEvents,
 		arg.FreshSince,
-		arg.Ahead,
+		arg.Now,
 		arg.Created,
 		arg.Ids,
 		arg.Types,

@@ -21,7 +21,7 @@ ON CONFLICT (object_id) DO UPDATE SET
 -- Locks the rows of a subject and of the customer it turned out to be, in the
 -- order that everyone keeps, and raises the customer.
 INSERT INTO sync_queue (subject, lane, due_at)
-SELECT s.subject, @lane::smallint, now() + @ahead::interval
+SELECT s.subject, @lane::smallint, @now::timestamptz
 FROM (SELECT unnest(ARRAY[@subject::text, @customer::text]) AS subject) AS s ORDER BY s.subject
 ON CONFLICT (subject) DO UPDATE SET
     wanted = sync_queue.wanted + CASE WHEN sync_queue.subject = @customer THEN 1 ELSE 0 END,

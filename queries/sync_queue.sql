@@ -1,11 +1,10 @@
 -- name: ClaimDue :many
--- What is due in a lane: by the business clock, which is ahead of the database
--- by as much as it says. Leases end by the database alone. The array is chosen
--- once; a join could choose, and lock, again.
+-- What is due in a lane by the business clock; leases end by the database's.
+-- The array is chosen once; a join could choose, and lock, again.
 UPDATE sync_queue q SET lease_until = now() + interval '60 seconds', ticket = ticket + 1
 WHERE q.subject = ANY (ARRAY(
     SELECT due.subject FROM sync_queue due
-    WHERE due.lane = @in_lane AND due.due_at <= now() + @ahead::interval AND due.lease_until < now()
+    WHERE due.lane = @in_lane AND due.due_at <= @now AND due.lease_until < now()
     ORDER BY due.due_at LIMIT @max_rows FOR UPDATE SKIP LOCKED))
 RETURNING q.subject, q.ticket, q.wanted, q.attempts, q.stale_asks, q.lane;
 
@@ -14,7 +13,7 @@ RETURNING q.subject, q.ticket, q.wanted, q.attempts, q.stale_asks, q.lane;
 -- ticket void, so nobody waits for anybody. The subject is due from now on, so
 -- that a worker takes it up should the claimer die.
 INSERT INTO sync_queue (subject, ticket, lane, lease_until, due_at)
-VALUES (@subject, 1, 0, now() + interval '60 seconds', now() + @ahead::interval)
+VALUES (@subject, 1, 0, now() + interval '60 seconds', @now)
 ON CONFLICT (subject) DO UPDATE SET
     ticket = sync_queue.ticket + 1, lease_until = excluded.lease_until, due_at = least(sync_queue.due_at, excluded.due_at)
 RETURNING subject, ticket, wanted, attempts, stale_asks, lane;
@@ -40,19 +39,19 @@ UPDATE sync_queue q SET
     stale_asks  = 0,
     last_error  = NULL,
     lane        = CASE WHEN q.wanted > c.wanted THEN q.lane ELSE 2 END,
-    due_at      = now() + make_interval(secs => CASE WHEN q.wanted > c.wanted THEN c.ahead ELSE c.ahead + c.next_in END)
-FROM (SELECT unnest(@subjects::text[]) AS subject, unnest(@wanted::bigint[]) AS wanted, unnest(@next_in::float8[]) AS next_in, @ahead::float8 AS ahead) AS c
+    due_at      = CASE WHEN q.wanted > c.wanted THEN c.now ELSE c.next_at END
+FROM (SELECT unnest(@subjects::text[]) AS subject, unnest(@wanted::bigint[]) AS wanted, unnest(@next_at::timestamptz[]) AS next_at, @now::timestamptz AS now) AS c
 WHERE q.subject = c.subject;
 
 -- name: PostponeStale :exec
 -- The answer was older than the event that raised the ask: ask again soon.
-UPDATE sync_queue SET lease_until = '-infinity', stale_asks = stale_asks + 1, due_at = now() + @next_in::interval
+UPDATE sync_queue SET lease_until = '-infinity', stale_asks = stale_asks + 1, due_at = @next_at
 WHERE subject = @subject AND ticket = @ticket;
 
 -- name: PostponeFailed :exec
 UPDATE sync_queue SET
     lease_until = '-infinity', attempts = attempts + 1, last_error = @last_error::text,
-    due_at = now() + @next_in::interval
+    due_at = @next_at
 WHERE subject = @subject AND ticket = @ticket;
 
 -- name: ReleaseClaim :exec

@@ -14,7 +14,7 @@ WITH new AS (
 INSERT INTO sync_queue (subject, lane, due_at)
 SELECT subject,
     min(CASE WHEN created < @fresh_since THEN 2 WHEN type IN ('checkout.session.completed', 'customer.subscription.created') THEN 0 ELSE 1 END),
-    now() + @ahead::interval
+    @now::timestamptz
 FROM new WHERE state = 'pending' GROUP BY subject ORDER BY subject
 ON CONFLICT (subject) DO UPDATE SET
     wanted = sync_queue.wanted + 1,

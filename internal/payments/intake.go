@@ -58,7 +58,7 @@ func (p *Payments) store(ctx context.Context, batch []incoming) error {
 		Created: make([]time.Time, n), Ids: make([]string, n), Types: make([]string, n), Subjects: make([]string, n),
 		Livemodes: make([]bool, n), Accounts: make([]string, n), ApiVersions: make([]string, n), SecretsUsed: make([]int16, n),
 		Sources: make([]string, n), States: make([]string, n), Reasons: make([]string, n), Bodies: make([][]byte, n),
-		FreshSince: p.Now().Add(-fresh), Ahead: p.ahead(),
+		FreshSince: p.Now().Add(-fresh), Now: p.Now(),
 	}
 	for i, in := range batch {
 		rows.Created[i], rows.Ids[i], rows.Types[i], rows.Subjects[i] = in.created, in.id, in.kind, in.subject

@@ -94,7 +94,7 @@ func chargeToRemember(c stripeshape.Charge) []db.StripeObject {
 func (p *Payments) handOver(ctx context.Context, c claim, customerID string, learned []db.StripeObject) error {
 	err := db.InTx(ctx, p.Pool, func(_ pgx.Tx, q *db.Queries) error {
 		rows, err := q.LockHandover(ctx, db.LockHandoverParams{
-			Subject: c.Subject, Customer: customerID, Lane: min(c.Lane, int16(LaneFresh)), Ahead: p.ahead(),
+			Subject: c.Subject, Customer: customerID, Lane: min(c.Lane, int16(LaneFresh)), Now: p.Now(),
 		})
 		if err != nil {
 			return fmt.Errorf("lock subject and customer: %w", err)
@@ -144,7 +144,7 @@ func (p *Payments) giveUp(ctx context.Context, c claim, reason string, learned [
 func (p *Payments) rest(ctx context.Context, q *db.Queries, c claim) error {
 	const never = 100 * 365 * 24 * time.Hour
 	err := q.FinishClaims(ctx, db.FinishClaimsParams{
-		Subjects: []string{c.Subject}, Wanted: []int64{c.Wanted}, NextIn: []float64{never.Seconds()}, Ahead: p.ahead().Seconds(),
+		Subjects: []string{c.Subject}, Wanted: []int64{c.Wanted}, NextAt: []time.Time{p.Now().Add(never)}, Now: p.Now(),
 	})
 	if err != nil {
 		return fmt.Errorf("finish the claim: %w", err)

@@ -59,7 +59,7 @@ func (p *Payments) syncNow(ctx context.Context, customerID string) (Answer, erro
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patient)
 	defer cancel()
 	q := db.New(p.Pool)
-	row, err := q.ClaimNow(ctx, db.ClaimNowParams{Subject: customerID, Ahead: p.ahead()})
+	row, err := q.ClaimNow(ctx, db.ClaimNowParams{Subject: customerID, Now: p.Now()})
 	if err != nil {
 		return Answer{}, fmt.Errorf("claim %s: %w", customerID, err)
 	}
@@ -154,7 +154,7 @@ func (p *Payments) claimDue(ctx context.Context, n int) ([]due, error) {
 		if room <= 0 {
 			continue
 		}
-		rows, err := db.New(p.Pool).ClaimDue(ctx, db.ClaimDueParams{InLane: int16(lane), Ahead: p.ahead(), MaxRows: int32(room)}) //nolint:gosec // at most workers
+		rows, err := db.New(p.Pool).ClaimDue(ctx, db.ClaimDueParams{InLane: int16(lane), Now: p.Now(), MaxRows: int32(room)}) //nolint:gosec // at most workers
 		if err != nil {
 			return nil, fmt.Errorf("claim due subjects of lane %d: %w", lane, err)
 		}
@@ -194,10 +194,6 @@ func (p *Payments) withEvents(ctx context.Context, claims []claim) ([]due, error
 	return out, nil
 }
 
-// ahead is how far the business clock is ahead of the machine's: nothing,
-// except in a simulated year.
-func (p *Payments) ahead() time.Duration { return p.Now().Sub(p.Clock()).Round(time.Second) }
-
 // work syncs a claimed subject and puts it off if that fails. What was claimed
 // is finished even while the process stops.
 func (p *Payments) work(ctx context.Context, d due) {
@@ -211,7 +207,7 @@ func (p *Payments) work(ctx context.Context, d due) {
 	defer cancel()
 	if errors.Is(err, errStale) {
 		err = db.New(p.Pool).PostponeStale(ctx, db.PostponeStaleParams{
-			Subject: d.Subject, Ticket: d.Ticket, NextIn: p.ahead() + 2*time.Second,
+			Subject: d.Subject, Ticket: d.Ticket, NextAt: p.Now().Add(2 * time.Second),
 		})
 	} else {
 		p.Log.WarnContext(ctx, "sync put off", "subject", d.Subject, "attempts", d.Attempts+1, "error", err)
@@ -309,7 +305,7 @@ func (p *Payments) writeWithoutCulprits(ctx context.Context, m *material, cause 
 // putOff backs a subject off after a failure. It is never given up.
 func (p *Payments) putOff(ctx context.Context, c claim, cause error) error {
 	err := db.New(p.Pool).PostponeFailed(ctx, db.PostponeFailedParams{
-		Subject: c.Subject, Ticket: c.Ticket, LastError: clean(cause.Error()), NextIn: p.ahead() + backoff(c.Attempts),
+		Subject: c.Subject, Ticket: c.Ticket, LastError: clean(cause.Error()), NextAt: p.Now().Add(backoff(c.Attempts)),
 	})
 	return errors.Join(err, p.alertOfFailure(ctx, c, cause))
 }

@@ -541,7 +541,7 @@ func (w *writing) finish() {
 	}
 	f.Subjects = append(f.Subjects, w.Subject)
 	f.Wanted = append(f.Wanted, wanted)
-	f.NextIn = append(f.NextIn, w.nextIn().Seconds())
+	f.NextAt = append(f.NextAt, w.now.Add(w.nextIn()))
 }
 
 // endEvents marks exactly the events that this sync took up.
@@ -619,7 +619,7 @@ func (b *batch) flush() error {
 		{"payment events", len(c.recorded) == 0, func() error { return asJSON(b.ctx, b.q.RecordPaymentEvents, c.recorded) }},
 		{"events", len(c.marked.Ids) == 0, func() error { return b.q.MarkEvents(b.ctx, c.marked) }},
 		{"claims", len(c.finished.Subjects) == 0, func() error {
-			c.finished.Ahead = b.ahead().Seconds()
+			c.finished.Now = b.now
 			return b.q.FinishClaims(b.ctx, c.finished)
 		}},
 	} {
