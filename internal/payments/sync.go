@@ -252,6 +252,12 @@ func (p *Payments) sync(ctx context.Context, d due) (Answer, error) {
 	m, err := p.ask(ctx, d)
 	if err == nil {
 		err = p.writes.do(ctx, m)
+		for range 2 {
+			if !isContention(err) {
+				break
+			}
+			err = p.writes.do(ctx, m) // whoever was in the way has gone on, or failed
+		}
 	}
 	if isDataFault(err) && len(m.events) > 0 {
 		err = p.writeWithoutCulprits(ctx, m, err)
@@ -267,6 +273,13 @@ func (p *Payments) sync(ctx context.Context, d due) (Answer, error) {
 	default:
 		return m.answer, fmt.Errorf("sync %s: %w", d.Subject, err)
 	}
+}
+
+// isContention reports whether a write failed because of others: a lock not had
+// in time, or one of a circle.
+func isContention(err error) bool {
+	var fault *pgconn.PgError
+	return errors.As(err, &fault) && (fault.Code == "55P03" || fault.Code == "40P01")
 }
 
 // isDataFault reports whether Postgres refused a value: class 22, data
