@@ -55,8 +55,8 @@ e2e: build ## drive the demo in a real browser, through every page
 screenshots: build ## pictures of every page in bin/screenshots, and the README's in docs/img
 	REQUIRE_BROWSER=1 go test -count=1 -v -timeout 20m -run '^TestScreenshots$$' ./e2e/ -args -screenshots $(CURDIR)/bin/screenshots
 
-bench: ## run the benchmarks
-	go test -run '^$$' -bench . -benchmem ./...
+bench: ## run the benchmarks, one package at a time so that none slows another
+	go test -p 1 -run '^$$' -bench . -benchmem ./...
 
 load: node_modules/.installed ## the product under a thousand events a second, a backlog, and reads of its API (minutes; ARGS="-load.for 20s" shortens it)
 	@npm run --silent build

@@ -271,7 +271,8 @@ func TestTheDemoSurvivesAKill(t *testing.T) {
 	}
 
 	second := startDemo(t, data, "--empty")
-	if second.file.Admin != first.file.Admin || second.file.Customer != first.file.Customer || second.file.SecretKey != first.file.SecretKey {
+	if second.file.Admin != first.file.Admin || second.file.Customer != first.file.Customer || second.file.SecretKey != first.file.SecretKey ||
+		second.file.APIKey != first.file.APIKey {
 		t.Errorf("after the kill %+v, before %+v", second.file, first.file)
 	}
 	// Another start on the same addresses and folder leaves the running one alone.
@@ -300,6 +301,16 @@ func TestTheDemoSurvivesAKill(t *testing.T) {
 			t.Errorf("/sim/settle with %s answers %d, want %d", key, settled.StatusCode, want)
 		}
 	}
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, second.file.App+"/api/v1/orgs/"+second.file.Customer.OrgID+"/entitlements", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Authorization", "Bearer "+second.file.APIKey)
+	entitlements, err := http.DefaultClient.Do(request)
+	if err != nil || entitlements.StatusCode != http.StatusOK {
+		t.Fatalf("the demo's key: %v %v", entitlements, err)
+	}
+	entitlements.Body.Close()
 	if err := second.cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}

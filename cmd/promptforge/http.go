@@ -39,13 +39,16 @@ func listenLoopback(addr, flagName string) (net.Listener, error) {
 const (
 	headerTimeout = 10 * time.Second
 	idleTimeout   = 2 * time.Minute
+	// maxHeaders is more than any browser or Stripe sends, and a sixteenth of what
+	// Go would read for anybody.
+	maxHeaders = 64 << 10
 	// drainTimeout is how long a stop waits for requests under way.
 	drainTimeout = 15 * time.Second
 )
 
 // serveHTTP serves until the context ends, then lets requests under way finish.
 func serveHTTP(ctx context.Context, listener net.Listener, handler http.Handler) error {
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: headerTimeout, ReadTimeout: time.Minute, IdleTimeout: idleTimeout}
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: headerTimeout, ReadTimeout: time.Minute, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaders}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
 	select {

@@ -555,8 +555,19 @@ func (r *rig) sign(body []byte) string {
 	return "t=" + at + ",v1=" + hex.EncodeToString(mac.Sum(nil))
 }
 
-// deliver posts an event as Stripe does.
-func (r *rig) deliver(ctx context.Context, body []byte) error {
+// deliver posts an event until it is answered 200, as Stripe does, though Stripe
+// takes longer between two tries. It answers how often it had to try again.
+func (r *rig) deliver(ctx context.Context, body []byte) (again int, err error) {
+	for ; again < 60; again++ {
+		if err = r.deliverOnce(ctx, body); err == nil || ctx.Err() != nil {
+			break
+		}
+		time.Sleep(time.Second)
+	}
+	return again, err
+}
+
+func (r *rig) deliverOnce(ctx context.Context, body []byte) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, r.base+webhookPath, bytes.NewReader(body))
 	if err != nil {
 		return err
@@ -568,10 +579,11 @@ func (r *rig) deliver(ctx context.Context, body []byte) error {
 		return err
 	}
 	defer response.Body.Close()
-	if answer, err := io.ReadAll(response.Body); err != nil || response.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s %s %w", response.Status, answer, err)
+	answer, err := io.ReadAll(response.Body)
+	if err == nil && response.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s %s", response.Status, answer)
 	}
-	return nil
+	return err
 }
 
 // count answers a query of one number.

@@ -210,8 +210,9 @@ func (r *rig) checkOut(b told, due time.Time, answered *latencies, seen *access)
 	answers := make(chan error)
 	for _, body := range b.bodies {
 		go func() {
-			err := r.deliver(r.t.Context(), body)
+			again, err := r.deliver(r.t.Context(), body)
 			answered.add(time.Since(due), err)
+			answered.again.Add(int64(again))
 			answers <- err
 		}()
 	}

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -20,6 +21,8 @@ type latencies struct {
 	all    []time.Duration
 	failed int
 	fault  error // the last one
+	// again is how often something had to be tried again, which counts as one.
+	again atomic.Int64
 }
 
 func (l *latencies) add(d time.Duration, err error) {
@@ -44,6 +47,9 @@ func (l *latencies) String() string {
 		return sorted[min(int(float64(len(sorted))*share), len(sorted)-1)].Round(10 * time.Microsecond)
 	}
 	out := fmt.Sprintf("p50 %v  p90 %v  p99 %v  max %v  of %d", at(.5), at(.9), at(.99), at(1), len(sorted))
+	if n := l.again.Load(); n > 0 {
+		out += fmt.Sprintf(", %d tried again", n)
+	}
 	if l.failed > 0 {
 		out += fmt.Sprintf(", %d FAILED, the last one by %v", l.failed, l.fault)
 	}

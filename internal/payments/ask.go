@@ -133,8 +133,9 @@ func (a Answer) find(id string) (billing.Subscription, bool) {
 }
 
 // learnPrices finds what every price named means and costs: remembered, or
-// asked for once and remembered for ever; one that
-// means no plan is asked for again with whoever pays it.
+// asked for once and remembered for ever. One that means no plan is asked for
+// again with whoever has nothing but such: beside a plan it may be another thing
+// that is sold, which many customers have and nobody will ever name.
 func (p *Payments) learnPrices(ctx context.Context, m *material) error {
 	named := map[string]billing.Subscription{} // price id → one that names it
 	note := func(s billing.Subscription) {
@@ -175,7 +176,7 @@ func (p *Payments) learnPrices(ctx context.Context, m *material) error {
 				m.learned = append(m.learned, known)
 			}
 			// Of one that means no plan somebody may have said so at Stripe since.
-			if known.Plan != "" {
+			if known.Plan != "" || !s.Facts.Status.IsLive() || meansPlan(s.Facts, m.prices) {
 				continue
 			}
 		}
@@ -191,6 +192,11 @@ func (p *Payments) learnPrices(ctx context.Context, m *material) error {
 		m.learned = append(m.learned, price)
 	}
 	return nil
+}
+
+// meansPlan reports whether a price of any item is known to mean a plan.
+func meansPlan(facts billing.Facts, prices map[string]billing.Price) bool {
+	return slices.ContainsFunc(facts.Items, func(item billing.Item) bool { return prices[item.PriceID].Plan != "" })
 }
 
 // planOf says which plan a price means: what is sold by this configuration,

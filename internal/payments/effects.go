@@ -382,6 +382,9 @@ func (w *writing) alertOf(e db.PaymentEvent) {
 	case "dispute_closed":
 		w.resolve(ruleDispute + ":" + e.NaturalKey)
 	case "invoice_finalization_failed":
+		if w.isSettled(e.NaturalKey) {
+			return // that it failed at first is heard late
+		}
 		w.raise(w.about(db.RaiseAlertParams{
 			Rule: ruleFinalization, Fingerprint: ruleFinalization + ":" + e.NaturalKey, Severity: severityWarning, Seen: 1, ObjectID: &e.NaturalKey,
 			Message:  fmt.Sprintf("Stripe could not finalize invoice %s of %s over %s: it is not collected, and the subscription goes on.", e.NaturalKey, w.who(), amount),

@@ -264,6 +264,27 @@ func TestAnUnknownPriceIsRaisedUntilItIsKnown(t *testing.T) {
 	b.want("plan", []string{"enterprise"}, `SELECT plan FROM subscriptions`)
 }
 
+// TestWhatIsSoldBesideAPlanIsAskedForOnce: many may have it, and a request more
+// for each of their syncs would be twice the budget.
+func TestWhatIsSoldBesideAPlanIsAskedForOnce(t *testing.T) {
+	b := setup(t)
+	org, user := b.org(billing.RoleOwner)
+	b.buy(org, user, "pro")
+	b.deliverAll()
+	price := b.bespoke()
+	b.call(http.MethodPost, "/v1/subscriptions/"+field(b.object("/v1/subscriptions"), "id"), strings.NewReader("items[0][price]="+price), nil)
+	for range 3 {
+		if err := b.SyncCustomer(b.ctx, b.customer()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.want("plan and items", []string{"pro 2"}, `SELECT concat_ws(' ', plan, jsonb_array_length(facts -> 'items')) FROM subscriptions`)
+	asked := slices.DeleteFunc(b.wire.seen(), func(line string) bool { return line != "GET /v1/prices/"+price })
+	if len(asked) != 1 {
+		t.Errorf("the price was asked for %d times", len(asked))
+	}
+}
+
 // TestManyCustomersThatVanishAreNotBelieved: the key is wrong, more likely than
 // that all of them are gone.
 func TestManyCustomersThatVanishAreNotBelieved(t *testing.T) {

@@ -157,3 +157,19 @@ func (b *bundle) event(id, typ string, at time.Time, object json.RawMessage) jso
 	}
 	return e
 }
+
+// TestAnInvoiceThatWasSettledNeedsNobody, also where it is heard afterwards that
+// it could not be issued at first.
+func TestAnInvoiceThatWasSettledNeedsNobody(t *testing.T) {
+	b := setup(t)
+	org, user := b.org(billing.RoleOwner)
+	b.buy(org, user, "pro")
+	invoice := json.RawMessage(`{"id":"in_late","object":"invoice","customer":"` + b.customer() + `","currency":"usd","amount_due":9900}`)
+	failed := b.event("evt_failed", "invoice.finalization_failed", time.Now().Add(-time.Minute), invoice)
+	voided := b.event("evt_voided", "invoice.voided", time.Now(), invoice)
+	for _, e := range []json.RawMessage{voided, failed} {
+		b.deliver(e)
+		b.settle()
+	}
+	b.want("alerts", []string{}, `SELECT rule || ' ' || state FROM payment_alerts WHERE state = 'firing'`)
+}

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -36,7 +37,7 @@ func (p *Payments) Receive(ctx context.Context, header string, body []byte) erro
 	if err != nil {
 		return err
 	}
-	event := p.classify(body)
+	event := p.classifySafely(ctx, body)
 	event.body, event.secret = body, secret
 	err = p.arrivals.do(ctx, event)
 	if isRowsFault(err) {
@@ -93,6 +94,19 @@ var reasons = map[cause]string{
 	causeGuest:      "it names no customer, as that of a guest",
 	causeNobody:     "it names no customer",
 	causeUnstorable: "the database refuses it as it is",
+}
+
+// classifySafely is classify for whatever may come: a body that we fall over is
+// parked like one that cannot be read, instead of being refused for days.
+func (p *Payments) classifySafely(ctx context.Context, body []byte) (in incoming) {
+	defer func() {
+		if r := recover(); r != nil {
+			in = incoming{kind: "unknown", livemode: p.Livemode, state: eventParked, cause: causeNoEvent, reason: "reading it ended in a panic"}
+			in.nameByHash(body)
+			p.Log.ErrorContext(ctx, "panic while reading an event", "event", in.id, "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
+		}
+	}()
+	return p.classify(body)
 }
 
 // classify decides what becomes of a signed body: pending, ignored or parked,
