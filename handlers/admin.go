@@ -141,7 +141,7 @@ func (q overviewQuery) month(field, text string) time.Time {
 	}
 	month, err := time.Parse(monthLayout, text)
 	if err != nil {
-		q.problems[field] = "Write the month as year and month, such as 2026-03."
+		q.problems[field] = fmt.Sprintf("“%s” is no month. Choose one of the list; meanwhile the last twelve are shown.", shortened(text))
 		return time.Time{}
 	}
 	return month

@@ -230,7 +230,8 @@ func accessInWords(o reports.Organization, now time.Time) (bool, ui.Badge, strin
 		why = "The reason is " + strings.ReplaceAll(o.Access.Reason, "_", " ") + "."
 	}
 	isRenewal := o.Access.ThenReason == billing.ReasonNotConfirmed // nothing to look forward to: Stripe is asked before
-	if !isRenewal && o.Access.Until.After(now) {
+	// Where the level stays, another plan decides from then on.
+	if !isRenewal && o.Access.Until.After(now) && o.Access.Then != o.Access.Level {
 		why += fmt.Sprintf(" From %s on: %s.", date(o.Access.Until), lowerFirst(accessBadges[o.Access.Then].Text))
 	}
 	return true, badge, why

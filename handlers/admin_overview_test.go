@@ -155,7 +155,7 @@ func TestTheMonthsAreThoseOfTheAddress(t *testing.T) {
 		mrr      string
 	}{
 		"range=6":                              {6, "6", "$558.00"},
-		"range=24":                             {24, "24", "$558.00"},
+		"range=24":                             {12, "24", "$558.00"},
 		"range=year":                           {5, "year", "$558.00"},
 		"range=custom":                         {12, "custom", "$558.00"},
 		"from=2026-03":                         {3, "custom", "$558.00"},
@@ -226,8 +226,8 @@ func TestWhatCannotBeMadeOutIsSaidBesideTheField(t *testing.T) {
 	s := openShop(t).live()
 	for query, want := range map[string]struct{ field, message string }{
 		"range=13":                             {"range", "Choose one of the ranges in the list."},
-		"range=custom&from=March":              {"from", "Write the month as year and month, such as 2026-03."},
-		"range=custom&to=2026-13":              {"to", "Write the month as year and month, such as 2026-03."},
+		"range=custom&from=March":              {"from", "“March” is no month. Choose one of the list"},
+		"range=custom&to=2026-13":              {"to", "“2026-13” is no month. Choose one of the list"},
 		"range=custom&from=2026-04&to=2026-03": {"from", "The first month is after the last one."},
 		"from=2026-02&to=2026-06":              {"to", "The last month has not begun yet."},
 		"from=2026-01&to=2026-03":              {"from", "There is nothing before February 2026."},

@@ -288,7 +288,7 @@ func (s *server) subscriptionFilter(ask subscriptionQuery) reports.SubscriptionF
 
 func (s *server) subscriptionsModel(c echo.Context, ask subscriptionQuery, offered subscriptionChoices, results views.SubscriptionResults) views.AdminSubscriptions {
 	return views.AdminSubscriptions{
-		Frame: s.frame(c), Results: results,
+		Frame: s.frame(c), Results: results, IsNarrowed: ask.status != "" || ask.plan != "" || ask.interval != "" || ask.isEnding || ask.isFails,
 		Search: ui.Search{
 			Name: "q", Label: "Search", Placeholder: "Name, e-mail or Stripe id", Value: ask.words, MaxLength: longestWords,
 		},

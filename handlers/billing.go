@@ -2,11 +2,9 @@ package handlers
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"maps"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/google/uuid"
@@ -43,7 +41,7 @@ func (s *server) billing(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	mine := held(subscriptions)
+	mine := s.held(subscriptions)
 	if !mine.has || billing.Status(mine.current.Status).IsTerminal() {
 		return s.billingEnded(c, m, mine)
 	}
@@ -72,7 +70,7 @@ func (s *server) unsettled(ctx context.Context, q *db.Queries, v visitor, subscr
 	case "unpaid":
 		return onItsWay(), nil
 	case "failed":
-		if mine := held(subscriptions); mine.has && billing.Status(mine.current.Status).IsLive() {
+		if mine := s.held(subscriptions); mine.has && billing.Status(mine.current.Status).IsLive() {
 			return ui.Banner{}, nil // whose own words say what is owed
 		}
 		problem := ui.Banner{
@@ -113,12 +111,16 @@ func (s *server) billingEnded(c echo.Context, m views.Billing, mine holdings) er
 // billingPlan fills in what an organization has.
 func (s *server) billingPlan(ctx context.Context, q *db.Queries, m *views.Billing, v visitor, mine holdings) error {
 	row := mine.current
-	entitlement, err := q.Entitlement(ctx, v.org.OrgID)
+	stored, err := q.Entitlement(ctx, v.org.OrgID)
 	if err != nil && !db.IsNotFound(err) {
 		return fmt.Errorf("read entitlement: %w", err)
 	}
+	entitlement, err := payments.EntitlementNow(stored, s.Plans, s.Now())
+	if err != nil {
+		return fmt.Errorf("read entitlement: %w", err)
+	}
 	about := circumstances{
-		access: payments.AccessNow(entitlement, s.Now()), isOnItsWay: !m.Problem.IsZero(),
+		access: entitlement.Access, isOnItsWay: !m.Problem.IsZero(),
 		seesAmounts: m.CanManage, support: s.Support, now: s.Now(),
 	}
 	if about.owed, err = owedFor(ctx, q, row); err != nil {
@@ -175,12 +177,9 @@ func (s *server) alsoHeld(m *views.Billing, others []db.Subscription) {
 
 // included are limits and features of the plan. Where several subscriptions
 // live, each is the best of all.
-func (s *server) included(ctx context.Context, q *db.Queries, m *views.Billing, v visitor, row db.Subscription, entitlement db.Entitlement) error {
+func (s *server) included(ctx context.Context, q *db.Queries, m *views.Billing, v visitor, row db.Subscription, entitlement billing.Entitlement) error {
 	plan, _ := s.Plans.ByCode(deref(row.Plan))
-	features, limits, err := bestOf(plan, entitlement)
-	if err != nil {
-		return err
-	}
+	features, limits := bestOf(plan, entitlement)
 	members, err := q.MemberCount(ctx, v.org.OrgID)
 	if err != nil {
 		return fmt.Errorf("count members: %w", err)
@@ -204,28 +203,18 @@ func (s *server) included(ctx context.Context, q *db.Queries, m *views.Billing, 
 	return nil
 }
 
-// bestOf is what a plan grants, and what the organization's entitlement adds.
-func bestOf(plan billing.Plan, entitlement db.Entitlement) (features map[string]bool, limits map[string]int64, err error) {
+// bestOf is what a plan grants, and what else the organization may use.
+func bestOf(plan billing.Plan, entitlement billing.Entitlement) (features map[string]bool, limits map[string]int64) {
 	features, limits = map[string]bool{}, map[string]int64{}
-	for _, feature := range plan.Features {
+	for _, feature := range slices.Concat(plan.Features, entitlement.Features) {
 		features[feature] = true
 	}
-	maps.Copy(limits, plan.Limits)
-	if entitlement.Access == "" {
-		return features, limits, nil
+	for _, granted := range []map[string]int64{plan.Limits, entitlement.Limits} {
+		for limit, n := range granted {
+			limits[limit] = max(limits[limit], n)
+		}
 	}
-	var moreFeatures []string
-	var moreLimits map[string]int64
-	if err := errors.Join(json.Unmarshal(entitlement.Features, &moreFeatures), json.Unmarshal(entitlement.Limits, &moreLimits)); err != nil {
-		return nil, nil, fmt.Errorf("read entitlement: %w", err)
-	}
-	for _, feature := range moreFeatures {
-		features[feature] = true
-	}
-	for limit, n := range moreLimits {
-		limits[limit] = max(limits[limit], n)
-	}
-	return features, limits, nil
+	return features, limits
 }
 
 // customerPlan is how a customer's plan is called: one that is not for sale was

@@ -140,16 +140,16 @@ func TestWhoOwesIsToldWhatAndWhatHappens(t *testing.T) {
 			t.Errorf("%s: the banner says\n%q, want\n%q", name, got, want)
 		}
 	}
-	wantBanner("in grace", "$99.00 is owed. We try the same card again on "+says(next)+". If it is not paid by "+says(until)+
+	wantBanner("in grace", "$99.00 is owed. We try it again on "+says(next)+". If it is not paid by "+says(until)+
 		", you can read everything and change nothing. If no try goes through, the plan may end.", wayOn)
 	b.exec(`UPDATE entitlements SET access = 'read_only', "until" = NULL, then_access = NULL, then_reason = NULL`)
-	retried := "We try the same card again on " + says(next) + ". If it goes through, everything works again at once. If no try goes through, the plan may end."
+	retried := "We try it again on " + says(next) + ". If it goes through, everything works again at once. If no try goes through, the plan may end."
 	wantBanner("read only", "$99.00 is owed. "+retried, wayOn)
 	b.exec(`UPDATE memberships SET role = 'member'`)
 	wantBanner("to a member without a billing role", retried, "")
 	b.exec(`UPDATE memberships SET role = 'owner'`)
 	b.exec(`UPDATE subscriptions SET status = 'unpaid', next_payment_attempt = NULL`)
-	wantBanner("unpaid", "$99.00 is owed. The card is not tried again by itself.", wayOn)
+	wantBanner("unpaid", "$99.00 is owed. They are not tried again by themselves.", wayOn)
 }
 
 // TestTheLastPaymentIsTold: its amount and its day, to those who may see

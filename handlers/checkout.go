@@ -289,7 +289,7 @@ func (s *server) bought(c echo.Context, orgID uuid.UUID) (db.Subscription, error
 	if err != nil {
 		return db.Subscription{}, fmt.Errorf("read subscriptions: %w", err)
 	}
-	return held(subscriptions).current, nil
+	return s.held(subscriptions).current, nil
 }
 
 // isStripeID: no other text can be one, and not every text can be looked up.

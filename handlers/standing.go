@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/url"
 	"slices"
@@ -79,7 +80,7 @@ func inWordsFor(row db.Subscription, c circumstances) standing {
 		s.owing(c)
 	case billing.StatusUnpaid:
 		s.text = readOnly + "an open invoice is paid."
-		s.problem = ui.Banner{Title: "Several payments failed", Text: notTriedAgain, Tone: ui.Bad}
+		s.problem = ui.Banner{Title: "Several payments failed", Text: "They are not tried again by themselves.", Tone: ui.Bad}
 		s.owing(c)
 	case billing.StatusPaused:
 		s.text = readOnly + "there is a card."
@@ -136,7 +137,7 @@ func (s *standing) paymentsPaused(row db.Subscription, c circumstances) {
 	}
 }
 
-const notTriedAgain = "The card is not tried again by itself."
+const notTriedAgain = "It is not tried again by itself."
 
 // pastDue is a payment that has failed: when it is tried again, until when
 // everything works meanwhile, and what happens where no try goes through. How
@@ -154,7 +155,7 @@ func (s *standing) pastDue(row db.Subscription, c circumstances) {
 	}
 	s.problem = ui.Banner{Title: "Your last payment failed", Text: notTriedAgain, Tone: s.badge.Tone}
 	if row.NextPaymentAttempt != nil {
-		s.problem.Text = "We try the same card again on " + date(*row.NextPaymentAttempt) + "."
+		s.problem.Text = "We try it again on " + date(*row.NextPaymentAttempt) + "."
 	}
 	switch {
 	case !access.Level.Allows() && row.NextPaymentAttempt != nil:
@@ -217,13 +218,13 @@ func (s *standing) doubts(row db.Subscription, c circumstances) {
 			s.text = "The plan begins by itself as soon as the money has arrived."
 		}
 		s.problem = onItsWay()
-	case c.access.Reason == "not_confirmed":
+	case c.access.Reason == billing.ReasonNotConfirmed:
 		s.text = readOnly + "Stripe has confirmed it."
 		s.problem = ui.Banner{
 			Title: "We cannot confirm your plan at the moment", Tone: ui.Warn,
 			Text: "Stripe has not answered us since " + date(row.ReadAt) + ". You need not do anything: everything works again as soon as it does.",
 		}
-	case c.access.Reason == "unknown_price":
+	case c.access.Reason == billing.ReasonUnknownPrice:
 		s.text = "Nothing says yet what this plan includes, so nothing is open."
 		s.problem = ui.Banner{
 			Title: "Your plan is not set up yet", Tone: ui.Warn,
@@ -299,8 +300,10 @@ var statusOrder = []string{
 	string(billing.StatusActive), string(billing.StatusTrialing), string(billing.StatusPastDue), string(billing.StatusUnpaid), string(billing.StatusPaused),
 }
 
-// held sorts the subscriptions of an organization, which come oldest first.
-func held(subscriptions []db.Subscription) holdings {
+// held sorts the subscriptions of an organization, which come oldest first. Of
+// several that live the best comes first: by status, then by plan, then the
+// newest.
+func (s *server) held(subscriptions []db.Subscription) holdings {
 	var alive, unfinished, ended, expired []db.Subscription
 	for _, row := range slices.Backward(subscriptions) {
 		switch status := billing.Status(row.Status); {
@@ -315,7 +318,10 @@ func held(subscriptions []db.Subscription) holdings {
 		}
 	}
 	slices.SortStableFunc(alive, func(a, b db.Subscription) int {
-		return slices.Index(statusOrder, a.Status) - slices.Index(statusOrder, b.Status)
+		return cmp.Or(
+			cmp.Compare(slices.Index(statusOrder, a.Status), slices.Index(statusOrder, b.Status)),
+			cmp.Compare(s.Plans.Rank(deref(b.Plan)), s.Plans.Rank(deref(a.Plan))),
+		)
 	})
 	for _, rows := range [][]db.Subscription{alive, unfinished, ended, expired} {
 		if len(rows) > 0 {

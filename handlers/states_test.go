@@ -105,10 +105,10 @@ func TestASecondSubscriptionIsListedAndExplained(t *testing.T) {
 	v := b.signUp("ada@example.com", "Engines")
 	v.get("/checkout/success?session_id=" + b.buy(v, "pilot")).want(200)
 	b.exec(`INSERT INTO subscriptions SELECT (jsonb_populate_record(s, '{"stripe_subscription_id": "sub_second", "plan": "pro", "status": "active", "trial_end": null, "amount_minor": 9900}')).* FROM subscriptions s`)
-	b.exec(`UPDATE entitlements SET limits = '{"members": 10}', features = '["api"]'`)
+	b.exec(`UPDATE entitlements SET granted_by = ARRAY['pilot', 'enterprise']`)
 	page := v.get("/billing").want(200).wantText(".banner h2", "You have two subscriptions").wantText(".banner", support).wantText("#plan", "Pro")
 	page.wantText("#also-0", "Also Pilot").wantText("section[aria-labelledby=also-0]", "$29.00 a month")
-	if got := page.text(".meters"); !strings.Contains(got, "1 of 10") {
+	if got := page.text(".meters"); !strings.Contains(got, "1 of 100") {
 		t.Errorf("the limits are %q", got)
 	}
 	b.exec(`UPDATE memberships SET role = 'member'`)
@@ -216,6 +216,9 @@ func TestEveryKindOfEventHasWordsMarksAndAmounts(t *testing.T) {
 		}
 		if tt.class != "" && !event.HasClass(tt.class) {
 			t.Errorf("%s: %q is not of %s", tt.kind, event.AttrOr("class", ""), tt.class)
+		}
+		if strings.HasPrefix(tt.kind, "payment_method_") {
+			continue // the overview has no room for cards
 		}
 		story := admin.get("/admin/billing").want(200).doc().Find(".stories > li")
 		if got := words(story.Find(".story")); got == "" || strings.Contains(got, "_") {

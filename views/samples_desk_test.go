@@ -47,7 +47,7 @@ func billingProblem() views.Billing {
 	m.Frame.Flash = ui.Flash{Text: "Welcome back, Grace.", Tone: ui.Good}
 	m.Problem = ui.Banner{
 		Title: "Your last payment failed", Tone: ui.Bad,
-		Text: "$99.00 is owed. We try the same card again on 5 Mar 2026. If it goes through, everything works again at once. If no try goes through, the plan may end.",
+		Text: "$99.00 is owed. We try it again on 5 Mar 2026. If it goes through, everything works again at once. If no try goes through, the plan may end.",
 		Hint: "To pay it now, or with another card, write to us and we send you a link. Changing the card on this page comes later.",
 	}
 	m.Status = ui.Badge{Text: "Payment failed", Tone: ui.Bad}

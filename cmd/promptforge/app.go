@@ -137,8 +137,10 @@ func schemaIsCurrent(ctx context.Context, q migrations.Querier) error {
 	return nil
 }
 
-// run serves and works until the context ends. Requests finish first, then the
-// workers finish what they have claimed; what is left waits in the database.
+// run serves and works until the context ends, or a worker cannot work: a server
+// that only seems well would be found out by its customers. Requests finish
+// first, then the workers finish what they have claimed; what is left waits in
+// the database.
 func (a *app) run(ctx context.Context, listener net.Listener) error {
 	defer a.pool.Close()
 	working, stopWorking := context.WithCancel(context.WithoutCancel(ctx))
@@ -146,12 +148,15 @@ func (a *app) run(ctx context.Context, listener net.Listener) error {
 	if err := a.replica.join(working); err != nil {
 		return err
 	}
+	ctx, stopServing := context.WithCancel(ctx)
+	defer stopServing()
 	var workers errgroup.Group
-	workers.Go(func() error { return a.replica.run(working) })
-	workers.Go(func() error { return a.payments.Run(working) })
-	workers.Go(func() error { return a.ledger.Run(working) })
-	workers.Go(func() error { return a.jobs.Run(working) })
-	workers.Go(func() error { return a.keepHouse(working) })
+	for _, work := range []func(context.Context) error{a.replica.run, a.payments.Run, a.ledger.Run, a.jobs.Run, a.keepHouse} {
+		workers.Go(func() error {
+			defer stopServing()
+			return work(working)
+		})
+	}
 	err := serveHTTP(ctx, listener, a.handler)
 	stopWorking()
 	return errors.Join(err, workers.Wait())

@@ -10,7 +10,8 @@ import (
 // running one.
 type Span struct {
 	// Months is how many up to the running one, unless the fields below say
-	// otherwise.
+	// otherwise. Beyond the twelve none is before the first in which anything
+	// moved.
 	Months int
 	// ThisYear begins with January.
 	ThisYear bool
@@ -47,7 +48,13 @@ func (s Span) resolve(earliest, running time.Time) (first, last time.Time, err e
 		return running.AddDate(0, 1-int(running.Month()), 0), running, nil
 	case s.From.IsZero() && s.To.IsZero():
 		if s.Months > 0 {
-			first = running.AddDate(0, 1-min(s.Months, MaxMonths), 0)
+			floor := first // no more months before the first customer than usual
+			if earliest.Before(floor) {
+				floor = earliest
+			}
+			if first = running.AddDate(0, 1-min(s.Months, MaxMonths), 0); first.Before(floor) {
+				first = floor
+			}
 		}
 		return first, last, nil
 	}

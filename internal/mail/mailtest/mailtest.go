@@ -80,7 +80,7 @@ func (s *Server) Tried(address string) int {
 }
 
 func (s *Server) serve(connection net.Conn) {
-	defer connection.Close()
+	defer func() { _ = connection.Close() }() // the client has said all it wants
 	in := bufio.NewReader(connection)
 	say := func(line string) { fmt.Fprintf(connection, "%s\r\n", line) }
 	say("220 mailtest")
@@ -92,13 +92,13 @@ func (s *Server) serve(connection net.Conn) {
 		}
 		line = strings.TrimRight(line, "\r\n")
 		verb, _, _ := strings.Cut(strings.ToUpper(line), " ")
-		switch {
-		case verb == "EHLO" || verb == "HELO":
+		switch verb {
+		case "EHLO", "HELO":
 			say("250 mailtest")
-		case verb == "RCPT":
+		case "RCPT":
 			to = line[strings.IndexByte(line, '<')+1 : strings.IndexByte(line, '>')]
 			say(s.judge(to, "250 ok"))
-		case verb == "DATA":
+		case "DATA":
 			answer := s.judge("DATA", "354 go on")
 			say(answer)
 			if answer != "354 go on" {
@@ -108,7 +108,7 @@ func (s *Server) serve(connection net.Conn) {
 				return
 			}
 			say("250 taken")
-		case verb == "QUIT":
+		case "QUIT":
 			say("221 bye")
 			return
 		default:
