@@ -221,7 +221,7 @@ func (q *Queries) RoleIn(ctx context.Context, arg RoleInParams) (string, error) 
 
 const seeCustomers = `-- name: SeeCustomers :exec
 INSERT INTO customers (stripe_customer_id, livemode, currency, created_at, vanished_at)
-SELECT r.stripe_customer_id, r.livemode, r.currency, r.created_at, r.vanished_at
+SELECT r.stripe_customer_id, r.livemode, r.currency, r.created_at, CASE WHEN r.vanished_at IS NOT NULL THEN clock_timestamp() END
 FROM jsonb_populate_recordset(NULL::customers, $1::jsonb) AS r ORDER BY r.stripe_customer_id
 ON CONFLICT (stripe_customer_id) DO UPDATE SET
     currency    = coalesce(excluded.currency, customers.currency),

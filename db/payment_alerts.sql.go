@@ -22,11 +22,14 @@ func (q *Queries) IsAlertOpen(ctx context.Context, fingerprint string) (bool, er
 }
 
 const resolveAlerts = `-- name: ResolveAlerts :exec
-WITH cleared AS (
-    DELETE FROM payment_alerts WHERE fingerprint = ANY ($2::text[]) AND state = 'pending'
+WITH over AS (
+    SELECT id, state FROM payment_alerts WHERE fingerprint = ANY ($2::text[]) AND state IN ('pending', 'firing')
+    ORDER BY fingerprint FOR UPDATE
+), cleared AS (
+    DELETE FROM payment_alerts WHERE id IN (SELECT id FROM over WHERE state = 'pending')
 )
 UPDATE payment_alerts SET state = 'resolved', resolved_at = greatest($1::timestamptz, last_seen_at)
-WHERE fingerprint = ANY ($2::text[]) AND state = 'firing'
+WHERE id IN (SELECT id FROM over WHERE state = 'firing')
 `
 
 type ResolveAlertsParams struct {
@@ -34,7 +37,8 @@ type ResolveAlertsParams struct {
 	Fingerprints []string  `json:"fingerprints"`
 }
 
-// What was only pending has called nobody and leaves no trace.
+// What was only pending has called nobody and leaves no trace. Rows are taken
+// in order of their fingerprints, as by whoever raises them.
 func (q *Queries) ResolveAlerts(ctx context.Context, arg ResolveAlertsParams) error {
 	_, err := q.db.Exec(ctx, resolveAlerts, arg.At, arg.Fingerprints)
 	return err

@@ -14,7 +14,7 @@ SELECT * FROM customers WHERE org_id = ANY (@org_ids::uuid[]);
 -- Notes customers that Stripe named, or no longer knows; who owns them is not
 -- for Stripe to say.
 INSERT INTO customers (stripe_customer_id, livemode, currency, created_at, vanished_at)
-SELECT r.stripe_customer_id, r.livemode, r.currency, r.created_at, r.vanished_at
+SELECT r.stripe_customer_id, r.livemode, r.currency, r.created_at, CASE WHEN r.vanished_at IS NOT NULL THEN clock_timestamp() END
 FROM jsonb_populate_recordset(NULL::customers, @rows::jsonb) AS r ORDER BY r.stripe_customer_id
 ON CONFLICT (stripe_customer_id) DO UPDATE SET
     currency    = coalesce(excluded.currency, customers.currency),

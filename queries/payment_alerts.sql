@@ -13,12 +13,16 @@ ON CONFLICT (fingerprint) WHERE state IN ('pending', 'firing') DO UPDATE SET
     object_id = excluded.object_id, message = excluded.message, evidence = excluded.evidence, proposal = excluded.proposal;
 
 -- name: ResolveAlerts :exec
--- What was only pending has called nobody and leaves no trace.
-WITH cleared AS (
-    DELETE FROM payment_alerts WHERE fingerprint = ANY (@fingerprints::text[]) AND state = 'pending'
+-- What was only pending has called nobody and leaves no trace. Rows are taken
+-- in order of their fingerprints, as by whoever raises them.
+WITH over AS (
+    SELECT id, state FROM payment_alerts WHERE fingerprint = ANY (@fingerprints::text[]) AND state IN ('pending', 'firing')
+    ORDER BY fingerprint FOR UPDATE
+), cleared AS (
+    DELETE FROM payment_alerts WHERE id IN (SELECT id FROM over WHERE state = 'pending')
 )
 UPDATE payment_alerts SET state = 'resolved', resolved_at = greatest(@at::timestamptz, last_seen_at)
-WHERE fingerprint = ANY (@fingerprints::text[]) AND state = 'firing';
+WHERE id IN (SELECT id FROM over WHERE state = 'firing');
 
 -- name: ResolveSilentAlerts :exec
 -- Rules whose trouble shows only while events come are over when none has come

@@ -123,7 +123,7 @@ func (m *Mailer) compose(row db.Outbox) (Message, error) {
 	if err != nil {
 		return Message{}, fmt.Errorf("put mail %d into words: %w", row.ID, err)
 	}
-	message.ID, message.To, message.At = fmt.Sprintf("outbox-%d", row.ID), row.ToAddress, row.CreatedAt
+	message.ID, message.To, message.At = fmt.Sprintf("outbox-%d-%x", row.ID, row.CreatedAt.UnixMicro()), row.ToAddress, row.CreatedAt
 	return message, nil
 }
 

@@ -34,6 +34,8 @@ type material struct {
 	// as anyone knows them; learned are the ones to remember.
 	prices  map[string]billing.Price
 	learned []billing.Price
+	// isTrial: the write is to find out whether it works, and the claim stays.
+	isTrial bool
 	// refused is why a write left this subject out: errOvertaken, errVanished.
 	refused error
 }

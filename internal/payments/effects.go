@@ -67,6 +67,9 @@ func (w *writing) effects() {
 	}
 	// It has been written, so that nothing is wrong with it, or with Stripe.
 	w.resolve(failingFingerprint(w.Subject), ruleUnreachable)
+	if len(w.answer.Subscriptions) > 0 && !w.isGone {
+		w.resolve(ruleVanished) // the key is one of the account that has our customers
+	}
 }
 
 func (w *writing) raise(a db.RaiseAlertParams) {
@@ -217,9 +220,7 @@ func (p *Payments) writeEffects(ctx context.Context, tx pgx.Tx, q *db.Queries, e
 		}
 	}
 	if len(e.raised) > 0 {
-		raised := slices.SortedStableFunc(slices.Values(e.raised), func(a, b db.RaiseAlertParams) int {
-			return strings.Compare(a.Fingerprint, b.Fingerprint)
-		})
+		raised := slices.SortedStableFunc(slices.Values(e.raised), byFingerprint)
 		if err := each(q.RaiseAlert(ctx, raised)); err != nil {
 			return fmt.Errorf("raise alerts: %w", err)
 		}
@@ -231,6 +232,9 @@ func (p *Payments) writeEffects(ctx context.Context, tx pgx.Tx, q *db.Queries, e
 	}
 	return nil
 }
+
+// byFingerprint is the order in which everyone takes the rows of alerts.
+func byFingerprint(a, b db.RaiseAlertParams) int { return strings.Compare(a.Fingerprint, b.Fingerprint) }
 
 // queueMails writes the mails and the jobs that deliver those nobody had
 // written before.
@@ -503,6 +507,7 @@ func (p *Payments) alertOfFailure(ctx context.Context, c claim, cause error) err
 	if len(alerts) == 0 {
 		return nil
 	}
+	slices.SortFunc(alerts, byFingerprint)
 	if err := each(q.RaiseAlert(ctx, alerts)); err != nil {
 		return fmt.Errorf("raise alerts of %s: %w", c.Subject, err)
 	}

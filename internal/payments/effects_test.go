@@ -302,6 +302,20 @@ func TestManyCustomersThatVanishAreNotBelieved(t *testing.T) {
 	b.want("alerts", []string{"customers_vanished critical firing 1"}, alerts)
 	b.want("believed", []string{"active t f"},
 		`SELECT concat_ws(' ', s.status, s.is_verified, c.vanished_at IS NOT NULL) FROM subscriptions s JOIN customers c USING (stripe_customer_id)`)
+
+	// Nor are they a few at a time, until Stripe knows somebody again.
+	b.exec(`UPDATE customers SET vanished_at = vanished_at - interval '1 hour'`)
+	b.exec(`UPDATE sync_queue SET due_at = now() - interval '1 hour'`)
+	if _, err := b.Work(b.ctx); err != nil {
+		t.Fatal(err)
+	}
+	b.want("believed an hour later", []string{"t"}, `SELECT is_verified::text::char(1)::text FROM subscriptions`)
+	b.Stripe = b.client
+	b.exec(`UPDATE sync_queue SET due_at = now() - interval '1 hour'`)
+	if _, err := b.Work(b.ctx); err != nil {
+		t.Fatal(err)
+	}
+	b.want("alerts once Stripe knows a customer", []string{"customers_vanished critical resolved 2"}, alerts)
 }
 
 // forgetful is a Stripe that knows no customer.

@@ -13,7 +13,7 @@ import (
 
 // entitle answers what an organization may do by all its subscriptions, in
 // order of their creation, and their versions.
-func entitle(orgID uuid.UUID, subscriptions []db.Subscription, versions []db.SubscriptionVersion, _ db.Entitlement,
+func entitle(orgID uuid.UUID, subscriptions []db.Subscription, versions []db.SubscriptionVersion,
 	plans billing.Plans, now, asOf time.Time,
 ) (db.Entitlement, error) {
 	standings, err := standingsOf(subscriptions, versions)
@@ -96,6 +96,9 @@ func EntitlementNow(row db.Entitlement, plans billing.Plans, now time.Time) (bil
 func stagesOf(row db.Entitlement) ([]billing.Stage, error) {
 	if row.Access == "" {
 		return []billing.Stage{{Level: billing.AccessNone, Reason: billing.ReasonNoSubscription}}, nil
+	}
+	if !billing.Level(row.Access).Allows() {
+		row.GrantedBy = nil // a release that does not know the column left it as it was
 	}
 	return billing.ReadStages(
 		billing.Stage{

@@ -94,7 +94,7 @@ func chargeToRemember(c stripeshape.Charge) []db.StripeObject {
 func (p *Payments) handOver(ctx context.Context, c claim, customerID string, learned []db.StripeObject) error {
 	err := db.InTx(ctx, p.Pool, func(_ pgx.Tx, q *db.Queries) error {
 		rows, err := q.LockHandover(ctx, db.LockHandoverParams{
-			Subject: c.Subject, Customer: customerID, Lane: min(c.Lane, int16(LaneFresh)), Now: p.Now(),
+			Subject: c.Subject, Customer: customerID, Lane: c.Lane, Now: p.Now(),
 		})
 		if err != nil {
 			return fmt.Errorf("lock subject and customer: %w", err)

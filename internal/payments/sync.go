@@ -301,7 +301,7 @@ func (p *Payments) writeWithoutCulprits(ctx context.Context, m *material, cause 
 	for i := range m.events {
 		alone := *m
 		alone.events = m.events[i : i+1 : i+1]
-		alone.hasMore = true // the others
+		alone.isTrial = true
 		err := p.write(ctx, []*material{&alone})
 		if isDataFault(err) {
 			m.events[i].parked, found = clean(err.Error()), true

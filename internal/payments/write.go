@@ -178,11 +178,17 @@ func (b *batch) refuseVanished() error {
 	if len(gone) == 0 {
 		return nil
 	}
+	// Once it has been noticed nothing of that is believed until Stripe knows
+	// somebody again.
+	isOpen, err := b.q.IsAlertOpen(b.ctx, ruleVanished)
+	if err != nil {
+		return fmt.Errorf("read alert %s: %w", ruleVanished, err)
+	}
 	n, err := b.q.VanishedOfLate(b.ctx, gone)
 	if err != nil {
 		return fmt.Errorf("count vanished customers: %w", err)
 	}
-	if int(n)+len(gone) <= maxVanished {
+	if !isOpen && int(n)+len(gone) <= maxVanished {
 		return nil
 	}
 	b.ours = slices.DeleteFunc(b.ours, func(m *material) bool {
@@ -213,7 +219,7 @@ func (b *batch) rememberWhatWasSeen() error {
 		}
 		customer := db.Customer{StripeCustomerID: m.Subject, Livemode: b.Livemode, Currency: optional(string(currency)), CreatedAt: m.answer.At}
 		if m.isGone {
-			customer.VanishedAt = new(b.Clock())
+			customer.VanishedAt = &m.answer.At // the database says when
 		}
 		seen = append(seen, customer)
 	}
@@ -522,7 +528,7 @@ func (b *batch) entitle() error {
 		slices.SortFunc(h.subscriptions, func(x, y db.Subscription) int {
 			return cmp.Or(x.CreatedAt.Compare(y.CreatedAt), strings.Compare(x.StripeSubscriptionID, y.StripeSubscriptionID))
 		})
-		params, err := entitle(orgID, h.subscriptions, h.versions, b.rows.entitlements[orgID], b.Plans, b.Now(), h.asOf)
+		params, err := entitle(orgID, h.subscriptions, h.versions, b.Plans, b.Now(), h.asOf)
 		if err != nil {
 			return fmt.Errorf("entitle organization %s: %w", orgID, err)
 		}
@@ -534,6 +540,9 @@ func (b *batch) entitle() error {
 
 // finish gives the claim back and says when to ask again without being told.
 func (w *writing) finish() {
+	if w.isTrial {
+		return
+	}
 	f := &w.changes.finished
 	wanted := w.Wanted
 	if w.hasMore {
