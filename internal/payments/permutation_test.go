@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 	"pgregory.net/rapid"
 
+	"github.com/promptforge/payments/db/dbtest"
 	"github.com/promptforge/payments/internal/billing"
 	"github.com/promptforge/payments/internal/payments"
 )
@@ -431,4 +432,36 @@ func (l *life) invoiceAct(status, act string) bool {
 	l.Helper()
 	i, ok := l.invoice(status)
 	return ok && l.act(http.MethodPost, "/v1/invoices/"+i.ID+"/"+act, "")
+}
+
+// TestAnAnswerOlderThanWhatWasWrittenIsNotBelieved: the event of a change was
+// taken up, and twenty seconds later a button gets an answer from before it.
+func TestAnAnswerOlderThanWhatWasWrittenIsNotBelieved(t *testing.T) {
+	t.Parallel()
+	w, done := newWorld(t, t.Context(), aNoon)
+	defer done()
+	s := w.shop("shop", dbtest.New(t))
+	b := w.sell("pro", "4242424242424242", s)
+	hear := func() {
+		s.deliver(w.news()...)
+		s.settle()
+	}
+	hear()
+	w.pass(time.Hour)
+	w.remember(b.customer)
+	w.update(b.customer, "cancel_at_period_end", "true")
+	w.remember(b.customer)
+	hear()
+	before := s.state()
+	w.pass(20 * time.Second)
+	s.sky.turn(stale)
+	if err := s.SyncCustomer(t.Context(), b.customer); err != nil {
+		t.Fatal(err)
+	}
+	if asked := s.sky.left.Load(); asked != 3 {
+		t.Fatalf("the stale answer was not given: %d left", asked)
+	}
+	if diff := differences(before, s.state()); diff != "" {
+		t.Errorf("it changed the rows (-before +after):\n%s", diff)
+	}
 }

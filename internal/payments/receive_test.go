@@ -182,6 +182,8 @@ func (b *bundle) heldUp() (letGo func()) {
 	if _, err := tx.Exec(b.ctx, `LOCK TABLE webhook_events IN ACCESS EXCLUSIVE MODE`); err != nil {
 		b.t.Fatal(err)
 	}
+	// A test that fails before it lets go must not hang on the pool's end.
+	b.t.Cleanup(func() { _ = tx.Rollback(context.WithoutCancel(b.ctx)) })
 	return func() {
 		b.t.Helper()
 		if err := tx.Rollback(context.WithoutCancel(b.ctx)); err != nil {
