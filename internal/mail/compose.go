@@ -63,15 +63,19 @@ func (m *Mailer) letter(kind string, n billing.Notice) (letter, error) {
 	case "payment_failed":
 		l.Subject = "Payment failed: " + amount + " for PromptForge"
 		l.Paragraphs = []string{fmt.Sprintf("We could not take %s for %s on %s.", amount, m.what(n, organization), on)}
+		way := "pay the invoice"
+		if invoice == "" {
+			way = "see on Billing what is owed"
+		}
 		switch {
 		case n.HasEnded:
 			l.Paragraphs = append(l.Paragraphs, "The subscription has ended with it. You can begin again whenever you like.")
 			return l.orBilling(), nil
 		case n.NextAttemptAt.IsZero():
-			l.Paragraphs = append(l.Paragraphs, "It will not be tried again by itself. Please pay the invoice, or use another card.")
+			l.Paragraphs = append(l.Paragraphs, "It will not be tried again by itself. Please "+way+", or use another card.")
 		default:
 			l.Paragraphs = append(l.Paragraphs, fmt.Sprintf(
-				"We try again on %s. If your card cannot pay, please pay the invoice before then, or use another card.", n.NextAttemptAt.UTC().Format("2 Jan 2006")))
+				"We try again on %s. If your card cannot pay, please %s before then, or use another card.", n.NextAttemptAt.UTC().Format("2 Jan 2006"), way))
 		}
 		l.Label, l.Link = "Pay now", invoice
 	default:
