@@ -17,7 +17,7 @@ import (
 )
 
 // allPictures is how much all pictures together may take.
-const allPictures = 5 << 20
+const allPictures = 8 << 20
 
 // forReadme are the views that the README shows, by how much of their height.
 var forReadme = map[string]int{"overview": 960, "pricing": 860, "organization": 1440}
