@@ -234,7 +234,9 @@ func (p *Payments) writeEffects(ctx context.Context, tx pgx.Tx, q *db.Queries, e
 }
 
 // byFingerprint is the order in which everyone takes the rows of alerts.
-func byFingerprint(a, b db.RaiseAlertParams) int { return strings.Compare(a.Fingerprint, b.Fingerprint) }
+func byFingerprint(a, b db.RaiseAlertParams) int {
+	return strings.Compare(a.Fingerprint, b.Fingerprint)
+}
 
 // queueMails writes the mails and the jobs that deliver those nobody had
 // written before.
