@@ -499,6 +499,30 @@ func (b *bundle) live() {
 	b.Now = func() time.Time { return now().Add(120 * time.Hour) }
 }
 
+// card gives the customer one to pay with from now on.
+func (b *bundle) card(testMethod string) {
+	b.t.Helper()
+	var method struct{ ID string }
+	b.call(http.MethodPost, "/v1/payment_methods/"+testMethod+"/attach", strings.NewReader("customer="+b.customer()), &method)
+	b.call(http.MethodPost, "/v1/customers/"+b.customer(), strings.NewReader("invoice_settings[default_payment_method]="+method.ID), nil)
+	b.call(http.MethodPost, "/v1/subscriptions/"+field(b.object("/v1/subscriptions"), "id"), strings.NewReader("default_payment_method="+method.ID), nil)
+}
+
+// upgradeWithABadCard asks for a dearer plan that is to begin once it is paid,
+// and answers the invoice that waits.
+func (b *bundle) upgradeWithABadCard() string {
+	b.t.Helper()
+	b.card("pm_card_chargeCustomerFail")
+	subscription := field(b.object("/v1/subscriptions"), "id")
+	item := field(b.object("/v1/subscription_items?subscription="+subscription), "id")
+	var changed struct {
+		LatestInvoice string `json:"latest_invoice"`
+	}
+	b.call(http.MethodPost, "/v1/subscriptions/"+subscription, strings.NewReader("items[0][id]="+item+"&items[0][price]="+
+		b.Sold[payments.Offer{Plan: "enterprise", Interval: billing.Month}]+"&payment_behavior=pending_if_incomplete&proration_behavior=always_invoice"), &changed)
+	return changed.LatestInvoice
+}
+
 // TestWhatStripeDoesByItselfIsTold: the stand-in lives what its test cards and
 // test accounts stand for, and only its events are listened to.
 func TestWhatStripeDoesByItselfIsTold(t *testing.T) {
@@ -532,6 +556,21 @@ func TestWhatStripeDoesByItselfIsTold(t *testing.T) {
 			act:  func(b *bundle) { b.refund(field(b.object("/v1/charges"), "id"), "500") },
 			told: []string{"payment_succeeded", "refund", "refund_failed"}, attempt: "complete paid",
 		},
+		"an update that waits for a payment that does not come": {
+			card: "4242424242424242",
+			act:  func(b *bundle) { b.upgradeWithABadCard() },
+			told: []string{"invoice_voided", "payment_failed", "payment_succeeded", "pending_update_expired"}, attempt: "complete paid",
+		},
+		"an update that waits for a payment that comes": {
+			card: "4242424242424242",
+			act: func(b *bundle) {
+				invoice := b.upgradeWithABadCard()
+				time.Sleep(1100 * time.Millisecond) // what changes within one second is one change
+				b.card("pm_card_visa")
+				b.call(http.MethodPost, "/v1/invoices/"+invoice+"/pay", strings.NewReader(""), nil)
+			},
+			told: []string{"payment_failed", "payment_succeeded", "payment_succeeded", "pending_update_applied", "plan_changed"}, attempt: "complete paid",
+		},
 		"a schedule that is released": {
 			card: "4242424242424242",
 			act: func(b *bundle) {
@@ -555,7 +594,7 @@ func TestWhatStripeDoesByItselfIsTold(t *testing.T) {
 			b.live()
 			b.deliverAll()
 			b.want("told", tt.told, `SELECT kind FROM payment_events WHERE NOT kind = ANY
-				('{checkout_started,checkout_completed,payment_method_attached,subscription_created,subscription_activated}') AND plan = 'pro' ORDER BY kind`)
+				('{checkout_started,checkout_completed,payment_method_attached,subscription_created,subscription_activated}') AND plan IS NOT NULL ORDER BY kind`)
 			b.want("attempt", []string{tt.attempt}, `SELECT concat_ws(' ', state, payment_status) FROM checkout_attempts`)
 			b.want("not processed", []string{}, `SELECT type || ' ' || coalesce(reason, state) FROM webhook_events WHERE state <> 'processed'`)
 
