@@ -99,7 +99,7 @@ func (q *Queries) OwedOfSubscription(ctx context.Context, arg OwedOfSubscription
 }
 
 const paymentEventsOfCustomers = `-- name: PaymentEventsOfCustomers :many
-SELECT id, kind, natural_key, at, org_id, stripe_customer_id, subscription_id, plan, interval, currency, amount_minor, source_event_id, details, livemode, recorded_at, invoice_id FROM payment_events WHERE stripe_customer_id = ANY ($1::text[]) ORDER BY id
+SELECT id, kind, natural_key, at, org_id, stripe_customer_id, subscription_id, plan, interval, currency, amount_minor, source_event_id, details, livemode, recorded_at, invoice_id FROM payment_events WHERE stripe_customer_id = ANY ($1::text[])
 `
 
 func (q *Queries) PaymentEventsOfCustomers(ctx context.Context, customers []string) ([]PaymentEvent, error) {

@@ -12,7 +12,6 @@ import (
 
 const observationsOfCustomers = `-- name: ObservationsOfCustomers :many
 SELECT subscription_id, source, source_id, stripe_customer_id, kind, at, object_created, facts, before, complete, decoder, recorded_at FROM subscription_observations WHERE stripe_customer_id = ANY ($1::text[])
-ORDER BY subscription_id, at, source, source_id
 `
 
 func (q *Queries) ObservationsOfCustomers(ctx context.Context, customers []string) ([]SubscriptionObservation, error) {

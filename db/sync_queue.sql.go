@@ -243,11 +243,13 @@ func (q *Queries) ReleaseClaim(ctx context.Context, arg ReleaseClaimParams) erro
 }
 
 const waitShortly = `-- name: WaitShortly :exec
-SELECT set_config('lock_timeout', '1s', true)
+SELECT set_config('lock_timeout', '1s', true), set_config('enable_seqscan', 'off', true)
 `
 
 // Until the end of the transaction. Whoever waits with queue rows held lets every
-// delivery for them wait, and whatever shares a commit with one.
+// delivery for them wait, and whatever shares a commit with one. And everything
+// is read by its key: a plan made while a table was small would go on walking the
+// whole of it until statistics come.
 func (q *Queries) WaitShortly(ctx context.Context) error {
 	_, err := q.db.Exec(ctx, waitShortly)
 	return err

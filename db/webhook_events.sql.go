@@ -14,7 +14,7 @@ const markEvents = `-- name: MarkEvents :exec
 UPDATE webhook_events e SET state = m.state, reason = nullif(m.reason, ''), processed_at = now()
 FROM (SELECT unnest($1::timestamptz[]) AS created, unnest($2::text[]) AS id,
              unnest($3::text[]) AS state, unnest($4::text[]) AS reason) AS m
-WHERE e.created = m.created AND e.id = m.id AND e.state = 'pending'
+WHERE e.created = m.created AND e.id = m.id
 `
 
 type MarkEventsParams struct {
@@ -24,8 +24,9 @@ type MarkEventsParams struct {
 	Reasons []string    `json:"reasons"`
 }
 
-// Ends exactly the events that were taken up, by id; those that came meanwhile
-// stay pending and have raised wanted.
+// Ends exactly the events that were taken up, by key; those that came meanwhile
+// stay pending and have raised wanted. Whoever holds the ticket is alone with
+// them, so that nothing is asked about their state, which another index knows.
 func (q *Queries) MarkEvents(ctx context.Context, arg MarkEventsParams) error {
 	_, err := q.db.Exec(ctx, markEvents,
 		arg.Created,

@@ -13,7 +13,7 @@ ON CONFLICT (kind, natural_key) DO UPDATE SET
 WHERE (excluded.at, coalesce(excluded.source_event_id, '~')) < (payment_events.at, coalesce(payment_events.source_event_id, '~'));
 
 -- name: PaymentEventsOfCustomers :many
-SELECT * FROM payment_events WHERE stripe_customer_id = ANY (@customers::text[]) ORDER BY id;
+SELECT * FROM payment_events WHERE stripe_customer_id = ANY (@customers::text[]);
 
 -- name: DeletePaymentEvents :exec
 DELETE FROM payment_events WHERE id = ANY (@ids::bigint[]);

@@ -1,6 +1,5 @@
 -- name: ObservationsOfCustomers :many
-SELECT * FROM subscription_observations WHERE stripe_customer_id = ANY (@customers::text[])
-ORDER BY subscription_id, at, source, source_id;
+SELECT * FROM subscription_observations WHERE stripe_customer_id = ANY (@customers::text[]);
 
 -- name: Observe :exec
 INSERT INTO subscription_observations

@@ -20,8 +20,10 @@ RETURNING subject, ticket, wanted, attempts, stale_asks, lane;
 
 -- name: WaitShortly :exec
 -- Until the end of the transaction. Whoever waits with queue rows held lets every
--- delivery for them wait, and whatever shares a commit with one.
-SELECT set_config('lock_timeout', '1s', true);
+-- delivery for them wait, and whatever shares a commit with one. And everything
+-- is read by its key: a plan made while a table was small would go on walking the
+-- whole of it until statistics come.
+SELECT set_config('lock_timeout', '1s', true), set_config('enable_seqscan', 'off', true);
 
 -- name: LockClaims :many
 -- Locks the rows whose ticket is still the claimer's, in order of the subject.

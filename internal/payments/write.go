@@ -296,11 +296,15 @@ func (b *batch) load() error {
 	if err != nil {
 		return fmt.Errorf("read observations: %w", err)
 	}
+	slices.SortFunc(observations, func(x, y db.SubscriptionObservation) int {
+		return cmp.Or(strings.Compare(x.SubscriptionID, y.SubscriptionID), x.At.Compare(y.At), strings.Compare(x.Source, y.Source), strings.Compare(x.SourceID, y.SourceID))
+	})
 	b.rows.observations = byKey(observations, func(r db.SubscriptionObservation) string { return r.StripeCustomerID })
 	events, err := b.q.PaymentEventsOfCustomers(b.ctx, subjects)
 	if err != nil {
 		return fmt.Errorf("read payment events: %w", err)
 	}
+	slices.SortFunc(events, func(x, y db.PaymentEvent) int { return cmp.Compare(x.ID, y.ID) })
 	b.rows.events = byKey(events, func(r db.PaymentEvent) string { return deref(r.StripeCustomerID) })
 	if err := b.loadCharges(); err != nil {
 		return err
