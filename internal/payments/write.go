@@ -3,7 +3,6 @@ package payments
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -15,7 +14,6 @@ import (
 
 	"github.com/promptforge/payments/db"
 	"github.com/promptforge/payments/internal/analytics"
-	"github.com/promptforge/payments/internal/audit"
 	"github.com/promptforge/payments/internal/billing"
 )
 
@@ -60,51 +58,6 @@ type batch struct {
 	changes changes
 	// writings are the subjects by customer, once computed.
 	writings map[string]*writing
-}
-
-// rows are the rows as they were when the batch began, by customer.
-type rows struct {
-	customers     map[string]db.Customer
-	organizations map[uuid.UUID]string // their names
-	subscriptions map[string][]db.Subscription
-	observations  map[string][]db.SubscriptionObservation
-	versions      map[string][]db.SubscriptionVersion
-	events        map[string][]db.PaymentEvent
-	attempts      map[string]db.CheckoutAttempt // by session
-	entitlements  map[uuid.UUID]db.Entitlement
-	objects       map[string]db.StripeObject // charges and payment intents by id
-}
-
-// changes are what a batch writes, gathered from all its subjects.
-type changes struct {
-	observed     []db.SubscriptionObservation
-	versions     []db.SubscriptionVersion
-	versionsGone []db.DeleteVersionParams
-	dirty        []string
-	copies       []db.Subscription
-	unverified   []string // subscriptions
-	attempts     []attemptEnd
-	paid         []string // subscriptions
-	failed       []string // sessions whose asynchronous payment failed
-	arrived      []string // sessions whose asynchronous payment arrived
-	objects      []db.StripeObject
-	located      []db.LocatePaymentEventParams
-	entitlements []db.Entitlement
-	recorded     []db.PaymentEvent
-	revised      []db.RevisePaymentEventParams
-	takenBack    []int64
-	marked       db.MarkEventsParams
-	finished     db.FinishClaimsParams
-	// told are those of recorded that nobody knew.
-	told []db.PaymentEvent
-	effects
-}
-
-// attemptEnd is the end of a checkout that an event told.
-type attemptEnd struct {
-	db.AttemptEndedParams
-	attempt db.CheckoutAttempt
-	eventID string
 }
 
 // writing is one subject of a batch. It computes in memory what the batch then
@@ -261,136 +214,6 @@ func (b *batch) rememberPrice(price billing.Price, at time.Time) error {
 	}
 	if err := b.q.MarkDirtyByPrice(b.ctx, price.ID); err != nil {
 		return fmt.Errorf("mark dirty who had price %s: %w", price.ID, err)
-	}
-	return nil
-}
-
-// load reads every row that the subjects need, a query a table.
-func (b *batch) load() error {
-	subjects := make([]string, len(b.ours))
-	var sessions []string
-	for i, m := range b.ours {
-		subjects[i] = m.Subject
-		for _, t := range m.events {
-			if t.session != nil {
-				sessions = append(sessions, t.session.ID)
-			}
-		}
-	}
-	if err := b.loadCustomers(subjects); err != nil {
-		return err
-	}
-	// Access is answered for organizations, which may have had other customers.
-	everyone := slices.Sorted(maps.Keys(b.rows.customers))
-	subscriptions, err := b.q.SubscriptionsOfCustomers(b.ctx, everyone)
-	if err != nil {
-		return fmt.Errorf("read subscriptions: %w", err)
-	}
-	b.rows.subscriptions = byKey(subscriptions, func(r db.Subscription) string { return r.StripeCustomerID })
-	versions, err := b.q.VersionsOfCustomers(b.ctx, everyone)
-	if err != nil {
-		return fmt.Errorf("read versions: %w", err)
-	}
-	b.rows.versions = byKey(versions, func(r db.SubscriptionVersion) string { return r.StripeCustomerID })
-	observations, err := b.q.ObservationsOfCustomers(b.ctx, subjects)
-	if err != nil {
-		return fmt.Errorf("read observations: %w", err)
-	}
-	slices.SortFunc(observations, func(x, y db.SubscriptionObservation) int {
-		return cmp.Or(strings.Compare(x.SubscriptionID, y.SubscriptionID), x.At.Compare(y.At), strings.Compare(x.Source, y.Source), strings.Compare(x.SourceID, y.SourceID))
-	})
-	b.rows.observations = byKey(observations, func(r db.SubscriptionObservation) string { return r.StripeCustomerID })
-	events, err := b.q.PaymentEventsOfCustomers(b.ctx, subjects)
-	if err != nil {
-		return fmt.Errorf("read payment events: %w", err)
-	}
-	slices.SortFunc(events, func(x, y db.PaymentEvent) int { return cmp.Compare(x.ID, y.ID) })
-	b.rows.events = byKey(events, func(r db.PaymentEvent) string { return deref(r.StripeCustomerID) })
-	if err := b.loadCharges(); err != nil {
-		return err
-	}
-	if len(sessions) == 0 {
-		return nil
-	}
-	attempts, err := b.q.AttemptsBySession(b.ctx, sessions)
-	if err != nil {
-		return fmt.Errorf("read checkouts: %w", err)
-	}
-	b.rows.attempts = map[string]db.CheckoutAttempt{}
-	for _, a := range attempts {
-		b.rows.attempts[deref(a.SessionID)] = a
-	}
-	return nil
-}
-
-// loadCharges reads the charges that refunds and disputes are about.
-func (b *batch) loadCharges() error {
-	var ids []string
-	for _, m := range b.ours {
-		for _, t := range m.events {
-			for _, h := range t.happenings {
-				if h.paidBy != "" {
-					ids = append(ids, h.paidBy)
-				}
-			}
-		}
-	}
-	if len(ids) == 0 {
-		return nil
-	}
-	objects, err := b.q.StripeObjects(b.ctx, ids)
-	if err != nil {
-		return fmt.Errorf("read charges: %w", err)
-	}
-	b.rows.objects = map[string]db.StripeObject{}
-	for _, o := range objects {
-		b.rows.objects[o.ObjectID] = o
-	}
-	return nil
-}
-
-// loadCustomers reads the subjects, locks the organizations that own them, and
-// reads those organizations' other customers.
-func (b *batch) loadCustomers(subjects []string) error {
-	customers, err := b.q.CustomersByStripeID(b.ctx, subjects)
-	if err != nil {
-		return fmt.Errorf("read customers: %w", err)
-	}
-	orgs := map[uuid.UUID]bool{}
-	b.rows.customers = map[string]db.Customer{}
-	for _, c := range customers {
-		b.rows.customers[c.StripeCustomerID] = c
-		if c.OrgID != nil {
-			orgs[*c.OrgID] = true
-		}
-	}
-	if len(orgs) == 0 {
-		return nil
-	}
-	ids := slices.Collect(maps.Keys(orgs))
-	// Queue rows come before organization rows, everywhere.
-	locked, err := b.q.LockOrganizations(b.ctx, ids)
-	if err != nil {
-		return fmt.Errorf("lock organizations: %w", err)
-	}
-	b.rows.organizations = map[uuid.UUID]string{}
-	for _, o := range locked {
-		b.rows.organizations[o.ID] = o.Name
-	}
-	others, err := b.q.CustomersOfOrganizations(b.ctx, ids)
-	if err != nil {
-		return fmt.Errorf("read customers of organizations: %w", err)
-	}
-	for _, c := range others {
-		b.rows.customers[c.StripeCustomerID] = c
-	}
-	entitlements, err := b.q.EntitlementsOf(b.ctx, ids)
-	if err != nil {
-		return fmt.Errorf("read entitlements: %w", err)
-	}
-	b.rows.entitlements = map[uuid.UUID]db.Entitlement{}
-	for _, e := range entitlements {
-		b.rows.entitlements[e.OrgID] = e
 	}
 	return nil
 }
@@ -603,105 +426,6 @@ func (w *writing) nextIn() time.Duration {
 		}
 	}
 	return next
-}
-
-// flush writes what was gathered, a round trip a table. Rows of one customer
-// are guarded by its queue row, and those of an organization by its own.
-func (b *batch) flush() error {
-	c := &b.changes
-	for _, step := range []struct {
-		what string
-		skip bool
-		run  func() error
-	}{
-		{"observations", len(c.observed) == 0, func() error { return asJSON(b.ctx, b.q.Observe, c.observed) }},
-		{"versions that the history no longer has", len(c.versionsGone) == 0, func() error { return each(b.q.DeleteVersion(b.ctx, c.versionsGone)) }},
-		{"versions", len(c.versions) == 0, func() error { return asJSON(b.ctx, b.q.WriteVersions, c.versions) }},
-		{"dirty marks", len(c.dirty) == 0, func() error { return b.q.MarkDirty(b.ctx, c.dirty) }},
-		{"subscriptions", len(c.copies) == 0, func() error { return asJSON(b.ctx, b.q.WriteSubscriptions, c.copies) }},
-		{"unverified subscriptions", len(c.unverified) == 0, func() error { return b.q.MarkUnverified(b.ctx, c.unverified) }},
-		{"checkouts", len(c.attempts) == 0, b.endAttempts},
-		{"failed checkouts", len(c.failed) == 0, func() error { return b.q.SessionsFailed(b.ctx, c.failed) }},
-		{"arrived checkouts", len(c.arrived) == 0, func() error { return b.q.SessionsPaid(b.ctx, c.arrived) }},
-		{"paid checkouts", len(c.paid) == 0, func() error { return b.q.AttemptsPaid(b.ctx, c.paid) }},
-		{"entitlements", len(c.entitlements) == 0, func() error { return asJSON(b.ctx, b.q.WriteEntitlements, c.entitlements) }},
-		{"payment events taken back", len(c.takenBack) == 0, func() error { return b.q.DeletePaymentEvents(b.ctx, c.takenBack) }},
-		{"payment events revised", len(c.revised) == 0, func() error { return each(b.q.RevisePaymentEvent(b.ctx, c.revised)) }},
-		{"payment events located", len(c.located) == 0, func() error { return each(b.q.LocatePaymentEvent(b.ctx, c.located)) }},
-		{"charges", len(c.objects) == 0, func() error { return rememberObjects(b.ctx, b.q, c.objects) }},
-		{"payment events", len(c.recorded) == 0, func() error { return asJSON(b.ctx, b.q.RecordPaymentEvents, c.recorded) }},
-		{"events", len(c.marked.Ids) == 0, func() error { return b.q.MarkEvents(b.ctx, c.marked) }},
-		{"claims", len(c.finished.Subjects) == 0, func() error {
-			c.finished.Now = b.now
-			return b.q.FinishClaims(b.ctx, c.finished)
-		}},
-	} {
-		if step.skip {
-			continue
-		}
-		if err := step.run(); err != nil {
-			return fmt.Errorf("write %s: %w", step.what, err)
-		}
-	}
-	return nil
-}
-
-func (b *batch) endAttempts() error {
-	for _, a := range b.changes.attempts {
-		n, err := b.q.AttemptEnded(b.ctx, a.AttemptEndedParams)
-		if err != nil {
-			return err
-		}
-		if n > 0 {
-			act := checkoutAct(checkoutEnds[a.State], a.attempt, a.EndedAt)
-			act.Actor, act.EventID = audit.Actor{Kind: audit.Stripe}, a.eventID
-			b.changes.acts = append(b.changes.acts, act)
-		}
-	}
-	return nil
-}
-
-// tell logs, once it is committed, what nobody knew before.
-func (b *batch) tell() {
-	for _, e := range b.changes.told {
-		b.Log.InfoContext(b.ctx, "payment event", "kind", e.Kind, "key", e.NaturalKey, "at", e.At, "organization", e.OrgID,
-			"customer", deref(e.StripeCustomerID), "subscription", deref(e.SubscriptionID), "plan", deref(e.Plan),
-			"amount_minor", deref(e.AmountMinor), "currency", deref(e.Currency), "event", deref(e.SourceEventID))
-	}
-}
-
-// asJSON runs a statement that takes all its rows as one JSON array, which says
-// what is null without a second array.
-func asJSON[T any](ctx context.Context, write func(context.Context, json.RawMessage) error, rows []T) error {
-	raw, err := json.Marshal(rows)
-	if err != nil {
-		return err
-	}
-	return write(ctx, raw)
-}
-
-// each runs a batch of statements and returns the first one's fault; those
-// behind it were not run.
-func each(results interface{ Exec(func(int, error)) }) error {
-	var faults []error
-	results.Exec(func(_ int, err error) {
-		if err != nil {
-			faults = append(faults, err)
-		}
-	})
-	if len(faults) == 0 {
-		return nil
-	}
-	return faults[0]
-}
-
-// byKey puts rows together that have a key in common, in their order.
-func byKey[T any](all []T, key func(T) string) map[string][]T {
-	out := map[string][]T{}
-	for _, row := range all {
-		out[key(row)] = append(out[key(row)], row)
-	}
-	return out
 }
 
 func orEmpty[K comparable, V any](m map[K]V) map[K]V {
