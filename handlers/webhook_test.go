@@ -146,13 +146,13 @@ func TestUnverifiedBytesAreBounded(t *testing.T) {
 		rest, end := io.Pipe()
 		reading, refused := make(chan struct{}, n), make(chan struct{}, n)
 		var held sync.WaitGroup
+		// One after the other: of several that grow at once all might be refused,
+		// and give back together more than the next one needs.
 		for range n {
 			held.Go(func() {
 				b.deliverUnsaid(header, io.MultiReader(strings.NewReader(strings.Repeat("x", bytes)), signal(reading), rest))
 				refused <- struct{}{}
 			})
-		}
-		for range n {
 			select {
 			case <-reading:
 			case <-refused:
