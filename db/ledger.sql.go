@@ -13,72 +13,69 @@ import (
 	"github.com/google/uuid"
 )
 
-const addToFlowDaily = `-- name: AddToFlowDaily :exec
-INSERT INTO flow_daily (gen, day, currency, plan, kind, amount_micro, customers)
-SELECT d.gen, d.day, d.currency, d.plan, d.kind, d.amount_micro, d.customers FROM (
-    SELECT unnest($1::int[]) AS gen, unnest($2::date[]) AS day, unnest($3::text[]) AS currency,
-        unnest($4::text[]) AS plan, unnest($5::text[]) AS kind,
-        unnest($6::bigint[]) AS amount_micro, unnest($7::bigint[]) AS customers
-) d ORDER BY 1, 2, 3, 4, 5
-ON CONFLICT (gen, day, currency, plan, kind) DO UPDATE SET
-    amount_micro = flow_daily.amount_micro + excluded.amount_micro, customers = flow_daily.customers + excluded.customers
+const addToCohorts = `-- name: AddToCohorts :exec
+INSERT INTO cohort_change (gen, cohort, month, currency, plan, mrr_micro, gross_micro, active, initial_micro, customers)
+SELECT r.gen, r.cohort, r.month, r.currency, r.plan, r.mrr_micro, r.gross_micro, r.active, r.initial_micro, r.customers FROM jsonb_populate_recordset(NULL::cohort_change, $1::jsonb) AS r
+ORDER BY 1, 2, 3, 4, 5
+ON CONFLICT (gen, cohort, month, currency, plan) DO UPDATE SET
+    mrr_micro = cohort_change.mrr_micro + excluded.mrr_micro, gross_micro = cohort_change.gross_micro + excluded.gross_micro, active = cohort_change.active + excluded.active, initial_micro = cohort_change.initial_micro + excluded.initial_micro, customers = cohort_change.customers + excluded.customers
 `
 
-type AddToFlowDailyParams struct {
-	Gens         []int32     `json:"gens"`
-	Days         []time.Time `json:"days"`
-	Currencies   []string    `json:"currencies"`
-	Plans        []string    `json:"plans"`
-	Kinds        []string    `json:"kinds"`
-	AmountsMicro []int64     `json:"amounts_micro"`
-	Customers    []int64     `json:"customers"`
+func (q *Queries) AddToCohorts(ctx context.Context, rows json.RawMessage) error {
+	_, err := q.db.Exec(ctx, addToCohorts, rows)
+	return err
 }
 
+const addToFlowDaily = `-- name: AddToFlowDaily :exec
+INSERT INTO flow_daily (gen, day, currency, plan, kind, amount_micro, customers, subscribers)
+SELECT r.gen, r.day, r.currency, r.plan, r.kind, r.amount_micro, r.customers, r.subscribers FROM jsonb_populate_recordset(NULL::flow_daily, $1::jsonb) AS r
+ORDER BY 1, 2, 3, 4, 5
+ON CONFLICT (gen, day, currency, plan, kind) DO UPDATE SET
+    amount_micro = flow_daily.amount_micro + excluded.amount_micro, customers = flow_daily.customers + excluded.customers, subscribers = flow_daily.subscribers + excluded.subscribers
+`
+
 // In the order of the key, so that no two writers wait for each other.
-func (q *Queries) AddToFlowDaily(ctx context.Context, arg AddToFlowDailyParams) error {
-	_, err := q.db.Exec(ctx, addToFlowDaily,
-		arg.Gens,
-		arg.Days,
-		arg.Currencies,
-		arg.Plans,
-		arg.Kinds,
-		arg.AmountsMicro,
-		arg.Customers,
-	)
+func (q *Queries) AddToFlowDaily(ctx context.Context, rows json.RawMessage) error {
+	_, err := q.db.Exec(ctx, addToFlowDaily, rows)
 	return err
 }
 
 const addToFlowMonthly = `-- name: AddToFlowMonthly :exec
-INSERT INTO flow_monthly (gen, month, currency, plan, kind, amount_micro, customers)
-SELECT d.gen, d.month, d.currency, d.plan, d.kind, d.amount_micro, d.customers FROM (
-    SELECT unnest($1::int[]) AS gen, unnest($2::date[]) AS month, unnest($3::text[]) AS currency,
-        unnest($4::text[]) AS plan, unnest($5::text[]) AS kind,
-        unnest($6::bigint[]) AS amount_micro, unnest($7::bigint[]) AS customers
-) d ORDER BY 1, 2, 3, 4, 5
+INSERT INTO flow_monthly (gen, month, currency, plan, kind, amount_micro, customers, subscribers)
+SELECT r.gen, r.month, r.currency, r.plan, r.kind, r.amount_micro, r.customers, r.subscribers FROM jsonb_populate_recordset(NULL::flow_monthly, $1::jsonb) AS r
+ORDER BY 1, 2, 3, 4, 5
 ON CONFLICT (gen, month, currency, plan, kind) DO UPDATE SET
-    amount_micro = flow_monthly.amount_micro + excluded.amount_micro, customers = flow_monthly.customers + excluded.customers
+    amount_micro = flow_monthly.amount_micro + excluded.amount_micro, customers = flow_monthly.customers + excluded.customers, subscribers = flow_monthly.subscribers + excluded.subscribers
 `
 
-type AddToFlowMonthlyParams struct {
-	Gens         []int32     `json:"gens"`
-	Months       []time.Time `json:"months"`
-	Currencies   []string    `json:"currencies"`
-	Plans        []string    `json:"plans"`
-	Kinds        []string    `json:"kinds"`
-	AmountsMicro []int64     `json:"amounts_micro"`
-	Customers    []int64     `json:"customers"`
+func (q *Queries) AddToFlowMonthly(ctx context.Context, rows json.RawMessage) error {
+	_, err := q.db.Exec(ctx, addToFlowMonthly, rows)
+	return err
 }
 
-func (q *Queries) AddToFlowMonthly(ctx context.Context, arg AddToFlowMonthlyParams) error {
-	_, err := q.db.Exec(ctx, addToFlowMonthly,
-		arg.Gens,
-		arg.Months,
-		arg.Currencies,
-		arg.Plans,
-		arg.Kinds,
-		arg.AmountsMicro,
-		arg.Customers,
-	)
+const addToPledgeDaily = `-- name: AddToPledgeDaily :exec
+INSERT INTO pledge_daily (gen, day, currency, plan, ending_micro, trial_micro)
+SELECT r.gen, r.day, r.currency, r.plan, r.ending_micro, r.trial_micro FROM jsonb_populate_recordset(NULL::pledge_daily, $1::jsonb) AS r
+ORDER BY 1, 2, 3, 4
+ON CONFLICT (gen, day, currency, plan) DO UPDATE SET
+    ending_micro = pledge_daily.ending_micro + excluded.ending_micro, trial_micro = pledge_daily.trial_micro + excluded.trial_micro
+`
+
+func (q *Queries) AddToPledgeDaily(ctx context.Context, rows json.RawMessage) error {
+	_, err := q.db.Exec(ctx, addToPledgeDaily, rows)
+	return err
+}
+
+const addToRetention = `-- name: AddToRetention :exec
+INSERT INTO retention_change (gen, period_end, horizon, currency, plan, net_micro, gross_lost_micro, lost_customers, lost_micro, involuntary_customers, involuntary_micro)
+SELECT r.gen, r.period_end, r.horizon, r.currency, r.plan, r.net_micro, r.gross_lost_micro, r.lost_customers, r.lost_micro, r.involuntary_customers, r.involuntary_micro FROM jsonb_populate_recordset(NULL::retention_change, $1::jsonb) AS r
+ORDER BY 1, 2, 3, 4, 5
+ON CONFLICT (gen, period_end, horizon, currency, plan) DO UPDATE SET
+    net_micro = retention_change.net_micro + excluded.net_micro, gross_lost_micro = retention_change.gross_lost_micro + excluded.gross_lost_micro, lost_customers = retention_change.lost_customers + excluded.lost_customers, lost_micro = retention_change.lost_micro + excluded.lost_micro, involuntary_customers = retention_change.involuntary_customers + excluded.involuntary_customers, involuntary_micro = retention_change.involuntary_micro + excluded.involuntary_micro
+`
+
+func (q *Queries) AddToRetention(ctx context.Context, rows json.RawMessage) error {
+	_, err := q.db.Exec(ctx, addToRetention, rows)
 	return err
 }
 
@@ -118,7 +115,7 @@ func (q *Queries) AppliedDays(ctx context.Context, arg AppliedDaysParams) ([]Cus
 }
 
 const appliedMovements = `-- name: AppliedMovements :many
-SELECT gen, customer, currency, day, kind, plan, amount_micro, customers, reason FROM customer_movement WHERE gen = ANY ($1::int[]) AND customer = ANY ($2::text[])
+SELECT gen, customer, currency, day, kind, plan, amount_micro, customers, reason, subscribers FROM customer_movement WHERE gen = ANY ($1::int[]) AND customer = ANY ($2::text[])
 `
 
 type AppliedMovementsParams struct {
@@ -145,6 +142,44 @@ func (q *Queries) AppliedMovements(ctx context.Context, arg AppliedMovementsPara
 			&i.AmountMicro,
 			&i.Customers,
 			&i.Reason,
+			&i.Subscribers,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const appliedPledges = `-- name: AppliedPledges :many
+SELECT gen, customer, currency, day, plan, ending_micro, trial_micro FROM customer_pledge WHERE gen = ANY ($1::int[]) AND customer = ANY ($2::text[])
+`
+
+type AppliedPledgesParams struct {
+	Gens      []int32  `json:"gens"`
+	Customers []string `json:"customers"`
+}
+
+func (q *Queries) AppliedPledges(ctx context.Context, arg AppliedPledgesParams) ([]CustomerPledge, error) {
+	rows, err := q.db.Query(ctx, appliedPledges, arg.Gens, arg.Customers)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []CustomerPledge{}
+	for rows.Next() {
+		var i CustomerPledge
+		if err := rows.Scan(
+			&i.Gen,
+			&i.Customer,
+			&i.Currency,
+			&i.Day,
+			&i.Plan,
+			&i.EndingMicro,
+			&i.TrialMicro,
 		); err != nil {
 			return nil, err
 		}
@@ -483,73 +518,109 @@ func (q *Queries) CouponsByID(ctx context.Context, ids []string) ([]Coupon, erro
 }
 
 const deleteContributingSubscriptions = `-- name: DeleteContributingSubscriptions :exec
-DELETE FROM customer_subscription WHERE gen = $1 AND customer = ANY ($2::text[])
+DELETE FROM customer_subscription WHERE gen = ANY ($1::int[]) AND customer = ANY ($2::text[])
 `
 
 type DeleteContributingSubscriptionsParams struct {
-	Gen       int32    `json:"gen"`
+	Gens      []int32  `json:"gens"`
 	Customers []string `json:"customers"`
 }
 
 func (q *Queries) DeleteContributingSubscriptions(ctx context.Context, arg DeleteContributingSubscriptionsParams) error {
-	_, err := q.db.Exec(ctx, deleteContributingSubscriptions, arg.Gen, arg.Customers)
+	_, err := q.db.Exec(ctx, deleteContributingSubscriptions, arg.Gens, arg.Customers)
 	return err
 }
 
 const deleteDays = `-- name: DeleteDays :exec
-DELETE FROM customer_day WHERE gen = $1 AND customer = ANY ($2::text[])
+DELETE FROM customer_day WHERE gen = ANY ($1::int[]) AND customer = ANY ($2::text[])
 `
 
 type DeleteDaysParams struct {
-	Gen       int32    `json:"gen"`
+	Gens      []int32  `json:"gens"`
 	Customers []string `json:"customers"`
 }
 
 func (q *Queries) DeleteDays(ctx context.Context, arg DeleteDaysParams) error {
-	_, err := q.db.Exec(ctx, deleteDays, arg.Gen, arg.Customers)
+	_, err := q.db.Exec(ctx, deleteDays, arg.Gens, arg.Customers)
 	return err
 }
 
 const deleteMovements = `-- name: DeleteMovements :exec
-DELETE FROM customer_movement WHERE gen = $1 AND customer = ANY ($2::text[])
+DELETE FROM customer_movement WHERE gen = ANY ($1::int[]) AND customer = ANY ($2::text[])
 `
 
 type DeleteMovementsParams struct {
-	Gen       int32    `json:"gen"`
+	Gens      []int32  `json:"gens"`
 	Customers []string `json:"customers"`
 }
 
 func (q *Queries) DeleteMovements(ctx context.Context, arg DeleteMovementsParams) error {
-	_, err := q.db.Exec(ctx, deleteMovements, arg.Gen, arg.Customers)
+	_, err := q.db.Exec(ctx, deleteMovements, arg.Gens, arg.Customers)
+	return err
+}
+
+const deletePledges = `-- name: DeletePledges :exec
+DELETE FROM customer_pledge WHERE gen = ANY ($1::int[]) AND customer = ANY ($2::text[])
+`
+
+type DeletePledgesParams struct {
+	Gens      []int32  `json:"gens"`
+	Customers []string `json:"customers"`
+}
+
+func (q *Queries) DeletePledges(ctx context.Context, arg DeletePledgesParams) error {
+	_, err := q.db.Exec(ctx, deletePledges, arg.Gens, arg.Customers)
+	return err
+}
+
+const dropEmptyCohorts = `-- name: DropEmptyCohorts :exec
+DELETE FROM cohort_change t USING jsonb_populate_recordset(NULL::cohort_change, $1::jsonb) AS r
+WHERE (t.gen, t.cohort, t.month, t.currency, t.plan) = (r.gen, r.cohort, r.month, r.currency, r.plan) AND t.mrr_micro = 0 AND t.gross_micro = 0 AND t.active = 0 AND t.initial_micro = 0 AND t.customers = 0
+`
+
+func (q *Queries) DropEmptyCohorts(ctx context.Context, rows json.RawMessage) error {
+	_, err := q.db.Exec(ctx, dropEmptyCohorts, rows)
 	return err
 }
 
 const dropEmptyFlowDaily = `-- name: DropEmptyFlowDaily :exec
-DELETE FROM flow_daily WHERE gen = ANY ($1::int[]) AND day = ANY ($2::date[]) AND amount_micro = 0
+DELETE FROM flow_daily t USING jsonb_populate_recordset(NULL::flow_daily, $1::jsonb) AS r
+WHERE (t.gen, t.day, t.currency, t.plan, t.kind) = (r.gen, r.day, r.currency, r.plan, r.kind) AND t.amount_micro = 0 AND t.customers = 0 AND t.subscribers = 0
 `
 
-type DropEmptyFlowDailyParams struct {
-	Gens []int32     `json:"gens"`
-	Days []time.Time `json:"days"`
-}
-
-// All amounts of a kind have one sign, so a sum of nothing has no rows behind it.
-func (q *Queries) DropEmptyFlowDaily(ctx context.Context, arg DropEmptyFlowDailyParams) error {
-	_, err := q.db.Exec(ctx, dropEmptyFlowDaily, arg.Gens, arg.Days)
+// What comes to nothing has no rows behind it: a recount would not make it either.
+func (q *Queries) DropEmptyFlowDaily(ctx context.Context, rows json.RawMessage) error {
+	_, err := q.db.Exec(ctx, dropEmptyFlowDaily, rows)
 	return err
 }
 
 const dropEmptyFlowMonthly = `-- name: DropEmptyFlowMonthly :exec
-DELETE FROM flow_monthly WHERE gen = ANY ($1::int[]) AND month = ANY ($2::date[]) AND amount_micro = 0
+DELETE FROM flow_monthly t USING jsonb_populate_recordset(NULL::flow_monthly, $1::jsonb) AS r
+WHERE (t.gen, t.month, t.currency, t.plan, t.kind) = (r.gen, r.month, r.currency, r.plan, r.kind) AND t.amount_micro = 0 AND t.customers = 0 AND t.subscribers = 0
 `
 
-type DropEmptyFlowMonthlyParams struct {
-	Gens   []int32     `json:"gens"`
-	Months []time.Time `json:"months"`
+func (q *Queries) DropEmptyFlowMonthly(ctx context.Context, rows json.RawMessage) error {
+	_, err := q.db.Exec(ctx, dropEmptyFlowMonthly, rows)
+	return err
 }
 
-func (q *Queries) DropEmptyFlowMonthly(ctx context.Context, arg DropEmptyFlowMonthlyParams) error {
-	_, err := q.db.Exec(ctx, dropEmptyFlowMonthly, arg.Gens, arg.Months)
+const dropEmptyPledgeDaily = `-- name: DropEmptyPledgeDaily :exec
+DELETE FROM pledge_daily t USING jsonb_populate_recordset(NULL::pledge_daily, $1::jsonb) AS r
+WHERE (t.gen, t.day, t.currency, t.plan) = (r.gen, r.day, r.currency, r.plan) AND t.ending_micro = 0 AND t.trial_micro = 0
+`
+
+func (q *Queries) DropEmptyPledgeDaily(ctx context.Context, rows json.RawMessage) error {
+	_, err := q.db.Exec(ctx, dropEmptyPledgeDaily, rows)
+	return err
+}
+
+const dropEmptyRetention = `-- name: DropEmptyRetention :exec
+DELETE FROM retention_change t USING jsonb_populate_recordset(NULL::retention_change, $1::jsonb) AS r
+WHERE (t.gen, t.period_end, t.horizon, t.currency, t.plan) = (r.gen, r.period_end, r.horizon, r.currency, r.plan) AND t.net_micro = 0 AND t.gross_lost_micro = 0 AND t.lost_customers = 0 AND t.lost_micro = 0 AND t.involuntary_customers = 0 AND t.involuntary_micro = 0
+`
+
+func (q *Queries) DropEmptyRetention(ctx context.Context, rows json.RawMessage) error {
+	_, err := q.db.Exec(ctx, dropEmptyRetention, rows)
 	return err
 }
 
@@ -582,32 +653,44 @@ func (q *Queries) DueClocks(ctx context.Context, arg DueClocksParams) ([]string,
 	return items, nil
 }
 
-type InsertContributingSubscriptionsParams struct {
-	Gen            int32  `json:"gen"`
-	Customer       string `json:"customer"`
-	SubscriptionID string `json:"subscription_id"`
-	Currency       string `json:"currency"`
-	MRRMicro       int64  `json:"mrr_micro"`
+const insertContributingSubscriptions = `-- name: InsertContributingSubscriptions :exec
+INSERT INTO customer_subscription (gen, customer, subscription_id, currency, mrr_micro)
+SELECT r.gen, r.customer, r.subscription_id, r.currency, r.mrr_micro FROM jsonb_populate_recordset(NULL::customer_subscription, $1::jsonb) AS r
+`
+
+func (q *Queries) InsertContributingSubscriptions(ctx context.Context, rows json.RawMessage) error {
+	_, err := q.db.Exec(ctx, insertContributingSubscriptions, rows)
+	return err
 }
 
-type InsertDaysParams struct {
-	Gen      int32     `json:"gen"`
-	Customer string    `json:"customer"`
-	Currency string    `json:"currency"`
-	Day      time.Time `json:"day"`
-	MRRMicro int64     `json:"mrr_micro"`
+const insertDays = `-- name: InsertDays :exec
+INSERT INTO customer_day (gen, customer, currency, day, mrr_micro)
+SELECT r.gen, r.customer, r.currency, r.day, r.mrr_micro FROM jsonb_populate_recordset(NULL::customer_day, $1::jsonb) AS r
+`
+
+func (q *Queries) InsertDays(ctx context.Context, rows json.RawMessage) error {
+	_, err := q.db.Exec(ctx, insertDays, rows)
+	return err
 }
 
-type InsertMovementsParams struct {
-	Gen         int32     `json:"gen"`
-	Customer    string    `json:"customer"`
-	Currency    string    `json:"currency"`
-	Day         time.Time `json:"day"`
-	Kind        string    `json:"kind"`
-	Plan        string    `json:"plan"`
-	AmountMicro int64     `json:"amount_micro"`
-	Customers   int32     `json:"customers"`
-	Reason      string    `json:"reason"`
+const insertMovements = `-- name: InsertMovements :exec
+INSERT INTO customer_movement (gen, customer, currency, day, kind, plan, amount_micro, customers, subscribers, reason)
+SELECT r.gen, r.customer, r.currency, r.day, r.kind, r.plan, r.amount_micro, r.customers, r.subscribers, r.reason FROM jsonb_populate_recordset(NULL::customer_movement, $1::jsonb) AS r
+`
+
+func (q *Queries) InsertMovements(ctx context.Context, rows json.RawMessage) error {
+	_, err := q.db.Exec(ctx, insertMovements, rows)
+	return err
+}
+
+const insertPledges = `-- name: InsertPledges :exec
+INSERT INTO customer_pledge (gen, customer, currency, day, plan, ending_micro, trial_micro)
+SELECT r.gen, r.customer, r.currency, r.day, r.plan, r.ending_micro, r.trial_micro FROM jsonb_populate_recordset(NULL::customer_pledge, $1::jsonb) AS r
+`
+
+func (q *Queries) InsertPledges(ctx context.Context, rows json.RawMessage) error {
+	_, err := q.db.Exec(ctx, insertPledges, rows)
+	return err
 }
 
 const ledgerCustomers = `-- name: LedgerCustomers :many
@@ -772,7 +855,7 @@ func (q *Queries) TakeMarks(ctx context.Context, limit int32) ([]string, error) 
 }
 
 const workingGenerations = `-- name: WorkingGenerations :many
-SELECT gen, time_zone, discount_policy, decoder, state, created_at FROM metric_generation WHERE state IN ('live', 'building') ORDER BY gen
+SELECT gen, time_zone, discount_policy, decoder, state, created_at, definition, marked_to, live_since FROM metric_generation WHERE state IN ('live', 'building') ORDER BY gen
 `
 
 func (q *Queries) WorkingGenerations(ctx context.Context) ([]MetricGeneration, error) {
@@ -791,6 +874,9 @@ func (q *Queries) WorkingGenerations(ctx context.Context) ([]MetricGeneration, e
 			&i.Decoder,
 			&i.State,
 			&i.CreatedAt,
+			&i.Definition,
+			&i.MarkedTo,
+			&i.LiveSince,
 		); err != nil {
 			return nil, err
 		}

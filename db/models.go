@@ -70,6 +70,21 @@ type CheckoutAttempt struct {
 	EndedAt        *time.Time `json:"ended_at"`
 }
 
+// By how much the state of a cohort at the end of a month differs from that of the month before; plan is that of the first day
+type CohortChange struct {
+	Gen        int32     `json:"gen"`
+	Cohort     time.Time `json:"cohort"`
+	Month      time.Time `json:"month"`
+	Currency   string    `json:"currency"`
+	Plan       string    `json:"plan"`
+	MRRMicro   int64     `json:"mrr_micro"`
+	GrossMicro int64     `json:"gross_micro"`
+	Active     int64     `json:"active"`
+	// MRR of the cohort at the end of each customer's first day, and in customers their number: in the month of that day
+	InitialMicro int64 `json:"initial_micro"`
+	Customers    int64 `json:"customers"`
+}
+
 // Every coupon seen on a subscription, kept because figures of the past depend on it.
 type Coupon struct {
 	StripeCouponID string `json:"stripe_coupon_id"`
@@ -114,6 +129,19 @@ type CustomerMovement struct {
 	// Change in the number of active customers: 1 for new and reactivation, -1 for churn, else 0; on one plan row only
 	Customers int32  `json:"customers"`
 	Reason    string `json:"reason"`
+	// Change in the number of customers with MRR on this plan; who is on two plans counts on both. On one row of a plan only
+	Subscribers int32 `json:"subscribers"`
+}
+
+// Applied contributions: by how much the MRR whose end is scheduled, and what trials under way would be worth, changed on a day
+type CustomerPledge struct {
+	Gen         int32     `json:"gen"`
+	Customer    string    `json:"customer"`
+	Currency    string    `json:"currency"`
+	Day         time.Time `json:"day"`
+	Plan        string    `json:"plan"`
+	EndingMicro int64     `json:"ending_micro"`
+	TrialMicro  int64     `json:"trial_micro"`
 }
 
 // Applied contributions: MRR of each subscription now. Those of a customer and currency add up to the newest balance in customer_day.
@@ -153,6 +181,7 @@ type FlowDaily struct {
 	Kind        string    `json:"kind"`
 	AmountMicro int64     `json:"amount_micro"`
 	Customers   int64     `json:"customers"`
+	Subscribers int64     `json:"subscribers"`
 }
 
 // Rollup of customer_movement by calendar month of the generation's zone.
@@ -164,6 +193,7 @@ type FlowMonthly struct {
 	Kind        string    `json:"kind"`
 	AmountMicro int64     `json:"amount_micro"`
 	Customers   int64     `json:"customers"`
+	Subscribers int64     `json:"subscribers"`
 }
 
 // MRR movements under the live definition
@@ -175,6 +205,7 @@ type MRRMovement struct {
 	Plan        string    `json:"plan"`
 	AmountMicro int64     `json:"amount_micro"`
 	Customers   int32     `json:"customers"`
+	Subscribers int32     `json:"subscribers"`
 	Reason      string    `json:"reason"`
 }
 
@@ -211,6 +242,17 @@ type MetricGeneration struct {
 	Decoder        int16     `json:"decoder"`
 	State          string    `json:"state"`
 	CreatedAt      time.Time `json:"created_at"`
+	// The rules by which the program counts; a program with newer rules opens a generation of its own
+	Definition int16      `json:"definition"`
+	MarkedTo   *int64     `json:"marked_to"`
+	LiveSince  *time.Time `json:"live_since"`
+}
+
+// How often the figures have changed, and when last by the business clock: who sees the same version sees the same figures
+type MetricState struct {
+	IsOnly    bool      `json:"is_only"`
+	Version   int64     `json:"version"`
+	ChangedAt time.Time `json:"changed_at"`
 }
 
 // What buys: subscriptions belong to an organization, never to a person.
@@ -297,6 +339,17 @@ type PaymentMetric struct {
 	Kind        string    `json:"kind"`
 	AmountMicro int64     `json:"amount_micro"`
 	Customers   int64     `json:"customers"`
+	Subscribers int64     `json:"subscribers"`
+}
+
+// Rollup of customer_pledge by day
+type PledgeDaily struct {
+	Gen         int32     `json:"gen"`
+	Day         time.Time `json:"day"`
+	Currency    string    `json:"currency"`
+	Plan        string    `json:"plan"`
+	EndingMicro int64     `json:"ending_micro"`
+	TrialMicro  int64     `json:"trial_micro"`
 }
 
 // Which plan any price means. A row enters when the price is sold, set up or seen, and never leaves.
@@ -327,6 +380,22 @@ type Replica struct {
 	ID uuid.UUID `json:"id"`
 	// By the database's clock, which all processes share; older than half a minute is not alive
 	SeenAt time.Time `json:"seen_at"`
+}
+
+// What became of the customers who had MRR when a period of 1 or 12 months began; their base is the level then. Plan is empty for the account
+type RetentionChange struct {
+	Gen int32 `json:"gen"`
+	// The first day after the period. Periods that end in the future are there too, as if nothing moved until then
+	PeriodEnd            time.Time `json:"period_end"`
+	Horizon              int16     `json:"horizon"`
+	Currency             string    `json:"currency"`
+	Plan                 string    `json:"plan"`
+	NetMicro             int64     `json:"net_micro"`
+	GrossLostMicro       int64     `json:"gross_lost_micro"`
+	LostCustomers        int64     `json:"lost_customers"`
+	LostMicro            int64     `json:"lost_micro"`
+	InvoluntaryCustomers int64     `json:"involuntary_customers"`
+	InvoluntaryMicro     int64     `json:"involuntary_micro"`
 }
 
 type Session struct {

@@ -12,6 +12,60 @@ import (
 	"github.com/google/uuid"
 )
 
+const dailyFlows = `-- name: DailyFlows :many
+SELECT day, kind, sum(amount_micro)::bigint AS amount_micro,
+    sum(CASE WHEN $1::text = '' THEN customers ELSE subscribers END)::bigint AS customers
+FROM flow_daily
+WHERE gen = $2 AND day BETWEEN $3::date AND $4::date AND currency = $5 AND ($1::text = '' OR plan = $1::text)
+GROUP BY day, kind ORDER BY day, kind
+`
+
+type DailyFlowsParams struct {
+	Plan     string    `json:"plan"`
+	Gen      int32     `json:"gen"`
+	First    time.Time `json:"first"`
+	Last     time.Time `json:"last"`
+	Currency string    `json:"currency"`
+}
+
+type DailyFlowsRow struct {
+	Day         time.Time `json:"day"`
+	Kind        string    `json:"kind"`
+	AmountMicro int64     `json:"amount_micro"`
+	Customers   int64     `json:"customers"`
+}
+
+func (q *Queries) DailyFlows(ctx context.Context, arg DailyFlowsParams) ([]DailyFlowsRow, error) {
+	rows, err := q.db.Query(ctx, dailyFlows,
+		arg.Plan,
+		arg.Gen,
+		arg.First,
+		arg.Last,
+		arg.Currency,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []DailyFlowsRow{}
+	for rows.Next() {
+		var i DailyFlowsRow
+		if err := rows.Scan(
+			&i.Day,
+			&i.Kind,
+			&i.AmountMicro,
+			&i.Customers,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const failedInvoices = `-- name: FailedInvoices :many
 WITH tried AS (
     SELECT invoice_id, min(at) AS first_at, max(at) AS last_at,
@@ -103,6 +157,38 @@ func (q *Queries) FailedInvoices(ctx context.Context, arg FailedInvoicesParams) 
 	return items, nil
 }
 
+const figureSegments = `-- name: FigureSegments :many
+SELECT currency, plan, sum(sum(amount_micro)) OVER (PARTITION BY currency)::bigint AS mrr_micro
+FROM flow_monthly WHERE gen = $1 GROUP BY currency, plan ORDER BY currency, plan
+`
+
+type FigureSegmentsRow struct {
+	Currency string `json:"currency"`
+	Plan     string `json:"plan"`
+	MRRMicro int64  `json:"mrr_micro"`
+}
+
+// Every currency and plan that ever had MRR, and the MRR of the currency now.
+func (q *Queries) FigureSegments(ctx context.Context, gen int32) ([]FigureSegmentsRow, error) {
+	rows, err := q.db.Query(ctx, figureSegments, gen)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []FigureSegmentsRow{}
+	for rows.Next() {
+		var i FigureSegmentsRow
+		if err := rows.Scan(&i.Currency, &i.Plan, &i.MRRMicro); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const firstFlow = `-- name: FirstFlow :one
 SELECT coalesce(min(month), $1::date)::date AS month FROM flow_monthly WHERE gen = $2
 `
@@ -167,6 +253,47 @@ func (q *Queries) FlowsBetween(ctx context.Context, arg FlowsBetweenParams) ([]F
 	return items, nil
 }
 
+const levelBefore = `-- name: LevelBefore :one
+SELECT coalesce(sum(f.amount_micro), 0)::bigint AS mrr_micro,
+    coalesce(sum(CASE WHEN $1::text = '' THEN f.customers ELSE f.subscribers END), 0)::bigint AS customers
+FROM (
+    SELECT m.amount_micro, m.customers, m.subscribers FROM flow_monthly m
+    WHERE m.gen = $2 AND m.month < $3::date AND m.currency = $4 AND ($1::text = '' OR m.plan = $1::text)
+    UNION ALL
+    SELECT d.amount_micro, d.customers, d.subscribers FROM flow_daily d
+    WHERE d.gen = $2 AND d.day >= $3::date AND d.day < $5::date AND d.currency = $4 AND ($1::text = '' OR d.plan = $1::text)
+) f
+`
+
+type LevelBeforeParams struct {
+	Plan     string    `json:"plan"`
+	Gen      int32     `json:"gen"`
+	Month    time.Time `json:"month"`
+	Currency string    `json:"currency"`
+	Day      time.Time `json:"day"`
+}
+
+type LevelBeforeRow struct {
+	MRRMicro  int64 `json:"mrr_micro"`
+	Customers int64 `json:"customers"`
+}
+
+// The running sum of all flows before a day: of whole months, and of the days of
+// the last one. An empty plan is the account; a plan's customers are those who
+// have MRR on it.
+func (q *Queries) LevelBefore(ctx context.Context, arg LevelBeforeParams) (LevelBeforeRow, error) {
+	row := q.db.QueryRow(ctx, levelBefore,
+		arg.Plan,
+		arg.Gen,
+		arg.Month,
+		arg.Currency,
+		arg.Day,
+	)
+	var i LevelBeforeRow
+	err := row.Scan(&i.MRRMicro, &i.Customers)
+	return i, err
+}
+
 const levelsBefore = `-- name: LevelsBefore :many
 SELECT currency, sum(amount_micro)::bigint AS mrr_micro, sum(customers)::bigint AS customers
 FROM flow_monthly WHERE gen = $1 AND month < $2
@@ -205,8 +332,33 @@ func (q *Queries) LevelsBefore(ctx context.Context, arg LevelsBeforeParams) ([]L
 	return items, nil
 }
 
+const liveFigures = `-- name: LiveFigures :one
+SELECT g.gen, g.time_zone, g.definition, s.version, s.changed_at FROM metric_generation g, metric_state s WHERE g.state = 'live'
+`
+
+type LiveFiguresRow struct {
+	Gen        int32     `json:"gen"`
+	TimeZone   string    `json:"time_zone"`
+	Definition int16     `json:"definition"`
+	Version    int64     `json:"version"`
+	ChangedAt  time.Time `json:"changed_at"`
+}
+
+func (q *Queries) LiveFigures(ctx context.Context) (LiveFiguresRow, error) {
+	row := q.db.QueryRow(ctx, liveFigures)
+	var i LiveFiguresRow
+	err := row.Scan(
+		&i.Gen,
+		&i.TimeZone,
+		&i.Definition,
+		&i.Version,
+		&i.ChangedAt,
+	)
+	return i, err
+}
+
 const liveGeneration = `-- name: LiveGeneration :one
-SELECT gen, time_zone, discount_policy, decoder, state, created_at FROM metric_generation WHERE state = 'live'
+SELECT gen, time_zone, discount_policy, decoder, state, created_at, definition, marked_to, live_since FROM metric_generation WHERE state = 'live'
 `
 
 func (q *Queries) LiveGeneration(ctx context.Context) (MetricGeneration, error) {
@@ -219,8 +371,65 @@ func (q *Queries) LiveGeneration(ctx context.Context) (MetricGeneration, error) 
 		&i.Decoder,
 		&i.State,
 		&i.CreatedAt,
+		&i.Definition,
+		&i.MarkedTo,
+		&i.LiveSince,
 	)
 	return i, err
+}
+
+const monthlyFlows = `-- name: MonthlyFlows :many
+SELECT month, kind, sum(amount_micro)::bigint AS amount_micro,
+    sum(CASE WHEN $1::text = '' THEN customers ELSE subscribers END)::bigint AS customers
+FROM flow_monthly
+WHERE gen = $2 AND month BETWEEN $3::date AND $4::date AND currency = $5 AND ($1::text = '' OR plan = $1::text)
+GROUP BY month, kind ORDER BY month, kind
+`
+
+type MonthlyFlowsParams struct {
+	Plan     string    `json:"plan"`
+	Gen      int32     `json:"gen"`
+	First    time.Time `json:"first"`
+	Last     time.Time `json:"last"`
+	Currency string    `json:"currency"`
+}
+
+type MonthlyFlowsRow struct {
+	Month       time.Time `json:"month"`
+	Kind        string    `json:"kind"`
+	AmountMicro int64     `json:"amount_micro"`
+	Customers   int64     `json:"customers"`
+}
+
+func (q *Queries) MonthlyFlows(ctx context.Context, arg MonthlyFlowsParams) ([]MonthlyFlowsRow, error) {
+	rows, err := q.db.Query(ctx, monthlyFlows,
+		arg.Plan,
+		arg.Gen,
+		arg.First,
+		arg.Last,
+		arg.Currency,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []MonthlyFlowsRow{}
+	for rows.Next() {
+		var i MonthlyFlowsRow
+		if err := rows.Scan(
+			&i.Month,
+			&i.Kind,
+			&i.AmountMicro,
+			&i.Customers,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const newestPaymentEvents = `-- name: NewestPaymentEvents :many
@@ -327,6 +536,113 @@ func (q *Queries) PlanLevels(ctx context.Context, arg PlanLevelsParams) ([]PlanL
 			&i.Plan,
 			&i.MRRMicro,
 			&i.OpeningMicro,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const pledges = `-- name: Pledges :many
+SELECT day, sum(ending_micro)::bigint AS ending_micro, sum(trial_micro)::bigint AS trial_micro
+FROM pledge_daily WHERE gen = $1 AND day <= $2::date AND currency = $3 AND ($4::text = '' OR plan = $4::text)
+GROUP BY day ORDER BY day
+`
+
+type PledgesParams struct {
+	Gen      int32     `json:"gen"`
+	Last     time.Time `json:"last"`
+	Currency string    `json:"currency"`
+	Plan     string    `json:"plan"`
+}
+
+type PledgesRow struct {
+	Day         time.Time `json:"day"`
+	EndingMicro int64     `json:"ending_micro"`
+	TrialMicro  int64     `json:"trial_micro"`
+}
+
+// By how much pledges changed on each day up to the last one.
+func (q *Queries) Pledges(ctx context.Context, arg PledgesParams) ([]PledgesRow, error) {
+	rows, err := q.db.Query(ctx, pledges,
+		arg.Gen,
+		arg.Last,
+		arg.Currency,
+		arg.Plan,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []PledgesRow{}
+	for rows.Next() {
+		var i PledgesRow
+		if err := rows.Scan(&i.Day, &i.EndingMicro, &i.TrialMicro); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const retentionBetween = `-- name: RetentionBetween :many
+SELECT period_end, horizon, net_micro, gross_lost_micro, lost_customers, lost_micro, involuntary_customers, involuntary_micro
+FROM retention_change
+WHERE gen = $1 AND period_end BETWEEN $2::date AND $3::date AND currency = $4 AND plan = $5
+ORDER BY period_end, horizon
+`
+
+type RetentionBetweenParams struct {
+	Gen      int32     `json:"gen"`
+	First    time.Time `json:"first"`
+	Last     time.Time `json:"last"`
+	Currency string    `json:"currency"`
+	Plan     string    `json:"plan"`
+}
+
+type RetentionBetweenRow struct {
+	PeriodEnd            time.Time `json:"period_end"`
+	Horizon              int16     `json:"horizon"`
+	NetMicro             int64     `json:"net_micro"`
+	GrossLostMicro       int64     `json:"gross_lost_micro"`
+	LostCustomers        int64     `json:"lost_customers"`
+	LostMicro            int64     `json:"lost_micro"`
+	InvoluntaryCustomers int64     `json:"involuntary_customers"`
+	InvoluntaryMicro     int64     `json:"involuntary_micro"`
+}
+
+// Of the account where the plan is empty: it has rows of its own.
+func (q *Queries) RetentionBetween(ctx context.Context, arg RetentionBetweenParams) ([]RetentionBetweenRow, error) {
+	rows, err := q.db.Query(ctx, retentionBetween,
+		arg.Gen,
+		arg.First,
+		arg.Last,
+		arg.Currency,
+		arg.Plan,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []RetentionBetweenRow{}
+	for rows.Next() {
+		var i RetentionBetweenRow
+		if err := rows.Scan(
+			&i.PeriodEnd,
+			&i.Horizon,
+			&i.NetMicro,
+			&i.GrossLostMicro,
+			&i.LostCustomers,
+			&i.LostMicro,
+			&i.InvoluntaryCustomers,
+			&i.InvoluntaryMicro,
 		); err != nil {
 			return nil, err
 		}

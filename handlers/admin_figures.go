@@ -50,7 +50,7 @@ func (b overviewBuilder) previousFailed() reports.FailedMonth {
 // figures are the four that one look should tell.
 func (b overviewBuilder) figures() []ui.KeyFigure {
 	last, previous := b.last(), b.previous()
-	before := "at the end of " + monthName(previous.Month, last.Month)
+	before := "at the end of " + monthName(previous.Start, last.Start)
 	open, openBefore, asked := b.Failed[len(b.Failed)-1].Open, b.previousFailed().Open, b.Failed[len(b.Failed)-1].AskedOpen
 	figures := []ui.KeyFigure{
 		{
@@ -61,7 +61,7 @@ func (b overviewBuilder) figures() []ui.KeyFigure {
 		},
 		{
 			Label: "Net new MRR this month", Value: b.micro(last.NetNewMicro()), Note: "So far.",
-			Delta: compare(last.NetNewMicro()-previous.NetNewMicro(), b.micro, "in the whole of "+monthName(previous.Month, last.Month), ui.Neutral, ui.Neutral),
+			Delta: compare(last.NetNewMicro()-previous.NetNewMicro(), b.micro, "in the whole of "+monthName(previous.Start, last.Start), ui.Neutral, ui.Neutral),
 			Spark: b.spark(analytics.Point.NetNewMicro),
 			Link:  ui.Link{Text: "Movements", Href: "#movements"},
 		},
@@ -86,7 +86,7 @@ func (b overviewBuilder) figures() []ui.KeyFigure {
 	}
 	if b.isPast {
 		for i := range figures {
-			figures[i].Label = strings.TrimSuffix(figures[i].Label, " this month") + " · " + last.Month.Format("Jan 2006")
+			figures[i].Label = strings.TrimSuffix(figures[i].Label, " this month") + " · " + last.Start.Format("Jan 2006")
 		}
 		figures[1].Note, figures[2].Note = "All of the month.", "At its end."
 		figures[3].Link = ui.Link{Text: "Failed payments", Href: "#failed"} // the list knows only today's
@@ -157,15 +157,15 @@ func (b overviewBuilder) revenueFinding() string {
 	level, overall := b.micro(last.Closing.MRRMicro), last.Closing.MRRMicro-b.Months[0].Opening.MRRMicro
 	months := plural(int64(len(b.Months)), "month", "months")
 	if !last.IsRunning {
-		end := "at the end of " + last.Month.Format("January 2006")
+		end := "at the end of " + last.Start.Format("January 2006")
 		if overall == 0 {
 			return fmt.Sprintf("MRR was %s %s, as it was %s before.", level, end, months)
 		}
 		return fmt.Sprintf("MRR %s in %s, to %s %s.", b.rise(overall), months, level, end)
 	}
-	finding := fmt.Sprintf("MRR %s in %s so far, to %s.", b.rise(last.NetNewMicro()), last.Month.Format("January"), level)
+	finding := fmt.Sprintf("MRR %s in %s so far, to %s.", b.rise(last.NetNewMicro()), last.Start.Format("January"), level)
 	if last.NetNewMicro() == 0 {
-		finding = fmt.Sprintf("MRR stayed at %s in %s so far.", level, last.Month.Format("January"))
+		finding = fmt.Sprintf("MRR stayed at %s in %s so far.", level, last.Start.Format("January"))
 	}
 	if len(b.Months) > 1 && overall != 0 {
 		finding += fmt.Sprintf(" It %s in %s.", b.rise(overall), months)
@@ -229,9 +229,9 @@ func (b overviewBuilder) movementsFinding() string {
 		so = " so far"
 	}
 	if gained == 0 && lost == 0 {
-		return fmt.Sprintf("Nothing moved in %s%s.", last.Month.Format("January 2006"), so)
+		return fmt.Sprintf("Nothing moved in %s%s.", last.Start.Format("January 2006"), so)
 	}
-	return fmt.Sprintf("%s%s: %s gained, %s lost, %s net.", last.Month.Format("January 2006"), so, b.micro(gained), b.micro(lost), b.micro(last.NetNewMicro()))
+	return fmt.Sprintf("%s%s: %s gained, %s lost, %s net.", last.Start.Format("January 2006"), so, b.micro(gained), b.micro(lost), b.micro(last.NetNewMicro()))
 }
 
 // customers is the line of active customers.
@@ -251,7 +251,7 @@ func (b overviewBuilder) customers() ui.MonthChart {
 	chart.Finding = fmt.Sprintf("%s now; %s came and %s left in these months.", plural(b.ActiveCustomers, "customer", "customers"), count(came), count(left))
 	if b.isPast {
 		chart.Finding = fmt.Sprintf("%s at the end of %s; %s came and %s left in these months.",
-			plural(b.ActiveCustomers, "customer", "customers"), b.last().Month.Format("January 2006"), count(came), count(left))
+			plural(b.ActiveCustomers, "customer", "customers"), b.last().Start.Format("January 2006"), count(came), count(left))
 	}
 	chart.Empty = "Nobody had MRR in these months."
 	chart.Definition = "At the end of each month, customers with MRR; an organization counts once, however many subscriptions it has. Trials do not count."
@@ -295,7 +295,7 @@ func (b overviewBuilder) shares() ui.ShareTable {
 		}
 	}
 	if b.MRRMicro > 0 {
-		month := b.last().Month
+		month := b.last().Start
 		table.Finding = fmt.Sprintf("%s carries %s of MRR. Beneath each: what %s changed.",
 			b.planName(top.Plan), percentage(top.MRRMicro, b.MRRMicro), monthName(month, b.AsOf))
 	}
@@ -379,9 +379,9 @@ func (b overviewBuilder) failed() ui.MonthChart {
 func (b overviewBuilder) chart(id, title string) ui.MonthChart {
 	chart := ui.MonthChart{ID: id, Title: title}
 	for i, p := range b.Months {
-		month := ui.Month{Short: p.Month.Format("Jan"), Long: p.Month.Format("January 2006"), IsRunning: p.IsRunning}
-		if p.Month.Month() == time.January || (i == 0 && b.hasRoomForTheFirstYear()) {
-			month.Year = p.Month.Format("2006")
+		month := ui.Month{Short: p.Start.Format("Jan"), Long: p.Start.Format("January 2006"), IsRunning: p.IsRunning}
+		if p.Start.Month() == time.January || (i == 0 && b.hasRoomForTheFirstYear()) {
+			month.Year = p.Start.Format("2006")
 		}
 		chart.Months = append(chart.Months, month)
 	}
@@ -391,7 +391,7 @@ func (b overviewBuilder) chart(id, title string) ui.MonthChart {
 // hasRoomForTheFirstYear: the name of the first year would otherwise run into
 // that of the second.
 func (b overviewBuilder) hasRoomForTheFirstYear() bool {
-	untilJanuary := 13 - int(b.Months[0].Month.Month())
+	untilJanuary := 13 - int(b.Months[0].Start.Month())
 	return untilJanuary >= len(b.Months) || untilJanuary >= max(3, len(b.Months)/6)
 }
 

@@ -50,52 +50,93 @@ SELECT * FROM customer_movement WHERE gen = ANY (@gens::int[]) AND customer = AN
 -- name: AppliedSubscriptions :many
 SELECT * FROM customer_subscription WHERE gen = ANY (@gens::int[]) AND customer = ANY (@customers::text[]);
 
+-- name: AppliedPledges :many
+SELECT * FROM customer_pledge WHERE gen = ANY (@gens::int[]) AND customer = ANY (@customers::text[]);
+
 -- name: DeleteDays :exec
-DELETE FROM customer_day WHERE gen = @gen AND customer = ANY (@customers::text[]);
+DELETE FROM customer_day WHERE gen = ANY (@gens::int[]) AND customer = ANY (@customers::text[]);
 
 -- name: DeleteMovements :exec
-DELETE FROM customer_movement WHERE gen = @gen AND customer = ANY (@customers::text[]);
+DELETE FROM customer_movement WHERE gen = ANY (@gens::int[]) AND customer = ANY (@customers::text[]);
+
+-- name: DeletePledges :exec
+DELETE FROM customer_pledge WHERE gen = ANY (@gens::int[]) AND customer = ANY (@customers::text[]);
 
 -- name: DeleteContributingSubscriptions :exec
-DELETE FROM customer_subscription WHERE gen = @gen AND customer = ANY (@customers::text[]);
+DELETE FROM customer_subscription WHERE gen = ANY (@gens::int[]) AND customer = ANY (@customers::text[]);
 
--- name: InsertDays :copyfrom
-INSERT INTO customer_day (gen, customer, currency, day, mrr_micro) VALUES ($1, $2, $3, $4, $5);
+-- name: InsertDays :exec
+INSERT INTO customer_day (gen, customer, currency, day, mrr_micro)
+SELECT r.gen, r.customer, r.currency, r.day, r.mrr_micro FROM jsonb_populate_recordset(NULL::customer_day, @rows::jsonb) AS r;
 
--- name: InsertMovements :copyfrom
-INSERT INTO customer_movement (gen, customer, currency, day, kind, plan, amount_micro, customers, reason)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9);
+-- name: InsertMovements :exec
+INSERT INTO customer_movement (gen, customer, currency, day, kind, plan, amount_micro, customers, subscribers, reason)
+SELECT r.gen, r.customer, r.currency, r.day, r.kind, r.plan, r.amount_micro, r.customers, r.subscribers, r.reason FROM jsonb_populate_recordset(NULL::customer_movement, @rows::jsonb) AS r;
 
--- name: InsertContributingSubscriptions :copyfrom
-INSERT INTO customer_subscription (gen, customer, subscription_id, currency, mrr_micro) VALUES ($1, $2, $3, $4, $5);
+-- name: InsertPledges :exec
+INSERT INTO customer_pledge (gen, customer, currency, day, plan, ending_micro, trial_micro)
+SELECT r.gen, r.customer, r.currency, r.day, r.plan, r.ending_micro, r.trial_micro FROM jsonb_populate_recordset(NULL::customer_pledge, @rows::jsonb) AS r;
+
+-- name: InsertContributingSubscriptions :exec
+INSERT INTO customer_subscription (gen, customer, subscription_id, currency, mrr_micro)
+SELECT r.gen, r.customer, r.subscription_id, r.currency, r.mrr_micro FROM jsonb_populate_recordset(NULL::customer_subscription, @rows::jsonb) AS r;
 
 -- name: AddToFlowDaily :exec
 -- In the order of the key, so that no two writers wait for each other.
-INSERT INTO flow_daily (gen, day, currency, plan, kind, amount_micro, customers)
-SELECT d.gen, d.day, d.currency, d.plan, d.kind, d.amount_micro, d.customers FROM (
-    SELECT unnest(@gens::int[]) AS gen, unnest(@days::date[]) AS day, unnest(@currencies::text[]) AS currency,
-        unnest(@plans::text[]) AS plan, unnest(@kinds::text[]) AS kind,
-        unnest(@amounts_micro::bigint[]) AS amount_micro, unnest(@customers::bigint[]) AS customers
-) d ORDER BY 1, 2, 3, 4, 5
+INSERT INTO flow_daily (gen, day, currency, plan, kind, amount_micro, customers, subscribers)
+SELECT r.gen, r.day, r.currency, r.plan, r.kind, r.amount_micro, r.customers, r.subscribers FROM jsonb_populate_recordset(NULL::flow_daily, @rows::jsonb) AS r
+ORDER BY 1, 2, 3, 4, 5
 ON CONFLICT (gen, day, currency, plan, kind) DO UPDATE SET
-    amount_micro = flow_daily.amount_micro + excluded.amount_micro, customers = flow_daily.customers + excluded.customers;
-
--- name: AddToFlowMonthly :exec
-INSERT INTO flow_monthly (gen, month, currency, plan, kind, amount_micro, customers)
-SELECT d.gen, d.month, d.currency, d.plan, d.kind, d.amount_micro, d.customers FROM (
-    SELECT unnest(@gens::int[]) AS gen, unnest(@months::date[]) AS month, unnest(@currencies::text[]) AS currency,
-        unnest(@plans::text[]) AS plan, unnest(@kinds::text[]) AS kind,
-        unnest(@amounts_micro::bigint[]) AS amount_micro, unnest(@customers::bigint[]) AS customers
-) d ORDER BY 1, 2, 3, 4, 5
-ON CONFLICT (gen, month, currency, plan, kind) DO UPDATE SET
-    amount_micro = flow_monthly.amount_micro + excluded.amount_micro, customers = flow_monthly.customers + excluded.customers;
+    amount_micro = flow_daily.amount_micro + excluded.amount_micro, customers = flow_daily.customers + excluded.customers, subscribers = flow_daily.subscribers + excluded.subscribers;
 
 -- name: DropEmptyFlowDaily :exec
--- All amounts of a kind have one sign, so a sum of nothing has no rows behind it.
-DELETE FROM flow_daily WHERE gen = ANY (@gens::int[]) AND day = ANY (@days::date[]) AND amount_micro = 0;
+-- What comes to nothing has no rows behind it: a recount would not make it either.
+DELETE FROM flow_daily t USING jsonb_populate_recordset(NULL::flow_daily, @rows::jsonb) AS r
+WHERE (t.gen, t.day, t.currency, t.plan, t.kind) = (r.gen, r.day, r.currency, r.plan, r.kind) AND t.amount_micro = 0 AND t.customers = 0 AND t.subscribers = 0;
+
+-- name: AddToFlowMonthly :exec
+INSERT INTO flow_monthly (gen, month, currency, plan, kind, amount_micro, customers, subscribers)
+SELECT r.gen, r.month, r.currency, r.plan, r.kind, r.amount_micro, r.customers, r.subscribers FROM jsonb_populate_recordset(NULL::flow_monthly, @rows::jsonb) AS r
+ORDER BY 1, 2, 3, 4, 5
+ON CONFLICT (gen, month, currency, plan, kind) DO UPDATE SET
+    amount_micro = flow_monthly.amount_micro + excluded.amount_micro, customers = flow_monthly.customers + excluded.customers, subscribers = flow_monthly.subscribers + excluded.subscribers;
 
 -- name: DropEmptyFlowMonthly :exec
-DELETE FROM flow_monthly WHERE gen = ANY (@gens::int[]) AND month = ANY (@months::date[]) AND amount_micro = 0;
+DELETE FROM flow_monthly t USING jsonb_populate_recordset(NULL::flow_monthly, @rows::jsonb) AS r
+WHERE (t.gen, t.month, t.currency, t.plan, t.kind) = (r.gen, r.month, r.currency, r.plan, r.kind) AND t.amount_micro = 0 AND t.customers = 0 AND t.subscribers = 0;
+
+-- name: AddToPledgeDaily :exec
+INSERT INTO pledge_daily (gen, day, currency, plan, ending_micro, trial_micro)
+SELECT r.gen, r.day, r.currency, r.plan, r.ending_micro, r.trial_micro FROM jsonb_populate_recordset(NULL::pledge_daily, @rows::jsonb) AS r
+ORDER BY 1, 2, 3, 4
+ON CONFLICT (gen, day, currency, plan) DO UPDATE SET
+    ending_micro = pledge_daily.ending_micro + excluded.ending_micro, trial_micro = pledge_daily.trial_micro + excluded.trial_micro;
+
+-- name: DropEmptyPledgeDaily :exec
+DELETE FROM pledge_daily t USING jsonb_populate_recordset(NULL::pledge_daily, @rows::jsonb) AS r
+WHERE (t.gen, t.day, t.currency, t.plan) = (r.gen, r.day, r.currency, r.plan) AND t.ending_micro = 0 AND t.trial_micro = 0;
+
+-- name: AddToCohorts :exec
+INSERT INTO cohort_change (gen, cohort, month, currency, plan, mrr_micro, gross_micro, active, initial_micro, customers)
+SELECT r.gen, r.cohort, r.month, r.currency, r.plan, r.mrr_micro, r.gross_micro, r.active, r.initial_micro, r.customers FROM jsonb_populate_recordset(NULL::cohort_change, @rows::jsonb) AS r
+ORDER BY 1, 2, 3, 4, 5
+ON CONFLICT (gen, cohort, month, currency, plan) DO UPDATE SET
+    mrr_micro = cohort_change.mrr_micro + excluded.mrr_micro, gross_micro = cohort_change.gross_micro + excluded.gross_micro, active = cohort_change.active + excluded.active, initial_micro = cohort_change.initial_micro + excluded.initial_micro, customers = cohort_change.customers + excluded.customers;
+
+-- name: DropEmptyCohorts :exec
+DELETE FROM cohort_change t USING jsonb_populate_recordset(NULL::cohort_change, @rows::jsonb) AS r
+WHERE (t.gen, t.cohort, t.month, t.currency, t.plan) = (r.gen, r.cohort, r.month, r.currency, r.plan) AND t.mrr_micro = 0 AND t.gross_micro = 0 AND t.active = 0 AND t.initial_micro = 0 AND t.customers = 0;
+
+-- name: AddToRetention :exec
+INSERT INTO retention_change (gen, period_end, horizon, currency, plan, net_micro, gross_lost_micro, lost_customers, lost_micro, involuntary_customers, involuntary_micro)
+SELECT r.gen, r.period_end, r.horizon, r.currency, r.plan, r.net_micro, r.gross_lost_micro, r.lost_customers, r.lost_micro, r.involuntary_customers, r.involuntary_micro FROM jsonb_populate_recordset(NULL::retention_change, @rows::jsonb) AS r
+ORDER BY 1, 2, 3, 4, 5
+ON CONFLICT (gen, period_end, horizon, currency, plan) DO UPDATE SET
+    net_micro = retention_change.net_micro + excluded.net_micro, gross_lost_micro = retention_change.gross_lost_micro + excluded.gross_lost_micro, lost_customers = retention_change.lost_customers + excluded.lost_customers, lost_micro = retention_change.lost_micro + excluded.lost_micro, involuntary_customers = retention_change.involuntary_customers + excluded.involuntary_customers, involuntary_micro = retention_change.involuntary_micro + excluded.involuntary_micro;
+
+-- name: DropEmptyRetention :exec
+DELETE FROM retention_change t USING jsonb_populate_recordset(NULL::retention_change, @rows::jsonb) AS r
+WHERE (t.gen, t.period_end, t.horizon, t.currency, t.plan) = (r.gen, r.period_end, r.horizon, r.currency, r.plan) AND t.net_micro = 0 AND t.gross_lost_micro = 0 AND t.lost_customers = 0 AND t.lost_micro = 0 AND t.involuntary_customers = 0 AND t.involuntary_micro = 0;
 
 -- name: ClearClocks :exec
 DELETE FROM metric_clock WHERE customer_id = ANY (@customers::text[]);

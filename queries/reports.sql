@@ -95,3 +95,52 @@ LEFT JOIN organizations o ON o.id = coalesce(e.org_id, c.org_id)
 -- A card comes with every purchase, and its owner's page tells of it.
 WHERE e.kind NOT IN ('payment_method_attached', 'payment_method_detached', 'payment_method_updated')
 ORDER BY e.at DESC, e.id DESC LIMIT $1;
+
+-- name: LiveFigures :one
+SELECT g.gen, g.time_zone, g.definition, s.version, s.changed_at FROM metric_generation g, metric_state s WHERE g.state = 'live';
+
+-- name: FigureSegments :many
+-- Every currency and plan that ever had MRR, and the MRR of the currency now.
+SELECT currency, plan, sum(sum(amount_micro)) OVER (PARTITION BY currency)::bigint AS mrr_micro
+FROM flow_monthly WHERE gen = @gen GROUP BY currency, plan ORDER BY currency, plan;
+
+-- name: LevelBefore :one
+-- The running sum of all flows before a day: of whole months, and of the days of
+-- the last one. An empty plan is the account; a plan's customers are those who
+-- have MRR on it.
+SELECT coalesce(sum(f.amount_micro), 0)::bigint AS mrr_micro,
+    coalesce(sum(CASE WHEN @plan::text = '' THEN f.customers ELSE f.subscribers END), 0)::bigint AS customers
+FROM (
+    SELECT m.amount_micro, m.customers, m.subscribers FROM flow_monthly m
+    WHERE m.gen = @gen AND m.month < @month::date AND m.currency = @currency AND (@plan::text = '' OR m.plan = @plan::text)
+    UNION ALL
+    SELECT d.amount_micro, d.customers, d.subscribers FROM flow_daily d
+    WHERE d.gen = @gen AND d.day >= @month::date AND d.day < @day::date AND d.currency = @currency AND (@plan::text = '' OR d.plan = @plan::text)
+) f;
+
+-- name: MonthlyFlows :many
+SELECT month, kind, sum(amount_micro)::bigint AS amount_micro,
+    sum(CASE WHEN @plan::text = '' THEN customers ELSE subscribers END)::bigint AS customers
+FROM flow_monthly
+WHERE gen = @gen AND month BETWEEN @first::date AND @last::date AND currency = @currency AND (@plan::text = '' OR plan = @plan::text)
+GROUP BY month, kind ORDER BY month, kind;
+
+-- name: DailyFlows :many
+SELECT day, kind, sum(amount_micro)::bigint AS amount_micro,
+    sum(CASE WHEN @plan::text = '' THEN customers ELSE subscribers END)::bigint AS customers
+FROM flow_daily
+WHERE gen = @gen AND day BETWEEN @first::date AND @last::date AND currency = @currency AND (@plan::text = '' OR plan = @plan::text)
+GROUP BY day, kind ORDER BY day, kind;
+
+-- name: Pledges :many
+-- By how much pledges changed on each day up to the last one.
+SELECT day, sum(ending_micro)::bigint AS ending_micro, sum(trial_micro)::bigint AS trial_micro
+FROM pledge_daily WHERE gen = @gen AND day <= @last::date AND currency = @currency AND (@plan::text = '' OR plan = @plan::text)
+GROUP BY day ORDER BY day;
+
+-- name: RetentionBetween :many
+-- Of the account where the plan is empty: it has rows of its own.
+SELECT period_end, horizon, net_micro, gross_lost_micro, lost_customers, lost_micro, involuntary_customers, involuntary_micro
+FROM retention_change
+WHERE gen = @gen AND period_end BETWEEN @first::date AND @last::date AND currency = @currency AND plan = @plan
+ORDER BY period_end, horizon;

@@ -53,7 +53,22 @@ type Movement struct {
 	// Customers is 1 for new and reactivation and -1 for churn, on one plan's
 	// row only; otherwise 0.
 	Customers int
-	Reason    Reason
+	// Subscribers is by how much the number of those changes who have MRR on this
+	// plan: 1 where it was entered and -1 where it was left, on one row of the
+	// plan only; otherwise 0. Who is on two plans counts on both.
+	Subscribers int
+	Reason      Reason
+}
+
+// Pledge is by how much two levels of a customer and plan, which are no part of
+// the movements, changed in a day: the MRR whose end is scheduled, and what its
+// trials under way would be worth.
+type Pledge struct {
+	Currency    money.Currency
+	Day         time.Time // midnight UTC of the date in the definition's zone
+	Plan        string
+	EndingMicro int64
+	TrialMicro  int64
 }
 
 // SubscriptionMRR is what one subscription is worth a month.
@@ -68,6 +83,8 @@ type Account struct {
 	// Days and Movements are in order of day, currency, kind and plan.
 	Days      []CustomerDay
 	Movements []Movement
+	// Pledges are in order of day, currency and plan.
+	Pledges []Pledge
 	// Subscriptions are those that carry MRR now, in order of id; those of a
 	// currency add up to its newest day.
 	Subscriptions []SubscriptionMRR
@@ -153,13 +170,62 @@ func (a *Account) close(day time.Time, before, after []standing, ever bool) bool
 			a.Days = append(a.Days, CustomerDay{Currency: currency, Day: day, MRRMicro: e})
 		}
 		rows := spread(kind, opening, closing)
+		countSubscribers(rows, opening, closing)
 		reason := reasonOf(kind, rows, currency, before, after)
 		for i := range rows {
 			rows[i].Currency, rows[i].Day, rows[i].Reason = currency, day, reason
 		}
 		a.Movements = append(a.Movements, rows...)
+		a.Pledges = append(a.Pledges, pledges(currency, day, before, after)...)
 	}
 	return ever
+}
+
+// countSubscribers notes on the first row of each plan whether it was entered or
+// left.
+func countSubscribers(rows []Movement, opening, closing map[string]int64) {
+	seen := map[string]bool{}
+	for i := range rows {
+		plan := rows[i].Plan
+		if !seen[plan] {
+			seen[plan] = true
+			rows[i].Subscribers = int(isPositive(closing[plan]) - isPositive(opening[plan]))
+		}
+	}
+}
+
+func pledges(currency money.Currency, day time.Time, before, after []standing) []Pledge {
+	changes := map[string]Pledge{}
+	add := func(standings []standing, sign int64) {
+		for _, s := range standings {
+			if s.facts.Currency != currency {
+				continue
+			}
+			for plan, micro := range s.trial.ByPlan {
+				p := changes[plan]
+				p.TrialMicro += sign * micro
+				changes[plan] = p
+			}
+			if s.facts.EndsAt == 0 {
+				continue
+			}
+			for plan, micro := range s.amount.ByPlan {
+				p := changes[plan]
+				p.EndingMicro += sign * micro
+				changes[plan] = p
+			}
+		}
+	}
+	add(before, -1)
+	add(after, 1)
+	var out []Pledge
+	for _, plan := range slices.Sorted(maps.Keys(changes)) {
+		if p := changes[plan]; p != (Pledge{}) {
+			p.Currency, p.Day, p.Plan = currency, day, plan
+			out = append(out, p)
+		}
+	}
+	return out
 }
 
 // classify names the movement from a day's opening to its closing balance;
@@ -196,6 +262,8 @@ type standing struct {
 	facts  billing.Facts
 	paused bool
 	amount Amount
+	// trial is what a trial under way would be worth.
+	trial Amount
 }
 
 func split(history []Version, catalog Catalog, policy DiscountPolicy) []subscription {
@@ -226,7 +294,7 @@ func (s subscription) turns() []time.Time {
 		within := func(t time.Time) bool {
 			return t.After(v.At) && (i+1 == len(s.versions) || t.Before(s.versions[i+1].At))
 		}
-		if !v.Facts.Status.CountsInMRR() {
+		if !v.Facts.Status.CountsInMRR() && v.Facts.Status != billing.StatusTrialing {
 			continue
 		}
 		for _, d := range v.Facts.Discounts {
@@ -246,10 +314,16 @@ func (s subscription) turns() []time.Time {
 func (s subscription) at(t time.Time) standing {
 	for i, v := range slices.Backward(s.versions) {
 		if !v.At.After(t) {
-			return standing{
+			out := standing{
 				id: v.SubscriptionID, facts: v.Facts, paused: isPaused(v.Facts, s.bites[i], t),
 				amount: MRR(v.Facts, s.catalog, s.policy, s.bites[i], t),
 			}
+			if v.Facts.Status == billing.StatusTrialing {
+				paid := v.Facts
+				paid.Status = billing.StatusActive
+				out.trial = MRR(paid, s.catalog, s.policy, s.bites[i], t)
+			}
+			return out
 		}
 	}
 	return standing{}

@@ -209,7 +209,7 @@ func TestMovements(t *testing.T) {
 			want:    bought + "\n10 churn pro -99.00 pause -1",
 		},
 		"a coupon on what does not count changes nothing by ending": {
-			history: []analytics.Version{day(0, "a", on("pro_month", status(billing.StatusTrialing), coupon("half_for_now", 90)))},
+			history: []analytics.Version{day(0, "a", on("pro_month", status(billing.StatusUnpaid), coupon("half_for_now", 90)))},
 			now:     10,
 		},
 		"a pause lifted before it bites moves nothing": {
@@ -583,26 +583,27 @@ func TestNextIsTheFirstChangeAfterNow(t *testing.T) {
 func TestSeries(t *testing.T) {
 	t.Parallel()
 	month := func(m int) time.Time { return time.Date(2026, time.Month(m), 1, 0, 0, 0, 0, time.UTC) }
+	period := func(m int) analytics.Period { return analytics.Period{Start: month(m), End: month(m + 1)} }
 	points := analytics.Series(analytics.Level{MRRMicro: 100, Customers: 2}, []analytics.Flow{
-		{Month: month(1), Kind: analytics.New, AmountMicro: 50, Customers: 1},
-		{Month: month(1), Kind: analytics.Contraction, AmountMicro: -20},
+		{Day: month(1), Kind: analytics.New, AmountMicro: 50, Customers: 1},
+		{Day: month(1), Kind: analytics.Contraction, AmountMicro: -20},
 		// Two plans each had a part of what was contracted, and one went over.
-		{Month: month(1), Kind: analytics.Contraction, AmountMicro: -10},
-		{Month: month(1), Kind: analytics.TransferOut, AmountMicro: -40},
-		{Month: month(1), Kind: analytics.TransferIn, AmountMicro: 40},
-		{Month: month(3), Kind: analytics.Churn, AmountMicro: -120, Customers: -3},
-	}, month(1), month(4), month(4))
+		{Day: month(1), Kind: analytics.Contraction, AmountMicro: -10},
+		{Day: month(1), Kind: analytics.TransferOut, AmountMicro: -40},
+		{Day: month(1), Kind: analytics.TransferIn, AmountMicro: 40},
+		{Day: month(3), Kind: analytics.Churn, AmountMicro: -120, Customers: -3},
+	}, analytics.Periods(month(1), month(4), month(4), analytics.Monthly), false)
 	want := []analytics.Point{
 		{
-			Month: month(1), Opening: analytics.Level{MRRMicro: 100, Customers: 2}, Closing: analytics.Level{MRRMicro: 120, Customers: 3},
+			Period: period(1), Opening: analytics.Level{MRRMicro: 100, Customers: 2}, Closing: analytics.Level{MRRMicro: 120, Customers: 3},
 			Moved: map[analytics.MovementKind]analytics.Level{analytics.New: {MRRMicro: 50, Customers: 1}, analytics.Contraction: {MRRMicro: -30}},
 		},
-		{Month: month(2), Opening: analytics.Level{MRRMicro: 120, Customers: 3}, Closing: analytics.Level{MRRMicro: 120, Customers: 3}},
+		{Period: period(2), Opening: analytics.Level{MRRMicro: 120, Customers: 3}, Closing: analytics.Level{MRRMicro: 120, Customers: 3}},
 		{
-			Month: month(3), Opening: analytics.Level{MRRMicro: 120, Customers: 3},
+			Period: period(3), Opening: analytics.Level{MRRMicro: 120, Customers: 3},
 			Moved: map[analytics.MovementKind]analytics.Level{analytics.Churn: {MRRMicro: -120, Customers: -3}},
 		},
-		{Month: month(4), IsRunning: true},
+		{Period: analytics.Period{Start: month(4), End: month(5), IsRunning: true}},
 	}
 	if diff := gocmp.Diff(want, points); diff != "" {
 		t.Errorf("series differs (-want +got):\n%s", diff)
@@ -619,15 +620,15 @@ func TestASeriesIsAdditive(t *testing.T) {
 		first := time.Date(2025, 11, 1, 0, 0, 0, 0, time.UTC)
 		flows := rapid.SliceOf(rapid.Custom(func(t *rapid.T) analytics.Flow {
 			return analytics.Flow{
-				Month: first.AddDate(0, rapid.IntRange(0, 23).Draw(t, "month"), 0), Kind: analytics.New,
+				Day: first.AddDate(0, rapid.IntRange(0, 23).Draw(t, "month"), 0), Kind: analytics.New,
 				AmountMicro: rapid.Int64Range(-1e9, 1e9).Draw(t, "amount"), Customers: rapid.Int64Range(-3, 3).Draw(t, "customers"),
 			}
 		})).Draw(t, "flows")
 		last := first.AddDate(0, 23, 0)
-		whole := analytics.Series(analytics.Level{}, flows, first, last, last)
+		whole := analytics.Series(analytics.Level{}, flows, analytics.Periods(first, last, last, analytics.Monthly), false)
 		cut := rapid.IntRange(1, 23).Draw(t, "cut")
-		head := analytics.Series(analytics.Level{}, flows, first, first.AddDate(0, cut-1, 0), last)
-		tail := analytics.Series(head[len(head)-1].Closing, flows, first.AddDate(0, cut, 0), last, last)
+		head := analytics.Series(analytics.Level{}, flows, analytics.Periods(first, first.AddDate(0, cut-1, 0), last, analytics.Monthly), false)
+		tail := analytics.Series(head[len(head)-1].Closing, flows, analytics.Periods(first.AddDate(0, cut, 0), last, last, analytics.Monthly), false)
 		if diff := gocmp.Diff(whole, slices.Concat(head, tail)); diff != "" {
 			t.Fatalf("split after %d months differs:\n%s", cut, diff)
 		}

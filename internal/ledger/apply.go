@@ -3,6 +3,7 @@ package ledger
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -10,234 +11,345 @@ import (
 
 	"github.com/promptforge/payments/db"
 	"github.com/promptforge/payments/internal/analytics"
+	"github.com/promptforge/payments/internal/money"
 )
 
 // retry is how long after versions could not be read they are tried again.
 const retry = time.Hour
 
-// book is a generation's contributions of one customer.
-type book struct {
-	gen      int32
-	customer string
-}
-
-// entries are the rows of a book as sets, so that their order does not matter.
-type entries struct {
-	days          map[db.CustomerDay]bool
-	movements     map[db.CustomerMovement]bool
-	subscriptions map[db.CustomerSubscription]bool
-}
-
-func newEntries() entries {
-	return entries{
-		days: map[db.CustomerDay]bool{}, movements: map[db.CustomerMovement]bool{}, subscriptions: map[db.CustomerSubscription]bool{},
-	}
-}
-
-func (e entries) equal(f entries) bool {
-	return maps.Equal(e.days, f.days) && maps.Equal(e.movements, f.movements) && maps.Equal(e.subscriptions, f.subscriptions)
-}
-
 // apply makes the stored contributions equal to the accounts and adds the
-// difference to the rollups. What was counted before comes from the
-// contributions themselves, never from a source that may have changed since.
+// difference to the rollups.
 func apply(ctx context.Context, q *db.Queries, accounts []account) error {
-	applied, err := readBooks(ctx, q, accounts)
-	if err != nil {
-		return err
-	}
-	changed := map[int32][]string{}
-	var days []db.InsertDaysParams
-	var movements []db.InsertMovementsParams
-	var subscriptions []db.InsertContributingSubscriptionsParams
-	daily, monthly := flows{}, flows{}
+	var all []book
+	var days []db.CustomerDay
+	var movements []db.CustomerMovement
+	var pledges []db.CustomerPledge
+	var subscriptions []db.CustomerSubscription
 	for _, a := range accounts {
 		for gen, figures := range a.figures {
 			key := book{gen, a.customer}
-			before, after := applied[key], entriesOf(key, figures)
-			if after.equal(before) {
-				continue
-			}
-			changed[gen] = append(changed[gen], a.customer)
-			for d := range after.days {
-				days = append(days, db.InsertDaysParams(d))
-			}
-			for m := range before.movements {
-				daily.add(m, m.Day, -1)
-				monthly.add(m, firstOfMonth(m.Day), -1)
-			}
-			for m := range after.movements {
-				movements = append(movements, db.InsertMovementsParams(m))
-				daily.add(m, m.Day, 1)
-				monthly.add(m, firstOfMonth(m.Day), 1)
-			}
-			for s := range after.subscriptions {
-				subscriptions = append(subscriptions, db.InsertContributingSubscriptionsParams(s))
-			}
+			all = append(all, key)
+			days = append(days, daysOf(key, figures)...)
+			movements = append(movements, movementsOf(key, figures)...)
+			pledges = append(pledges, pledgesOf(key, figures)...)
+			subscriptions = append(subscriptions, subscriptionsOf(key, figures)...)
 		}
 	}
-	for gen, customers := range changed {
-		if err := q.DeleteDays(ctx, db.DeleteDaysParams{Gen: gen, Customers: customers}); err != nil {
-			return fmt.Errorf("delete balances: %w", err)
-		}
-		if err := q.DeleteMovements(ctx, db.DeleteMovementsParams{Gen: gen, Customers: customers}); err != nil {
-			return fmt.Errorf("delete movements: %w", err)
-		}
-		if err := q.DeleteContributingSubscriptions(ctx, db.DeleteContributingSubscriptionsParams{Gen: gen, Customers: customers}); err != nil {
-			return fmt.Errorf("delete subscriptions: %w", err)
-		}
+	if err := dayShelf.replace(ctx, q, all, days); err != nil {
+		return err
 	}
-	if _, err := q.InsertDays(ctx, days); err != nil {
-		return fmt.Errorf("insert balances: %w", err)
+	if err := subscriptionShelf.replace(ctx, q, all, subscriptions); err != nil {
+		return err
 	}
-	if _, err := q.InsertMovements(ctx, movements); err != nil {
-		return fmt.Errorf("insert movements: %w", err)
+
+	levels := newPledgeRollup()
+	shelf := pledgeShelf
+	shelf.changed = func(before, after []db.CustomerPledge) {
+		levels.take(before, -1)
+		levels.take(after, 1)
 	}
-	if _, err := q.InsertContributingSubscriptions(ctx, subscriptions); err != nil {
-		return fmt.Errorf("insert subscriptions: %w", err)
+	if err := shelf.replace(ctx, q, all, pledges); err != nil {
+		return err
 	}
-	return rollUp(ctx, q, daily, monthly)
+	if err := levels.flush(ctx, q); err != nil {
+		return err
+	}
+
+	flows := newFlowRollups()
+	moved := movementShelf
+	moved.changed = func(before, after []db.CustomerMovement) {
+		flows.take(before, -1)
+		flows.take(after, 1)
+	}
+	if err := moved.replace(ctx, q, all, movements); err != nil {
+		return err
+	}
+	return flows.flush(ctx, q)
 }
 
-// readBooks returns what is applied of the accounts; every book is there, if
-// only empty.
-func readBooks(ctx context.Context, q *db.Queries, accounts []account) (map[book]entries, error) {
-	books := map[book]entries{}
-	var gens []int32
-	var customers []string
-	for _, a := range accounts {
-		customers = append(customers, a.customer)
-		for gen := range a.figures {
-			gens = append(gens, gen)
-			books[book{gen, a.customer}] = newEntries()
-		}
-	}
-	slices.Sort(gens)
-	gens = slices.Compact(gens)
-	days, err := q.AppliedDays(ctx, db.AppliedDaysParams{Gens: gens, Customers: customers})
-	if err != nil {
-		return nil, fmt.Errorf("read balances: %w", err)
-	}
-	for _, d := range days {
-		books[book{d.Gen, d.Customer}].days[d] = true
-	}
-	movements, err := q.AppliedMovements(ctx, db.AppliedMovementsParams{Gens: gens, Customers: customers})
-	if err != nil {
-		return nil, fmt.Errorf("read movements: %w", err)
-	}
-	for _, m := range movements {
-		books[book{m.Gen, m.Customer}].movements[m] = true
-	}
-	subscriptions, err := q.AppliedSubscriptions(ctx, db.AppliedSubscriptionsParams{Gens: gens, Customers: customers})
-	if err != nil {
-		return nil, fmt.Errorf("read subscriptions: %w", err)
-	}
-	for _, s := range subscriptions {
-		books[book{s.Gen, s.Customer}].subscriptions[s] = true
-	}
-	return books, nil
-}
-
-func entriesOf(key book, figures analytics.Account) entries {
-	e := newEntries()
+func daysOf(key book, figures analytics.Account) []db.CustomerDay {
+	var out []db.CustomerDay
 	for _, d := range figures.Days {
-		e.days[db.CustomerDay{
-			Gen: key.gen, Customer: key.customer, Currency: string(d.Currency), Day: d.Day, MRRMicro: d.MRRMicro,
-		}] = true
+		out = append(out, db.CustomerDay{Gen: key.gen, Customer: key.customer, Currency: string(d.Currency), Day: d.Day, MRRMicro: d.MRRMicro})
 	}
+	return out
+}
+
+func movementsOf(key book, figures analytics.Account) []db.CustomerMovement {
+	var out []db.CustomerMovement
 	for _, m := range figures.Movements {
-		e.movements[db.CustomerMovement{
+		out = append(out, db.CustomerMovement{
 			Gen: key.gen, Customer: key.customer, Currency: string(m.Currency), Day: m.Day, Kind: string(m.Kind), Plan: m.Plan,
-			AmountMicro: m.AmountMicro, Customers: int32(m.Customers), Reason: string(m.Reason),
-		}] = true
+			AmountMicro: m.AmountMicro, Customers: int32(m.Customers), Subscribers: int32(m.Subscribers), Reason: string(m.Reason),
+		})
 	}
+	return out
+}
+
+func pledgesOf(key book, figures analytics.Account) []db.CustomerPledge {
+	var out []db.CustomerPledge
+	for _, p := range figures.Pledges {
+		out = append(out, db.CustomerPledge{
+			Gen: key.gen, Customer: key.customer, Currency: string(p.Currency), Day: p.Day, Plan: p.Plan,
+			EndingMicro: p.EndingMicro, TrialMicro: p.TrialMicro,
+		})
+	}
+	return out
+}
+
+func subscriptionsOf(key book, figures analytics.Account) []db.CustomerSubscription {
+	var out []db.CustomerSubscription
 	for _, s := range figures.Subscriptions {
-		e.subscriptions[db.CustomerSubscription{
+		out = append(out, db.CustomerSubscription{
 			Gen: key.gen, Customer: key.customer, SubscriptionID: s.SubscriptionID, Currency: string(s.Currency), MRRMicro: s.MRRMicro,
-		}] = true
+		})
 	}
-	return e
+	return out
 }
 
-// flowKey is the key of a rollup; start is a day or the first of a month.
-type flowKey struct {
-	gen                  int32
-	start                time.Time
-	currency, plan, kind string
+var dayShelf = shelf[db.CustomerDay]{
+	what: "balances",
+	of:   func(d db.CustomerDay) book { return book{d.Gen, d.Customer} },
+	applied: func(ctx context.Context, q *db.Queries, b books) ([]db.CustomerDay, error) {
+		return q.AppliedDays(ctx, db.AppliedDaysParams{Gens: b.gens, Customers: b.customers})
+	},
+	remove: func(ctx context.Context, q *db.Queries, b books) error {
+		return q.DeleteDays(ctx, db.DeleteDaysParams{Gens: b.gens, Customers: b.customers})
+	},
+	insert: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error { return q.InsertDays(ctx, rows) },
 }
 
-type flow struct{ amountMicro, customers int64 }
-
-// flows are differences to add to a rollup.
-type flows map[flowKey]flow
-
-func (f flows) add(m db.CustomerMovement, start time.Time, sign int64) {
-	key := flowKey{gen: m.Gen, start: start, currency: m.Currency, plan: m.Plan, kind: m.Kind}
-	sum := f[key]
-	sum.amountMicro += sign * m.AmountMicro
-	sum.customers += sign * int64(m.Customers)
-	f[key] = sum
+var movementShelf = shelf[db.CustomerMovement]{
+	what: "movements",
+	of:   func(m db.CustomerMovement) book { return book{m.Gen, m.Customer} },
+	applied: func(ctx context.Context, q *db.Queries, b books) ([]db.CustomerMovement, error) {
+		return q.AppliedMovements(ctx, db.AppliedMovementsParams{Gens: b.gens, Customers: b.customers})
+	},
+	remove: func(ctx context.Context, q *db.Queries, b books) error {
+		return q.DeleteMovements(ctx, db.DeleteMovementsParams{Gens: b.gens, Customers: b.customers})
+	},
+	insert: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error { return q.InsertMovements(ctx, rows) },
 }
 
-func firstOfMonth(day time.Time) time.Time { return day.AddDate(0, 0, 1-day.Day()) }
-
-// columns are flows as columns, in the order of the key.
-type columns struct {
-	gens                    []int32
-	starts                  []time.Time
-	currencies, plans       []string
-	kinds                   []string
-	amountsMicro, customers []int64
+var pledgeShelf = shelf[db.CustomerPledge]{
+	what: "pledges",
+	of:   func(p db.CustomerPledge) book { return book{p.Gen, p.Customer} },
+	applied: func(ctx context.Context, q *db.Queries, b books) ([]db.CustomerPledge, error) {
+		return q.AppliedPledges(ctx, db.AppliedPledgesParams{Gens: b.gens, Customers: b.customers})
+	},
+	remove: func(ctx context.Context, q *db.Queries, b books) error {
+		return q.DeletePledges(ctx, db.DeletePledgesParams{Gens: b.gens, Customers: b.customers})
+	},
+	insert: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error { return q.InsertPledges(ctx, rows) },
 }
 
-func (f flows) columns() columns {
-	var c columns
-	for _, key := range slices.SortedFunc(maps.Keys(f), func(a, b flowKey) int {
-		return cmp.Or(cmp.Compare(a.gen, b.gen), a.start.Compare(b.start), cmp.Compare(a.currency, b.currency),
-			cmp.Compare(a.plan, b.plan), cmp.Compare(a.kind, b.kind))
-	}) {
-		sum := f[key]
-		if sum == (flow{}) {
-			continue
-		}
-		c.gens = append(c.gens, key.gen)
-		c.starts = append(c.starts, key.start)
-		c.currencies = append(c.currencies, key.currency)
-		c.plans = append(c.plans, key.plan)
-		c.kinds = append(c.kinds, key.kind)
-		c.amountsMicro = append(c.amountsMicro, sum.amountMicro)
-		c.customers = append(c.customers, sum.customers)
+var subscriptionShelf = shelf[db.CustomerSubscription]{
+	what: "subscriptions",
+	of:   func(s db.CustomerSubscription) book { return book{s.Gen, s.Customer} },
+	applied: func(ctx context.Context, q *db.Queries, b books) ([]db.CustomerSubscription, error) {
+		return q.AppliedSubscriptions(ctx, db.AppliedSubscriptionsParams{Gens: b.gens, Customers: b.customers})
+	},
+	remove: func(ctx context.Context, q *db.Queries, b books) error {
+		return q.DeleteContributingSubscriptions(ctx, db.DeleteContributingSubscriptionsParams{Gens: b.gens, Customers: b.customers})
+	},
+	insert: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error {
+		return q.InsertContributingSubscriptions(ctx, rows)
+	},
+}
+
+type pledgeRollup struct{ rollup[db.PledgeDaily] }
+
+func newPledgeRollup() *pledgeRollup {
+	return &pledgeRollup{rollup[db.PledgeDaily]{
+		what: "pledges by day",
+		key: func(r db.PledgeDaily) db.PledgeDaily {
+			return db.PledgeDaily{Gen: r.Gen, Day: r.Day, Currency: r.Currency, Plan: r.Plan}
+		},
+		plus: func(a, b db.PledgeDaily, sign int64) db.PledgeDaily {
+			a.EndingMicro += sign * b.EndingMicro
+			a.TrialMicro += sign * b.TrialMicro
+			return a
+		},
+		before: func(a, b db.PledgeDaily) int {
+			return cmp.Or(cmp.Compare(a.Gen, b.Gen), a.Day.Compare(b.Day), cmp.Compare(a.Currency, b.Currency), cmp.Compare(a.Plan, b.Plan))
+		},
+		add: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error {
+			if err := q.AddToPledgeDaily(ctx, rows); err != nil {
+				return err
+			}
+			return q.DropEmptyPledgeDaily(ctx, rows)
+		},
+	}}
+}
+
+func (r *pledgeRollup) take(rows []db.CustomerPledge, sign int64) {
+	for _, p := range rows {
+		r.count(db.PledgeDaily{
+			Gen: p.Gen, Day: p.Day, Currency: p.Currency, Plan: p.Plan, EndingMicro: p.EndingMicro, TrialMicro: p.TrialMicro,
+		}, sign)
 	}
-	return c
 }
 
-// rollUp adds the differences. A row that comes to nothing is deleted: every
-// movement of a kind has the same sign, so nothing means that no movement is
-// behind it, and a rebuild from the movements would not make it either.
-func rollUp(ctx context.Context, q *db.Queries, daily, monthly flows) error {
-	if d := daily.columns(); len(d.gens) > 0 {
-		if err := q.AddToFlowDaily(ctx, db.AddToFlowDailyParams{
-			Gens: d.gens, Days: d.starts, Currencies: d.currencies, Plans: d.plans, Kinds: d.kinds,
-			AmountsMicro: d.amountsMicro, Customers: d.customers,
-		}); err != nil {
-			return fmt.Errorf("add to daily flows: %w", err)
-		}
-		if err := q.DropEmptyFlowDaily(ctx, db.DropEmptyFlowDailyParams{Gens: d.gens, Days: d.starts}); err != nil {
-			return fmt.Errorf("drop empty daily flows: %w", err)
-		}
+// flowRollups are all that follows from movements.
+type flowRollups struct {
+	daily     rollup[db.FlowDaily]
+	monthly   rollup[db.FlowMonthly]
+	cohorts   rollup[db.CohortChange]
+	retention rollup[db.RetentionChange]
+}
+
+// take counts the movements of one customer, all of them.
+func (r *flowRollups) take(rows []db.CustomerMovement, sign int64) {
+	if len(rows) == 0 {
+		return
 	}
-	if m := monthly.columns(); len(m.gens) > 0 {
-		if err := q.AddToFlowMonthly(ctx, db.AddToFlowMonthlyParams{
-			Gens: m.gens, Months: m.starts, Currencies: m.currencies, Plans: m.plans, Kinds: m.kinds,
-			AmountsMicro: m.amountsMicro, Customers: m.customers,
-		}); err != nil {
-			return fmt.Errorf("add to monthly flows: %w", err)
-		}
-		if err := q.DropEmptyFlowMonthly(ctx, db.DropEmptyFlowMonthlyParams{Gens: m.gens, Months: m.starts}); err != nil {
-			return fmt.Errorf("drop empty monthly flows: %w", err)
+	gen := rows[0].Gen
+	movements := make([]analytics.Movement, 0, len(rows))
+	for _, m := range rows {
+		movements = append(movements, analytics.Movement{
+			Currency: money.Currency(m.Currency), Day: m.Day, Kind: analytics.MovementKind(m.Kind), Plan: m.Plan,
+			AmountMicro: m.AmountMicro, Customers: int(m.Customers), Subscribers: int(m.Subscribers), Reason: analytics.Reason(m.Reason),
+		})
+		r.daily.count(db.FlowDaily{
+			Gen: gen, Day: m.Day, Currency: m.Currency, Plan: m.Plan, Kind: m.Kind, AmountMicro: m.AmountMicro,
+			Customers: int64(m.Customers), Subscribers: int64(m.Subscribers),
+		}, sign)
+		r.monthly.count(db.FlowMonthly{
+			Gen: gen, Month: analytics.Monthly.Start(m.Day), Currency: m.Currency, Plan: m.Plan, Kind: m.Kind, AmountMicro: m.AmountMicro,
+			Customers: int64(m.Customers), Subscribers: int64(m.Subscribers),
+		}, sign)
+	}
+	for _, c := range analytics.CohortChanges(movements) {
+		r.cohorts.count(db.CohortChange{
+			Gen: gen, Cohort: c.Cohort, Month: c.Month, Currency: string(c.Currency), Plan: c.Plan, MRRMicro: c.MRRMicro, GrossMicro: c.GrossMicro,
+			Active: c.Active, InitialMicro: c.InitialMicro, Customers: c.Customers,
+		}, sign)
+	}
+	for _, c := range analytics.RetentionChanges(movements) {
+		r.retention.count(db.RetentionChange{
+			Gen: gen, PeriodEnd: c.PeriodEnd, Horizon: int16(c.Horizon), Currency: string(c.Currency), Plan: c.Plan, //nolint:gosec // 1 or 12
+			NetMicro: c.NetMicro, GrossLostMicro: c.GrossLostMicro, LostCustomers: c.LostCustomers, LostMicro: c.LostMicro,
+			InvoluntaryCustomers: c.InvoluntaryCustomers, InvoluntaryMicro: c.InvoluntaryMicro,
+		}, sign)
+	}
+}
+
+func (r *flowRollups) flush(ctx context.Context, q *db.Queries) error {
+	for _, flush := range []func(context.Context, *db.Queries) error{r.daily.flush, r.monthly.flush, r.cohorts.flush, r.retention.flush} {
+		if err := flush(ctx, q); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+func newFlowRollups() *flowRollups {
+	return &flowRollups{daily: newFlowDaily(), monthly: newFlowMonthly(), cohorts: newCohortChange(), retention: newRetentionChange()}
+}
+
+func newFlowDaily() rollup[db.FlowDaily] {
+	return rollup[db.FlowDaily]{
+		what: "flows by day",
+		key: func(r db.FlowDaily) db.FlowDaily {
+			return db.FlowDaily{Gen: r.Gen, Day: r.Day, Currency: r.Currency, Plan: r.Plan, Kind: r.Kind}
+		},
+		plus: func(a, b db.FlowDaily, sign int64) db.FlowDaily {
+			a.AmountMicro += sign * b.AmountMicro
+			a.Customers += sign * b.Customers
+			a.Subscribers += sign * b.Subscribers
+			return a
+		},
+		before: func(a, b db.FlowDaily) int {
+			return cmp.Or(cmp.Compare(a.Gen, b.Gen), a.Day.Compare(b.Day), cmp.Compare(a.Currency, b.Currency),
+				cmp.Compare(a.Plan, b.Plan), cmp.Compare(a.Kind, b.Kind))
+		},
+		add: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error {
+			if err := q.AddToFlowDaily(ctx, rows); err != nil {
+				return err
+			}
+			return q.DropEmptyFlowDaily(ctx, rows)
+		},
+	}
+}
+
+func newFlowMonthly() rollup[db.FlowMonthly] {
+	return rollup[db.FlowMonthly]{
+		what: "flows by month",
+		key: func(r db.FlowMonthly) db.FlowMonthly {
+			return db.FlowMonthly{Gen: r.Gen, Month: r.Month, Currency: r.Currency, Plan: r.Plan, Kind: r.Kind}
+		},
+		plus: func(a, b db.FlowMonthly, sign int64) db.FlowMonthly {
+			a.AmountMicro += sign * b.AmountMicro
+			a.Customers += sign * b.Customers
+			a.Subscribers += sign * b.Subscribers
+			return a
+		},
+		before: func(a, b db.FlowMonthly) int {
+			return cmp.Or(cmp.Compare(a.Gen, b.Gen), a.Month.Compare(b.Month), cmp.Compare(a.Currency, b.Currency),
+				cmp.Compare(a.Plan, b.Plan), cmp.Compare(a.Kind, b.Kind))
+		},
+		add: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error {
+			if err := q.AddToFlowMonthly(ctx, rows); err != nil {
+				return err
+			}
+			return q.DropEmptyFlowMonthly(ctx, rows)
+		},
+	}
+}
+
+func newCohortChange() rollup[db.CohortChange] {
+	return rollup[db.CohortChange]{
+		what: "cohorts",
+		key: func(r db.CohortChange) db.CohortChange {
+			return db.CohortChange{Gen: r.Gen, Cohort: r.Cohort, Month: r.Month, Currency: r.Currency, Plan: r.Plan}
+		},
+		plus: func(a, b db.CohortChange, sign int64) db.CohortChange {
+			a.MRRMicro += sign * b.MRRMicro
+			a.GrossMicro += sign * b.GrossMicro
+			a.Active += sign * b.Active
+			a.InitialMicro += sign * b.InitialMicro
+			a.Customers += sign * b.Customers
+			return a
+		},
+		before: func(a, b db.CohortChange) int {
+			return cmp.Or(cmp.Compare(a.Gen, b.Gen), a.Cohort.Compare(b.Cohort), a.Month.Compare(b.Month),
+				cmp.Compare(a.Currency, b.Currency), cmp.Compare(a.Plan, b.Plan))
+		},
+		add: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error {
+			if err := q.AddToCohorts(ctx, rows); err != nil {
+				return err
+			}
+			return q.DropEmptyCohorts(ctx, rows)
+		},
+	}
+}
+
+func newRetentionChange() rollup[db.RetentionChange] {
+	return rollup[db.RetentionChange]{
+		what: "retention",
+		key: func(r db.RetentionChange) db.RetentionChange {
+			return db.RetentionChange{Gen: r.Gen, PeriodEnd: r.PeriodEnd, Horizon: r.Horizon, Currency: r.Currency, Plan: r.Plan}
+		},
+		plus: func(a, b db.RetentionChange, sign int64) db.RetentionChange {
+			a.NetMicro += sign * b.NetMicro
+			a.GrossLostMicro += sign * b.GrossLostMicro
+			a.LostCustomers += sign * b.LostCustomers
+			a.LostMicro += sign * b.LostMicro
+			a.InvoluntaryCustomers += sign * b.InvoluntaryCustomers
+			a.InvoluntaryMicro += sign * b.InvoluntaryMicro
+			return a
+		},
+		before: func(a, b db.RetentionChange) int {
+			return cmp.Or(cmp.Compare(a.Gen, b.Gen), a.PeriodEnd.Compare(b.PeriodEnd), cmp.Compare(a.Horizon, b.Horizon),
+				cmp.Compare(a.Currency, b.Currency), cmp.Compare(a.Plan, b.Plan))
+		},
+		add: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error {
+			if err := q.AddToRetention(ctx, rows); err != nil {
+				return err
+			}
+			return q.DropEmptyRetention(ctx, rows)
+		},
+	}
 }
 
 // setClocks notes when each customer's figures change by themselves: at the
@@ -251,10 +363,9 @@ func setClocks(ctx context.Context, q *db.Queries, customers []string, accounts 
 	for _, a := range accounts {
 		delete(next, a.customer)
 		for _, figures := range a.figures {
-			if first, ok := next[a.customer]; !figures.Next.IsZero() && (!ok || figures.Next.Before(first)) {
-				next[a.customer] = figures.Next
-			}
+			sooner(next, a.customer, figures.Next)
 		}
+		sooner(next, a.customer, a.next)
 	}
 	if err := q.ClearClocks(ctx, customers); err != nil {
 		return fmt.Errorf("clear clocks: %w", err)
@@ -268,4 +379,12 @@ func setClocks(ctx context.Context, q *db.Queries, customers []string, accounts 
 		return fmt.Errorf("set clocks: %w", err)
 	}
 	return nil
+}
+
+// sooner notes an instant where none is noted that is before it; the zero time
+// is none.
+func sooner(next map[string]time.Time, customer string, at time.Time) {
+	if first, ok := next[customer]; !at.IsZero() && (!ok || at.Before(first)) {
+		next[customer] = at
+	}
 }

@@ -56,6 +56,8 @@ type account struct {
 	customer string
 	// figures are by generation.
 	figures map[int32]analytics.Account
+	// next is when something else about it changes by itself; zero: never.
+	next time.Time
 }
 
 // compute returns the accounts of the customers, in their order. One whose

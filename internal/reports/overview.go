@@ -156,11 +156,11 @@ func (o *Overview) addCurrencies(ctx context.Context, q *db.Queries, gen int32, 
 			opening[currency] = analytics.Level{}
 		}
 		flows[currency] = append(flows[currency], analytics.Flow{
-			Month: f.Month, Kind: analytics.MovementKind(f.Kind), AmountMicro: f.AmountMicro, Customers: f.Customers,
+			Day: f.Month, Kind: analytics.MovementKind(f.Kind), AmountMicro: f.AmountMicro, Customers: f.Customers,
 		})
 	}
 	for _, currency := range slices.Sorted(maps.Keys(opening)) {
-		months := analytics.Series(opening[currency], flows[currency], before, o.Last, o.Running)
+		months := analytics.Series(opening[currency], flows[currency], analytics.Periods(before, o.Last, o.Running, analytics.Monthly), false)
 		failures := failedMonths(failed[currency], before, o.Last, o.Running)
 		last := months[len(months)-1].Closing
 		o.Currencies = append(o.Currencies, CurrencyFigures{

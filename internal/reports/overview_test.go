@@ -125,15 +125,15 @@ func TestLevelsAreRunningSumsAndCurrenciesAreNeverAdded(t *testing.T) {
 	type moved = map[analytics.MovementKind]analytics.Level
 	for i, want := range map[int]analytics.Point{
 		0: {
-			Month: month(2026, time.January), Moved: moved{analytics.New: {MRRMicro: 99 * dollar, Customers: 1}},
+			Period: analytics.Period{Start: month(2026, time.January), End: month(2026, time.February)}, Moved: moved{analytics.New: {MRRMicro: 99 * dollar, Customers: 1}},
 			Opening: analytics.Level{MRRMicro: 900 * dollar, Customers: 9}, Closing: analytics.Level{MRRMicro: 999 * dollar, Customers: 10},
 		},
 		2: { // what went from plan to plan moved nothing
-			Month: month(2026, time.March), Moved: moved{analytics.Expansion: {MRRMicro: 300 * dollar}},
+			Period: analytics.Period{Start: month(2026, time.March), End: month(2026, time.April)}, Moved: moved{analytics.Expansion: {MRRMicro: 300 * dollar}},
 			Opening: analytics.Level{MRRMicro: 999 * dollar, Customers: 10}, Closing: analytics.Level{MRRMicro: 1299 * dollar, Customers: 10},
 		},
 		11: {
-			Month: month(2026, time.December), IsRunning: true, Moved: moved{analytics.Churn: {MRRMicro: -399 * dollar, Customers: -1}},
+			Period: analytics.Period{Start: month(2026, time.December), End: month(2027, time.January), IsRunning: true}, Moved: moved{analytics.Churn: {MRRMicro: -399 * dollar, Customers: -1}},
 			Opening: analytics.Level{MRRMicro: 1299 * dollar, Customers: 10}, Closing: analytics.Level{MRRMicro: 900 * dollar, Customers: 9},
 		},
 	} {
@@ -141,7 +141,7 @@ func TestLevelsAreRunningSumsAndCurrenciesAreNeverAdded(t *testing.T) {
 			t.Errorf("month %d differs (-want +got):\n%s", i, diff)
 		}
 	}
-	if want := month(2025, time.December); !usd.Before.Month.Equal(want) || usd.Before.NetNewMicro() != -100*dollar {
+	if want := month(2025, time.December); !usd.Before.Start.Equal(want) || usd.Before.NetNewMicro() != -100*dollar {
 		t.Errorf("the month before is %+v, want that of the churn", usd.Before)
 	}
 	if want := month(2024, time.March); !o.Earliest.Equal(want) {
@@ -255,7 +255,7 @@ func TestTheRunningMonthIsThatOfTheDefinitionsZone(t *testing.T) {
 		t.Fatalf("overview is %+v", o)
 	}
 	last := o.Currencies[0].Months[11]
-	if !last.Month.Equal(month(2027, time.January)) || !last.IsRunning || last.Closing.MRRMicro != 99*dollar {
+	if !last.Start.Equal(month(2027, time.January)) || !last.IsRunning || last.Closing.MRRMicro != 99*dollar {
 		t.Errorf("last month is %+v, want January with 99.00", last)
 	}
 }

@@ -1,0 +1,153 @@
+package ledger
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/promptforge/payments/db"
+)
+
+// book is a generation's contributions of one customer.
+type book struct {
+	gen      int32
+	customer string
+}
+
+// books name the contributions of some customers under some generations.
+type books struct {
+	gens      []int32
+	customers []string
+}
+
+// shelf is one table of applied contributions: rows of a customer and a
+// generation, which are replaced together. What was counted before comes from
+// here, never from a source that may have changed since.
+type shelf[T comparable] struct {
+	// what names the rows in an error.
+	what string
+	of   func(T) book
+	// applied reads, remove deletes and insert writes the rows of books.
+	applied func(context.Context, *db.Queries, books) ([]T, error)
+	remove  func(context.Context, *db.Queries, books) error
+	insert  func(context.Context, *db.Queries, json.RawMessage) error
+	// changed takes the rows of each book that differs, before and after, to add
+	// their difference to rollups.
+	changed func(before, after []T)
+}
+
+// replace makes the stored rows of the books equal to those given. Books whose
+// rows are the same already are left alone.
+func (s shelf[T]) replace(ctx context.Context, q *db.Queries, all []book, rows []T) error {
+	var about books
+	for _, b := range all {
+		about.gens = append(about.gens, b.gen)
+		about.customers = append(about.customers, b.customer)
+	}
+	slices.Sort(about.gens)
+	about.gens = slices.Compact(about.gens)
+	stored, err := s.applied(ctx, q, about)
+	if err != nil {
+		return fmt.Errorf("read %s: %w", s.what, err)
+	}
+	before, after := group(stored, s.of), group(rows, s.of)
+	gone := map[int32]*books{}
+	var added []T
+	for _, b := range all {
+		if maps.Equal(set(before[b]), set(after[b])) {
+			continue
+		}
+		if gone[b.gen] == nil {
+			gone[b.gen] = &books{gens: []int32{b.gen}}
+		}
+		gone[b.gen].customers = append(gone[b.gen].customers, b.customer)
+		added = append(added, after[b]...)
+		if s.changed != nil {
+			s.changed(before[b], after[b])
+		}
+	}
+	for _, gen := range slices.Sorted(maps.Keys(gone)) {
+		if err := s.remove(ctx, q, *gone[gen]); err != nil {
+			return fmt.Errorf("delete %s: %w", s.what, err)
+		}
+	}
+	if err := insertJSON(ctx, q, s.insert, added); err != nil {
+		return fmt.Errorf("insert %s: %w", s.what, err)
+	}
+	return nil
+}
+
+func group[T any](rows []T, of func(T) book) map[book][]T {
+	out := map[book][]T{}
+	for _, row := range rows {
+		out[of(row)] = append(out[of(row)], row)
+	}
+	return out
+}
+
+func set[T comparable](rows []T) map[T]bool {
+	out := make(map[T]bool, len(rows))
+	for _, row := range rows {
+		out[row] = true
+	}
+	return out
+}
+
+// insertJSON runs a statement that takes all its rows as one JSON array; none at
+// all is no statement.
+func insertJSON[T any](ctx context.Context, q *db.Queries, insert func(context.Context, *db.Queries, json.RawMessage) error, rows []T) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	raw, err := json.Marshal(rows)
+	if err != nil {
+		return err
+	}
+	return insert(ctx, q, raw)
+}
+
+// rollup gathers differences to be added to a table by key. Its rows are those
+// of the table: key tells what makes a row one and the same, and plus adds the
+// amounts of b to those of a.
+type rollup[T comparable] struct {
+	what   string
+	key    func(T) T
+	plus   func(a, b T, sign int64) T
+	before func(a, b T) int
+	// add adds the rows to the table, in their order, and deletes those in which
+	// every amount has come to nought: nothing is behind them.
+	add func(context.Context, *db.Queries, json.RawMessage) error
+
+	sums map[T]T
+}
+
+// count adds or takes away the amounts of a row.
+func (r *rollup[T]) count(row T, sign int64) {
+	key := r.key(row)
+	sum, ok := r.sums[key]
+	if !ok {
+		sum = key
+	}
+	if r.sums == nil {
+		r.sums = map[T]T{}
+	}
+	r.sums[key] = r.plus(sum, row, sign)
+}
+
+// flush writes what was gathered, sorted by key, so that no two writers wait for
+// each other.
+func (r *rollup[T]) flush(ctx context.Context, q *db.Queries) error {
+	var rows []T
+	for key, sum := range r.sums {
+		if sum != key { // a difference of nothing is none
+			rows = append(rows, sum)
+		}
+	}
+	slices.SortFunc(rows, r.before)
+	if err := insertJSON(ctx, q, r.add, rows); err != nil {
+		return fmt.Errorf("add to %s: %w", r.what, err)
+	}
+	return nil
+}
