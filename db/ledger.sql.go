@@ -653,6 +653,15 @@ func (q *Queries) DueClocks(ctx context.Context, arg DueClocksParams) ([]string,
 	return items, nil
 }
 
+const figuresChanged = `-- name: FiguresChanged :exec
+UPDATE metric_state SET version = version + 1, changed_at = $1
+`
+
+func (q *Queries) FiguresChanged(ctx context.Context, at time.Time) error {
+	_, err := q.db.Exec(ctx, figuresChanged, at)
+	return err
+}
+
 const insertContributingSubscriptions = `-- name: InsertContributingSubscriptions :exec
 INSERT INTO customer_subscription (gen, customer, subscription_id, currency, mrr_micro)
 SELECT r.gen, r.customer, r.subscription_id, r.currency, r.mrr_micro FROM jsonb_populate_recordset(NULL::customer_subscription, $1::jsonb) AS r

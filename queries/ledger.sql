@@ -220,3 +220,6 @@ LEFT JOIN newest n ON (n.gen, n.customer, n.currency) = (k.gen, k.customer, k.cu
 LEFT JOIN added a ON (a.gen, a.customer, a.currency) = (k.gen, k.customer, k.currency)
 WHERE coalesce(n.mrr_micro, 0) <> coalesce(a.mrr_micro, 0)
 ORDER BY 1, 2, 3 LIMIT 1;
+
+-- name: FiguresChanged :exec
+UPDATE metric_state SET version = version + 1, changed_at = @at;

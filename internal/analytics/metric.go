@@ -278,8 +278,11 @@ var Metrics = []Metric{
 		Of:      func(p Point) Value { return whole(p.NetNewMicro()) },
 		Terms: func(p Point) []Term {
 			out := []Term{
-				{"new", Money, whole(p.moved(New))}, {"reactivation", Money, whole(p.moved(Reactivation))}, {"expansion", Money, whole(p.moved(Expansion))},
-				{"contraction", Money, whole(p.moved(Contraction))}, {"churn", Money, whole(p.moved(Churn))},
+				{"new", Money, whole(p.moved(New))},
+				{"reactivation", Money, whole(p.moved(Reactivation))},
+				{"expansion", Money, whole(p.moved(Expansion))},
+				{"contraction", Money, whole(p.moved(Contraction))},
+				{"churn", Money, whole(p.moved(Churn))},
 			}
 			if transfer := p.moved(TransferIn, TransferOut); transfer != 0 {
 				out = append(out, Term{"changes of plan", Money, whole(transfer)})
@@ -321,8 +324,10 @@ var Metrics = []Metric{
 		Of:      func(p Point) Value { return whole(p.Closing.Customers) },
 		Terms: func(p Point) []Term {
 			return []Term{
-				{"customers at the start", Count, whole(p.Opening.Customers)}, {"new", Count, whole(p.Moved[New].Customers)},
-				{"reactivated", Count, whole(p.Moved[Reactivation].Customers)}, {"churned", Count, whole(-p.Moved[Churn].Customers)},
+				{"customers at the start", Count, whole(p.Opening.Customers)},
+				{"new", Count, whole(p.Moved[New].Customers)},
+				{"reactivated", Count, whole(p.Moved[Reactivation].Customers)},
+				{"churned", Count, whole(-p.Moved[Churn].Customers)},
 			}
 		},
 	},
@@ -405,8 +410,10 @@ var Metrics = []Metric{
 		Of: func(p Point) Value { return over(p.moved(New, Expansion), -p.moved(Churn, Contraction), "no losses") },
 		Terms: func(p Point) []Term {
 			return []Term{
-				{"new", Money, whole(p.moved(New))}, {"expansion", Money, whole(p.moved(Expansion))},
-				{"churn", Money, whole(-p.moved(Churn))}, {"contraction", Money, whole(-p.moved(Contraction))},
+				{"new", Money, whole(p.moved(New))},
+				{"expansion", Money, whole(p.moved(Expansion))},
+				{"churn", Money, whole(-p.moved(Churn))},
+				{"contraction", Money, whole(-p.moved(Contraction))},
 			}
 		},
 	},

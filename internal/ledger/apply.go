@@ -128,7 +128,9 @@ var movementShelf = shelf[db.CustomerMovement]{
 	remove: func(ctx context.Context, q *db.Queries, b books) error {
 		return q.DeleteMovements(ctx, db.DeleteMovementsParams{Gens: b.gens, Customers: b.customers})
 	},
-	insert: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error { return q.InsertMovements(ctx, rows) },
+	insert: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error {
+		return q.InsertMovements(ctx, rows)
+	},
 }
 
 var pledgeShelf = shelf[db.CustomerPledge]{
@@ -140,7 +142,9 @@ var pledgeShelf = shelf[db.CustomerPledge]{
 	remove: func(ctx context.Context, q *db.Queries, b books) error {
 		return q.DeletePledges(ctx, db.DeletePledgesParams{Gens: b.gens, Customers: b.customers})
 	},
-	insert: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error { return q.InsertPledges(ctx, rows) },
+	insert: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error {
+		return q.InsertPledges(ctx, rows)
+	},
 }
 
 var subscriptionShelf = shelf[db.CustomerSubscription]{

@@ -20,15 +20,15 @@ import (
 // others are named by their Stripe customer.
 const organization = "org:"
 
-// resolve returns the ledger customers that the marks and clocks concern, each
-// once, in order. A Stripe customer that was counted elsewhere before it was
+// resolve returns the ledger customers that the marks concern, each once, in
+// order; a clock names one itself. A Stripe customer that was counted elsewhere before it was
 // linked concerns both.
-func resolve(ctx context.Context, q *db.Queries, marked, due []string) ([]string, error) {
-	rows, err := q.LedgerCustomers(ctx, distinct(marked))
+func resolve(ctx context.Context, q *db.Queries, marked []string) ([]string, error) {
+	rows, err := q.LedgerCustomers(ctx, marked)
 	if err != nil {
 		return nil, fmt.Errorf("resolve customers: %w", err)
 	}
-	customers := slices.Clone(due)
+	var customers []string
 	var counted db.RememberLedgerCustomersParams
 	for _, r := range rows {
 		customers = append(customers, r.Customer)
@@ -54,6 +54,8 @@ func distinct(names []string) []string {
 // account is a ledger customer under every working generation.
 type account struct {
 	customer string
+	// history is all versions of its subscriptions, in no order.
+	history []analytics.Version
 	// figures are by generation.
 	figures map[int32]analytics.Account
 	// next is when something else about it changes by itself; zero: never.
@@ -63,11 +65,7 @@ type account struct {
 // compute returns the accounts of the customers, in their order. One whose
 // versions cannot be read is left out with an error in the log: its figures
 // stay as they are, and it does not hold up the others.
-func (l *Ledger) compute(ctx context.Context, q *db.Queries, customers []string, now time.Time) ([]account, error) {
-	definitions, err := definitions(ctx, q)
-	if err != nil {
-		return nil, err
-	}
+func (l *Ledger) compute(ctx context.Context, q *db.Queries, customers []string, generations map[int32]analytics.Definition, now time.Time) ([]account, error) {
 	histories, broken, err := readHistories(ctx, q, customers)
 	if err != nil {
 		return nil, err
@@ -82,9 +80,9 @@ func (l *Ledger) compute(ctx context.Context, q *db.Queries, customers []string,
 			l.Logger.ErrorContext(ctx, "versions unreadable", "customer", customer, "error", err)
 			continue
 		}
-		a := account{customer: customer, figures: map[int32]analytics.Account{}}
+		a := account{customer: customer, history: histories[customer], figures: map[int32]analytics.Account{}}
 		missing := map[string]bool{}
-		for gen, definition := range definitions {
+		for gen, definition := range generations {
 			figures := analytics.Movements(histories[customer], catalog, definition, now)
 			a.figures[gen] = figures
 			for _, id := range figures.Missing {

@@ -9,6 +9,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -133,21 +134,63 @@ func (l *Ledger) Step(ctx context.Context) (int, error) {
 		if taken = len(marked) + len(due); taken == 0 {
 			return nil
 		}
-		customers, err := resolve(ctx, q, marked, due)
+		generations, err := definitions(ctx, q)
 		if err != nil {
 			return err
 		}
-		accounts, err := l.compute(ctx, q, customers, now)
+		sorted := sortMarks(append(marked, due...))
+		customers, err := resolve(ctx, q, sorted.customers)
+		if err != nil {
+			return err
+		}
+		accounts, err := l.compute(ctx, q, customers, generations, now)
 		if err != nil {
 			return err
 		}
 		if err := apply(ctx, q, accounts); err != nil {
 			return err
 		}
-		return setClocks(ctx, q, customers, accounts, now)
+		if err := countOutcomes(ctx, q, accounts, generations, now); err != nil {
+			return err
+		}
+		if err := countCash(ctx, q, sorted.transactions, generations); err != nil {
+			return err
+		}
+		if err := countFunnel(ctx, q, sorted.visits, generations); err != nil {
+			return err
+		}
+		if err := setClocks(ctx, q, customers, accounts, now); err != nil {
+			return err
+		}
+		return q.FiguresChanged(ctx, now)
 	})
 	if err != nil {
 		return 0, fmt.Errorf("derive figures: %w", err)
 	}
 	return taken, nil
+}
+
+// What a mark begins with says what it names; without one of these it is a
+// customer, Stripe's or the ledger's.
+const (
+	transactionMark = "txn_"   // a balance transaction, by Stripe's id
+	visitMark       = "visit:" // a visitor in the funnel
+)
+
+// marks are what changed, each once.
+type marks struct{ customers, transactions, visits []string }
+
+func sortMarks(ids []string) marks {
+	var m marks
+	for _, id := range distinct(ids) {
+		switch {
+		case strings.HasPrefix(id, transactionMark):
+			m.transactions = append(m.transactions, id)
+		case strings.HasPrefix(id, visitMark):
+			m.visits = append(m.visits, id)
+		default:
+			m.customers = append(m.customers, id)
+		}
+	}
+	return m
 }
