@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgtype"
 )
 
 // Keys of programs. The key itself is shown once and kept nowhere. Times are of the database's clock.
@@ -244,8 +245,21 @@ type MetricGeneration struct {
 	CreatedAt      time.Time `json:"created_at"`
 	// The rules by which the program counts; a program with newer rules opens a generation of its own
 	Definition int16      `json:"definition"`
-	MarkedTo   *int64     `json:"marked_to"`
 	LiveSince  *time.Time `json:"live_since"`
+}
+
+// Invariants of the figures that did not hold when they were checked. Open ones are shown across the top of every figure; nothing heals in silence.
+type MetricIntegrityIssue struct {
+	ID        int64  `json:"id"`
+	CheckName string `json:"check_name"`
+	Detail    string `json:"detail"`
+	// The days whose figures are concerned; NULL: all of them
+	FirstDay pgtype.Date `json:"first_day"`
+	LastDay  pgtype.Date `json:"last_day"`
+	FoundAt  time.Time   `json:"found_at"`
+	SeenAt   time.Time   `json:"seen_at"`
+	// When the same check first held again
+	ResolvedAt *time.Time `json:"resolved_at"`
 }
 
 // How often the figures have changed, and when last by the business clock: who sees the same version sees the same figures
@@ -253,6 +267,22 @@ type MetricState struct {
 	IsOnly    bool      `json:"is_only"`
 	Version   int64     `json:"version"`
 	ChangedAt time.Time `json:"changed_at"`
+}
+
+// Marks of everyone whom a generation that is being built has not counted yet; taken when nothing is dirty, so that a change never waits behind them
+type MetricTodo struct {
+	Gen        int32  `json:"gen"`
+	CustomerID string `json:"customer_id"`
+}
+
+// When the invariants were checked, over what, and how many did not hold
+type MetricVerification struct {
+	ID         int64      `json:"id"`
+	Scope      string     `json:"scope"`
+	StartedAt  time.Time  `json:"started_at"`
+	FinishedAt *time.Time `json:"finished_at"`
+	Customers  int64      `json:"customers"`
+	Findings   int32      `json:"findings"`
 }
 
 // What buys: subscriptions belong to an organization, never to a person.

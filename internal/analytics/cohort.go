@@ -47,31 +47,29 @@ func CohortChanges(movements []Movement) []CohortChange {
 }
 
 func (l currencyLedger) cohort(cohort time.Time) []CohortChange {
-	began := l.movements[0].Day
-	initial, _ := l.before(began.AddDate(0, 0, 1))
+	first := l.days[0]
 	plan, most := "", int64(0)
-	for name, micro := range initial {
-		if micro > most || micro == most && name < plan {
-			plan, most = name, micro
+	for _, p := range first.plans {
+		if p.micro > most {
+			plan, most = p.plan, p.micro
 		}
 	}
-	initialMicro := sum(initial)
 	var out []CohortChange
 	var mrr, gross, active int64 // at the end of the month before
-	for i := 0; i < len(l.movements); {
-		month := Monthly.Start(l.movements[i].Day)
-		balance := mrr
-		for ; i < len(l.movements) && Monthly.Start(l.movements[i].Day).Equal(month); i++ {
-			balance += l.movements[i].AmountMicro
+	for i, d := range l.days {
+		month := Monthly.Start(d.day)
+		if i+1 < len(l.days) && Monthly.Start(l.days[i+1].day).Equal(month) {
+			continue // not the last of its month
 		}
+		balance := d.micro
 		change := CohortChange{
 			Cohort: cohort, Month: month, Currency: l.currency, Plan: plan,
-			MRRMicro: balance - mrr, GrossMicro: min(balance, initialMicro) - gross, Active: isPositive(balance) - active,
+			MRRMicro: balance - mrr, GrossMicro: min(balance, first.micro) - gross, Active: isPositive(balance) - active,
 		}
-		if month.Equal(Monthly.Start(began)) {
-			change.InitialMicro, change.Customers = initialMicro, 1
+		if month.Equal(Monthly.Start(first.day)) {
+			change.InitialMicro, change.Customers = first.micro, 1
 		}
-		mrr, gross, active = balance, min(balance, initialMicro), isPositive(balance)
+		mrr, gross, active = balance, min(balance, first.micro), isPositive(balance)
 		if change != (CohortChange{Cohort: cohort, Month: month, Currency: l.currency, Plan: plan}) {
 			out = append(out, change)
 		}

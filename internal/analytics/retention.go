@@ -2,7 +2,6 @@ package analytics
 
 import (
 	"cmp"
-	"maps"
 	"math/big"
 	"slices"
 	"time"
@@ -57,8 +56,8 @@ func RetentionChanges(movements []Movement) []RetentionChange {
 	var out []RetentionChange
 	for _, ledger := range byCurrency(movements) {
 		var months []time.Time
-		for _, m := range ledger.movements {
-			if month := Monthly.Start(m.Day); len(months) == 0 || !months[len(months)-1].Equal(month) {
+		for _, d := range ledger.days {
+			if month := Monthly.Start(d.day); len(months) == 0 || !months[len(months)-1].Equal(month) {
 				months = append(months, month)
 			}
 		}
@@ -72,21 +71,38 @@ func RetentionChanges(movements []Movement) []RetentionChange {
 }
 
 // periodEnds are the ends of all periods of so many months that have one of the
-// months in them, ascending.
+// months in them, ascending. The months ascend.
 func periodEnds(months []time.Time, horizon int) []time.Time {
-	ends := map[time.Time]bool{}
+	var out []time.Time
 	for _, month := range months {
 		for i := range horizon {
-			ends[month.AddDate(0, 1+i, 0)] = true
+			end := month.AddDate(0, 1+i, 0)
+			if len(out) == 0 || end.After(out[len(out)-1]) {
+				out = append(out, end)
+			}
 		}
 	}
-	return slices.SortedFunc(maps.Keys(ends), time.Time.Compare)
+	return out
 }
 
-// currencyLedger are a customer's movements in one currency, in order of day.
+// currencyLedger is what a customer's movements in one currency come to at the
+// end of each day with any.
 type currencyLedger struct {
-	currency  money.Currency
-	movements []Movement
+	currency money.Currency
+	days     []dayEnd
+}
+
+// dayEnd is a customer's balance at the end of a day on which something moved.
+type dayEnd struct {
+	day     time.Time
+	micro   int64
+	plans   []planMicro // those with MRR, in order of plan
+	lastWas Reason      // why the last MRR went, if it went
+}
+
+type planMicro struct {
+	plan  string
+	micro int64
 }
 
 func byCurrency(movements []Movement) []currencyLedger {
@@ -100,80 +116,105 @@ func byCurrency(movements []Movement) []currencyLedger {
 		for n < len(sorted) && sorted[n].Currency == sorted[0].Currency {
 			n++
 		}
-		out = append(out, currencyLedger{sorted[0].Currency, sorted[:n]})
+		out = append(out, currencyLedger{sorted[0].Currency, dayEnds(sorted[:n])})
 		sorted = sorted[n:]
 	}
 	return out
 }
 
-// before is the balance by plan before a day, and why the last MRR went.
-func (l currencyLedger) before(day time.Time) (byPlan map[string]int64, lost Reason) {
-	byPlan = map[string]int64{}
-	for _, m := range l.movements {
-		if !m.Day.Before(day) {
-			break
+// dayEnds are the running sums of movements in order of day.
+func dayEnds(movements []Movement) []dayEnd {
+	var out []dayEnd
+	now := dayEnd{}
+	for _, m := range movements {
+		if len(out) == 0 || !out[len(out)-1].day.Equal(m.Day) {
+			now.day, now.plans = m.Day, slices.Clone(now.plans)
+			out = append(out, now)
 		}
-		byPlan[m.Plan] += m.AmountMicro
-		if byPlan[m.Plan] == 0 {
-			delete(byPlan, m.Plan)
-		}
+		now.micro += m.AmountMicro
+		now.plans = plus(now.plans, m.Plan, m.AmountMicro)
 		if m.Kind == Churn {
-			lost = m.Reason
+			now.lastWas = m.Reason
 		}
+		out[len(out)-1] = now
 	}
-	return byPlan, lost
+	return out
+}
+
+// plus adds an amount to a plan; one that comes to nothing is no longer there.
+func plus(plans []planMicro, plan string, micro int64) []planMicro {
+	i, found := slices.BinarySearchFunc(plans, plan, func(p planMicro, plan string) int { return cmp.Compare(p.plan, plan) })
+	if !found {
+		return slices.Insert(plans, i, planMicro{plan, micro})
+	}
+	if plans[i].micro += micro; plans[i].micro == 0 {
+		return slices.Delete(plans, i, i+1)
+	}
+	return plans
+}
+
+// before is the balance as a day begins.
+func (l currencyLedger) before(day time.Time) dayEnd {
+	i, _ := slices.BinarySearchFunc(l.days, day, func(d dayEnd, day time.Time) int { return d.day.Compare(day) })
+	if i == 0 {
+		return dayEnd{}
+	}
+	return l.days[i-1]
 }
 
 func (l currencyLedger) retention(end time.Time, horizon int) []RetentionChange {
-	opening, _ := l.before(end.AddDate(0, -horizon, 0))
-	closing, why := l.before(end)
-	s, e := sum(opening), sum(closing)
-	if s == 0 || s == e { // not there then, or there with as much, on whatever plan
+	opening := l.before(end.AddDate(0, -horizon, 0))
+	if opening.micro == 0 {
 		return nil
 	}
-	isLost := e == 0
+	closing := l.before(end)
+	s, e := opening.micro, closing.micro
+	if s == e { // as much as then, on whatever plan
+		return nil
+	}
 	row := func(plan string, s, e int64) RetentionChange {
 		r := RetentionChange{PeriodEnd: end, Horizon: horizon, Currency: l.currency, Plan: plan}
 		r.NetMicro, r.GrossLostMicro = e-s, s-min(s, e)
-		if isLost {
+		if closing.micro == 0 {
 			r.LostCustomers, r.LostMicro = 1, s
-			if why == ReasonCancelInvoluntary {
+			if closing.lastWas == ReasonCancelInvoluntary {
 				r.InvoluntaryCustomers, r.InvoluntaryMicro = 1, s
 			}
 		}
 		return r
 	}
 	out := []RetentionChange{row(AllPlans, s, e)}
-	shares := split64(e, opening, s)
-	for _, plan := range slices.Sorted(maps.Keys(opening)) {
-		if shares[plan] != opening[plan] {
-			out = append(out, row(plan, opening[plan], shares[plan]))
+	for i, share := range split64(e, opening.plans, s) {
+		if p := opening.plans[i]; share != p.micro {
+			out = append(out, row(p.plan, p.micro, share))
 		}
 	}
 	return out
 }
 
-// split64 splits an amount in proportion to the weights, which add up to sum, to
-// whole numbers that add up to it: what rounding leaves over goes to the largest
-// remainders, then to the first by name.
-func split64(amount int64, weights map[string]int64, sum int64) map[string]int64 {
+// split64 splits an amount in proportion to what plans have, which adds up to
+// sum, to whole numbers that add up to it: what rounding leaves over goes to the
+// largest remainders, then to the first plan by name.
+func split64(amount int64, plans []planMicro, sum int64) []int64 {
+	if len(plans) == 1 {
+		return []int64{amount}
+	}
 	type part struct {
-		name string
+		at   int
 		rest int64
 	}
-	out := make(map[string]int64, len(weights))
-	parts := make([]part, 0, len(weights))
+	out := make([]int64, len(plans))
+	parts := make([]part, len(plans))
 	left := amount
-	for name, weight := range weights {
-		product := new(big.Int).Mul(big.NewInt(amount), big.NewInt(weight))
+	for i, p := range plans {
+		product := new(big.Int).Mul(big.NewInt(amount), big.NewInt(p.micro))
 		quotient, rest := product.QuoRem(product, big.NewInt(sum), new(big.Int))
-		out[name] = quotient.Int64()
-		left -= out[name]
-		parts = append(parts, part{name, rest.Int64()})
+		out[i], parts[i] = quotient.Int64(), part{i, rest.Int64()}
+		left -= out[i]
 	}
-	slices.SortFunc(parts, func(a, b part) int { return cmp.Or(-cmp.Compare(a.rest, b.rest), cmp.Compare(a.name, b.name)) })
+	slices.SortStableFunc(parts, func(a, b part) int { return -cmp.Compare(a.rest, b.rest) })
 	for i := range left {
-		out[parts[i].name]++
+		out[parts[i].at]++
 	}
 	return out
 }
