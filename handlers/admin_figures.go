@@ -139,7 +139,7 @@ func monthName(month, beside time.Time) string {
 }
 
 // revenue is the line of MRR.
-func (b overviewBuilder) revenue() ui.MonthChart {
+func (b overviewBuilder) revenue() ui.Chart {
 	chart := b.chart("mrr", "Monthly recurring revenue")
 	line := ui.Series{Name: "MRR", Look: ui.Plain}
 	for _, p := range b.Months {
@@ -195,7 +195,7 @@ var movementSeries = []struct {
 }
 
 // movements are what moved MRR in each month.
-func (b overviewBuilder) movements() ui.MonthChart {
+func (b overviewBuilder) movements() ui.Chart {
 	chart := b.chart("movements", "Movements of MRR")
 	for _, m := range movementSeries {
 		series := ui.Series{Name: m.name, Look: m.look}
@@ -235,7 +235,7 @@ func (b overviewBuilder) movementsFinding() string {
 }
 
 // customers is the line of active customers.
-func (b overviewBuilder) customers() ui.MonthChart {
+func (b overviewBuilder) customers() ui.Chart {
 	chart := b.chart("active", "Active customers")
 	line := ui.Series{Name: "Customers", Look: ui.Plain}
 	for _, p := range b.Months {
@@ -347,7 +347,7 @@ func percentage(part, whole int64) string {
 }
 
 // failed is what became of the payments that failed in each month.
-func (b overviewBuilder) failed() ui.MonthChart {
+func (b overviewBuilder) failed() ui.Chart {
 	chart := b.chart("failures", "Failed payments by what became of them")
 	recovered := ui.Series{Name: "Recovered", Look: ui.Gain}
 	retry := ui.Series{Name: "In retry", Look: ui.Quiet}
@@ -376,14 +376,14 @@ func (b overviewBuilder) failed() ui.MonthChart {
 }
 
 // chart is one without its series.
-func (b overviewBuilder) chart(id, title string) ui.MonthChart {
-	chart := ui.MonthChart{ID: id, Title: title}
+func (b overviewBuilder) chart(id, title string) ui.Chart {
+	chart := ui.Chart{ID: id, Title: title, Heading: "Month"}
 	for i, p := range b.Months {
-		month := ui.Month{Short: p.Start.Format("Jan"), Long: p.Start.Format("January 2006"), IsRunning: p.IsRunning}
+		month := ui.Slot{Short: p.Start.Format("Jan"), Long: p.Start.Format("January 2006"), IsRunning: p.IsRunning}
 		if p.Start.Month() == time.January || (i == 0 && b.hasRoomForTheFirstYear()) {
-			month.Year = p.Start.Format("2006")
+			month.Group = p.Start.Format("2006")
 		}
-		chart.Months = append(chart.Months, month)
+		chart.Slots = append(chart.Slots, month)
 	}
 	return chart
 }
@@ -396,7 +396,7 @@ func (b overviewBuilder) hasRoomForTheFirstYear() bool {
 }
 
 // amounts gives a chart of amounts its lines across.
-func (b overviewBuilder) amounts(chart ui.MonthChart) ui.MonthChart {
+func (b overviewBuilder) amounts(chart ui.Chart) ui.Chart {
 	for _, v := range ui.TickValues(chart.Extent()) {
 		chart.Ticks = append(chart.Ticks, ui.Tick{Value: v, Text: money.FormatShort(v, b.Currency)})
 	}

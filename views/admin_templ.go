@@ -18,11 +18,11 @@ type AdminOverview struct {
 	Figures []ui.KeyFigure
 	// Revenue is MRR at the end of each month, Movements what moved it, and
 	// Customers who carry it.
-	Revenue, Movements, Customers ui.MonthChart
+	Revenue, Movements, Customers ui.Chart
 	// Plans are the shares of the plans in MRR.
 	Plans ui.ShareTable
 	// Failed is what became of payments that failed.
-	Failed ui.MonthChart
+	Failed ui.Chart
 	// Stories are what happened last, newest first.
 	Stories []Story
 	// Attention is what somebody should look at.
@@ -362,7 +362,7 @@ func AdminOverviewReport(m AdminOverview) templ.Component {
 	})
 }
 
-func overviewChart(id, title string, chart ui.MonthChart) templ.Component {
+func overviewChart(id, title string, chart ui.Chart) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 		if templ_7745c5c3_CtxErr := ctx.Err(); templ_7745c5c3_CtxErr != nil {
@@ -439,7 +439,7 @@ func overviewChart(id, title string, chart ui.MonthChart) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = ui.MonthFigure(chart).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = ui.ChartFigure(chart).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

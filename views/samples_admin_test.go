@@ -8,15 +8,15 @@ import (
 )
 
 // year is a chart of twelve months, the last of which is running.
-func year(id, title string) ui.MonthChart {
-	chart := ui.MonthChart{ID: id, Title: title, Finding: "MRR rose by $124.00 in November so far, to $1,843.00.", Definition: "What subscriptions cost a month."}
+func year(id, title string) ui.Chart {
+	chart := ui.Chart{ID: id, Title: title, Heading: "Month", Finding: "MRR rose by $124.00 in November so far, to $1,843.00.", Definition: "What subscriptions cost a month."}
 	for i := range 12 {
 		month := time.Date(2025, time.December, 1, 0, 0, 0, 0, time.UTC).AddDate(0, i, 0)
-		m := ui.Month{Short: month.Format("Jan"), Long: month.Format("January 2006"), IsRunning: i == 11}
+		m := ui.Slot{Short: month.Format("Jan"), Long: month.Format("January 2006"), IsRunning: i == 11}
 		if i < 2 {
-			m.Year = month.Format("2006")
+			m.Group = month.Format("2006")
 		}
-		chart.Months = append(chart.Months, m)
+		chart.Slots = append(chart.Slots, m)
 	}
 	return chart
 }
@@ -29,7 +29,7 @@ func series(name string, look ui.Look, values ...int64) ui.Series {
 	return s
 }
 
-func ticked(chart ui.MonthChart) ui.MonthChart {
+func ticked(chart ui.Chart) ui.Chart {
 	for _, v := range ui.TickValues(chart.Extent()) {
 		chart.Ticks = append(chart.Ticks, ui.Tick{Value: v, Text: "$1"})
 	}

@@ -1,25 +1,32 @@
 package ui
 
 import (
+	"cmp"
 	"math"
 	"strconv"
 )
 
-// MonthChart is figures by month on one scale: columns that are stacked away
-// from nought, lines and marks over them. Each may be missing.
-type MonthChart struct {
+// Chart is figures by period on one scale: columns that are stacked away from
+// nought, lines, bands and marks over them. Each may be missing.
+type Chart struct {
 	// ID makes the ids inside unique on the page.
 	ID    string
 	Title string // "Monthly recurring revenue, last 12 months"
 	// Finding is the sentence that a reader should take away.
 	Finding string
-	Months  []Month
+	// Heading names the periods in the table: "Month"; empty: "Period".
+	Heading string
+	Slots   []Slot
 	// Columns are stacked in their order, the first next to nought; what is
 	// negative hangs below it.
 	Columns []Series
-	Lines   []Series
+	// Bands are ranges in which a value may lie, behind everything else.
+	Bands []Band
+	Lines []Series
 	// Marks are dashes across the columns.
 	Marks []Series
+	// References are lines across with a name, such as that of 100 %.
+	References []Tick
 	// Ticks are the lines across, evenly spaced, lowest first, and span every
 	// value: TickValues makes their values, the caller their words.
 	Ticks []Tick
@@ -27,24 +34,41 @@ type MonthChart struct {
 	Definition string
 	// Empty stands in the place of a drawing in which there is nothing.
 	Empty string
+	// Explain and CSV are where the figures are explained, and where they are to
+	// be had as a file; empty: nowhere.
+	Explain, CSV string
 }
 
-// Month is a column's place.
-type Month struct {
+// Slot is the place of a period.
+type Slot struct {
 	Short string // beneath: "Mar"
-	// Year is beneath where it begins to hold; empty elsewhere.
-	Year string
-	Long string // in the table and the tooltip: "March 2026"
-	// IsRunning marks the month that is not over: it is hatched or dashed.
+	// Group is beneath where it begins to hold, "2026" under January; empty
+	// elsewhere.
+	Group string
+	Long  string // in the table and the tooltip: "March 2026"
+	// IsRunning marks the period that is not over: it is hatched or dashed.
 	IsRunning bool
 }
 
-// Series is one figure, a value a month.
+// Series is one figure, a value a slot: micro-units, a count, or millionths of a
+// ratio, whatever the ticks are in.
 type Series struct {
 	Name   string // "New"
 	Look   Look
 	Values []int64
 	Texts  []string // the values in words: "$99.00"
+	// Missing says for which slots there is no value: the line has a gap there.
+	// Soft are values that rest on little: they are greyed. Either may be
+	// shorter than Values, or nil.
+	Missing, Soft []bool
+}
+
+// Band is a range for each slot, such as that in which a rate lies in truth that
+// was counted on few. A slot whose Low is above its High has none.
+type Band struct {
+	Name      string // "95 % interval"
+	Low, High []int64
+	Texts     []string // the ranges in words: "2.1% to 6.4%"
 }
 
 // Look tells figures apart, by pattern where by colour too.
@@ -113,9 +137,9 @@ func niceStep(x float64) int64 {
 
 // Extent are the values that the ticks must span: the ends of the stacks, and
 // every value of a line or a mark.
-func (c MonthChart) Extent() []int64 {
+func (c Chart) Extent() []int64 {
 	var out []int64
-	for i := range c.Months {
+	for i := range c.Slots {
 		var up, down int64
 		for _, s := range c.Columns {
 			up += max(s.at(i), 0)
@@ -144,7 +168,7 @@ func (s Series) text(i int) string {
 }
 
 // isEmpty reports whether nothing differs from nought.
-func (c MonthChart) isEmpty() bool {
+func (c Chart) isEmpty() bool {
 	for _, s := range c.all() {
 		for _, v := range s.Values {
 			if v != 0 {
@@ -156,7 +180,7 @@ func (c MonthChart) isEmpty() bool {
 }
 
 // all are the series in the order in which they are read.
-func (c MonthChart) all() []Series {
+func (c Chart) all() []Series {
 	out := append([]Series{}, c.Columns...)
 	out = append(out, c.Lines...)
 	return append(out, c.Marks...)
@@ -172,14 +196,14 @@ type rect struct {
 // columnShare is the part of its slot that a column fills.
 const columnShare = 0.6
 
-func (c MonthChart) slot() float64 { return 100 / float64(max(len(c.Months), 1)) }
+func (c Chart) slot() float64 { return 100 / float64(max(len(c.Slots), 1)) }
 
 // rects are the stacks, month by month, from nought outwards. A value of nought
 // is not drawn.
-func (c MonthChart) rects() []rect {
+func (c Chart) rects() []rect {
 	low, high := c.span()
 	var out []rect
-	for i, m := range c.Months {
+	for i, m := range c.Slots {
 		var up, down int64
 		for _, s := range c.Columns {
 			v := s.at(i)
@@ -210,15 +234,15 @@ type stroke struct {
 
 // strokes are the pieces of the lines, from the middle of a month to the middle
 // of the next; the one into the running month is not settled.
-func (c MonthChart) strokes() []stroke {
+func (c Chart) strokes() []stroke {
 	low, high := c.span()
 	var out []stroke
 	for _, s := range c.Lines {
-		for i := 1; i < len(c.Months); i++ {
+		for i := 1; i < len(c.Slots); i++ {
 			out = append(out, stroke{
 				x1: c.middle(i - 1), y1: percent(level(s.at(i-1), low, high)),
 				x2: c.middle(i), y2: percent(level(s.at(i), low, high)),
-				look: s.Look, running: c.Months[i].IsRunning,
+				look: s.Look, running: c.Slots[i].IsRunning,
 			})
 		}
 	}
@@ -226,12 +250,12 @@ func (c MonthChart) strokes() []stroke {
 }
 
 // dashes are the marks, each a little wider than its column.
-func (c MonthChart) dashes() []stroke {
+func (c Chart) dashes() []stroke {
 	low, high := c.span()
 	const share = (columnShare + 0.16) / 2
 	var out []stroke
 	for _, s := range c.Marks {
-		for i := range c.Months {
+		for i := range c.Slots {
 			y := percent(level(s.at(i), low, high))
 			middle := float64(i) + 0.5
 			out = append(out, stroke{x1: percent(c.slot() * (middle - share)), y1: y, x2: percent(c.slot() * (middle + share)), y2: y, look: s.Look})
@@ -249,12 +273,12 @@ type dot struct {
 
 // dots are the points of the lines: all of them while there is room, else only
 // the last.
-func (c MonthChart) dots() []dot {
+func (c Chart) dots() []dot {
 	low, high := c.span()
 	var out []dot
 	for _, s := range c.Lines {
-		for i, m := range c.Months {
-			if len(c.Months) <= 24 || i == len(c.Months)-1 {
+		for i, m := range c.Slots {
+			if len(c.Slots) <= 24 || i == len(c.Slots)-1 {
 				out = append(out, dot{x: c.middle(i), y: percent(level(s.at(i), low, high)), look: s.Look, running: m.IsRunning})
 			}
 		}
@@ -262,7 +286,7 @@ func (c MonthChart) dots() []dot {
 	return out
 }
 
-func (c MonthChart) middle(i int) string { return percent(c.slot() * (float64(i) + 0.5)) }
+func (c Chart) middle(i int) string { return percent(c.slot() * (float64(i) + 0.5)) }
 
 // level is how far below the top of the plot a value lies, in percent.
 func level(v, low, high int64) float64 {
@@ -279,7 +303,7 @@ func percent(x float64) string {
 	return strconv.FormatFloat(math.Round(x*100)/100, 'f', -1, 64) + "%"
 }
 
-func (c MonthChart) span() (low, high int64) {
+func (c Chart) span() (low, high int64) {
 	if len(c.Ticks) < 2 {
 		values := TickValues(c.Extent())
 		return values[0], values[len(values)-1]
@@ -293,7 +317,7 @@ type line struct {
 	isNought bool
 }
 
-func (c MonthChart) lines() []line {
+func (c Chart) lines() []line {
 	low, high := c.span()
 	lines := make([]line, len(c.Ticks))
 	for i, t := range c.Ticks {
@@ -303,7 +327,7 @@ func (c MonthChart) lines() []line {
 }
 
 // ticksDown are the ticks as they stand at the side, highest first.
-func (c MonthChart) ticksDown() []Tick {
+func (c Chart) ticksDown() []Tick {
 	down := make([]Tick, len(c.Ticks))
 	for i, t := range c.Ticks {
 		down[len(down)-1-i] = t
@@ -311,7 +335,7 @@ func (c MonthChart) ticksDown() []Tick {
 	return down
 }
 
-func (c MonthChart) id(part string) string {
+func (c Chart) id(part string) string {
 	if c.ID == "" {
 		return "chart-" + part
 	}
@@ -319,7 +343,7 @@ func (c MonthChart) id(part string) string {
 }
 
 // fill is the pattern of a look; empty: style gives it a plain colour.
-func (c MonthChart) fill(look Look) string {
+func (c Chart) fill(look Look) string {
 	for _, p := range patterns {
 		if p.look == look {
 			return "url(#" + c.id(string(look)) + ")"
@@ -328,10 +352,10 @@ func (c MonthChart) fill(look Look) string {
 	return ""
 }
 
-func (c MonthChart) hatch() string { return "url(#" + c.id("hatch") + ")" }
+func (c Chart) hatch() string { return "url(#" + c.id("hatch") + ")" }
 
 // usesPattern reports whether a column has the look.
-func (c MonthChart) usesPattern(look Look) bool {
+func (c Chart) usesPattern(look Look) bool {
 	for _, s := range c.Columns {
 		if s.Look == look {
 			return true
@@ -341,12 +365,12 @@ func (c MonthChart) usesPattern(look Look) bool {
 }
 
 // isWorthALegend: one series is named by the title.
-func (c MonthChart) isWorthALegend() bool { return len(c.all()) > 1 }
+func (c Chart) isWorthALegend() bool { return len(c.all()) > 1 }
 
 // monthsClass says how many months there are, for how many of their names there
 // is room.
-func (c MonthChart) monthsClass() string {
-	switch n := len(c.Months); {
+func (c Chart) monthsClass() string {
+	switch n := len(c.Slots); {
 	case n > 24:
 		return "chart-months chart-months-many"
 	case n > 12:
@@ -357,8 +381,8 @@ func (c MonthChart) monthsClass() string {
 
 // tipClass puts a tooltip on the side of its column where there is room, or over
 // one in the middle.
-func (c MonthChart) tipClass(i int) string {
-	switch n := len(c.Months); {
+func (c Chart) tipClass(i int) string {
+	switch n := len(c.Slots); {
 	case 2*(i+1) <= n:
 		return "chart-tip"
 	case 2*i >= n:
@@ -367,12 +391,12 @@ func (c MonthChart) tipClass(i int) string {
 	return "chart-tip chart-tip-over"
 }
 
-func (c MonthChart) table() Table {
-	t := Table{Caption: c.Title, Empty: "There is no month to show yet.", Columns: []Column{{Label: "Month", Short: true}}}
+func (c Chart) table() Table {
+	t := Table{Caption: c.Title, Empty: "There is no period to show yet.", Columns: []Column{{Label: cmp.Or(c.Heading, "Period"), Short: true}}}
 	for _, s := range c.all() {
 		t.Columns = append(t.Columns, Column{Label: s.Name, Numeric: true})
 	}
-	for i, m := range c.Months {
+	for i, m := range c.Slots {
 		name := Cell{Text: m.Long}
 		if m.IsRunning {
 			name.Note = "so far"

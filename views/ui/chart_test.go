@@ -54,8 +54,8 @@ func TestTickValuesHoldForAnyValues(t *testing.T) {
 }
 
 func TestStacksStandOnNoughtAndGrowAwayFromIt(t *testing.T) {
-	c := MonthChart{
-		Months: []Month{{}, {IsRunning: true}},
+	c := Chart{
+		Slots: []Slot{{}, {IsRunning: true}},
 		Columns: []Series{
 			{Look: Gain, Values: []int64{50, 0}},
 			{Look: GainDotted, Values: []int64{50, 25}},
@@ -83,8 +83,8 @@ func TestStacksStandOnNoughtAndGrowAwayFromIt(t *testing.T) {
 func TestEverythingStaysInsideThePlot(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		values := rapid.SliceOfN(rapid.Int64Range(-1e12, 1e12), 1, 36).Draw(t, "values")
-		c := MonthChart{
-			Months: make([]Month, len(values)), Columns: []Series{{Values: values}, {Values: values}}, Lines: []Series{{Values: values}},
+		c := Chart{
+			Slots: make([]Slot, len(values)), Columns: []Series{{Values: values}, {Values: values}}, Lines: []Series{{Values: values}},
 			Marks: []Series{{Values: values[:1]}}, // one that is shorter is nought for the rest
 		}
 		if rapid.Bool().Draw(t, "with ticks") {
@@ -115,8 +115,8 @@ func TestEverythingStaysInsideThePlot(t *testing.T) {
 }
 
 func TestALineEndsUnsettledInTheRunningMonth(t *testing.T) {
-	c := MonthChart{
-		Months: []Month{{}, {}, {IsRunning: true}}, Lines: []Series{{Look: Plain, Values: []int64{0, 50, 100}}},
+	c := Chart{
+		Slots: []Slot{{}, {}, {IsRunning: true}}, Lines: []Series{{Look: Plain, Values: []int64{0, 50, 100}}},
 		Ticks: []Tick{{Value: 0}, {Value: 100}},
 	}
 	want := []stroke{
@@ -151,10 +151,10 @@ func TestASparkSpansNoughtAndItsValues(t *testing.T) {
 	}
 }
 
-func TestMonthFigureIsDrawnAsBefore(t *testing.T) {
-	c := MonthChart{
-		ID: "mrr", Title: "MRR, last 3 months", Finding: "MRR is $198.00, $99.00 more than a month ago.", Definition: "What they cost a month.",
-		Months: []Month{{Short: "Sep", Year: "2026", Long: "September 2026"}, {Short: "Oct", Long: "October 2026"}, {Short: "Nov", Long: "November 2026", IsRunning: true}},
+func TestChartFigureIsDrawnAsBefore(t *testing.T) {
+	c := Chart{
+		ID: "mrr", Heading: "Month", Title: "MRR, last 3 months", Finding: "MRR is $198.00, $99.00 more than a month ago.", Definition: "What they cost a month.",
+		Slots: []Slot{{Short: "Sep", Group: "2026", Long: "September 2026"}, {Short: "Oct", Long: "October 2026"}, {Short: "Nov", Long: "November 2026", IsRunning: true}},
 		Columns: []Series{
 			{Name: "New", Look: Gain, Values: []int64{0, 9900, 9900}, Texts: []string{"$0.00", "$99.00", "$99.00"}},
 			{Name: "Contraction", Look: LossStriped, Values: []int64{0, 0, -5000}, Texts: []string{"$0.00", "$0.00", "-$50.00"}},
@@ -164,11 +164,11 @@ func TestMonthFigureIsDrawnAsBefore(t *testing.T) {
 		Ticks: []Tick{{-10000, "-$100"}, {0, "$0"}, {10000, "$100"}, {20000, "$200"}},
 	}
 	var b strings.Builder
-	if err := MonthFigure(c).Render(t.Context(), &b); err != nil {
+	if err := ChartFigure(c).Render(t.Context(), &b); err != nil {
 		t.Fatal(err)
 	}
 	got := strings.ReplaceAll(b.String(), "><", ">\n<") + "\n"
-	const file = "testdata/month-figure.html"
+	const file = "testdata/chart.html"
 	if *update {
 		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
 			t.Fatal(err)
@@ -196,8 +196,8 @@ func TestATooltipIsWhereThereIsRoom(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got string
-			c := MonthChart{Months: make([]Month, test.months)}
-			for i := range c.Months {
+			c := Chart{Slots: make([]Slot, test.months)}
+			for i := range c.Slots {
 				got += map[string]string{"chart-tip": "a", "chart-tip chart-tip-before": "b", "chart-tip chart-tip-over": "o"}[c.tipClass(i)]
 			}
 			if got != test.want {
@@ -209,8 +209,8 @@ func TestATooltipIsWhereThereIsRoom(t *testing.T) {
 
 func TestAChartOfNothingSaysSo(t *testing.T) {
 	var b strings.Builder
-	c := MonthChart{Months: []Month{{}}, Columns: []Series{{Values: []int64{0}}}, Finding: "No payment failed.", Empty: "Nothing to recover."}
-	if err := MonthFigure(c).Render(t.Context(), &b); err != nil {
+	c := Chart{Slots: []Slot{{}}, Columns: []Series{{Values: []int64{0}}}, Finding: "No payment failed.", Empty: "Nothing to recover."}
+	if err := ChartFigure(c).Render(t.Context(), &b); err != nil {
 		t.Fatal(err)
 	}
 	if got := b.String(); !strings.Contains(got, "Nothing to recover.") || strings.Contains(got, "<svg") {
