@@ -118,6 +118,15 @@ type CustomerDay struct {
 	MRRMicro int64     `json:"mrr_micro"`
 }
 
+// Applied contributions: MRR of each customer as of its newest movement, by plan, and under the empty plan of all of them together
+type CustomerLevel struct {
+	Gen      int32  `json:"gen"`
+	Customer string `json:"customer"`
+	Currency string `json:"currency"`
+	Plan     string `json:"plan"`
+	MRRMicro int64  `json:"mrr_micro"`
+}
+
 // Applied contributions: MRR movements of each customer and day (metrics.md 1.3), a pure function of its versions.
 type CustomerMovement struct {
 	Gen         int32     `json:"gen"`
