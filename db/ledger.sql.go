@@ -226,17 +226,40 @@ func (q *Queries) AppliedSubscriptions(ctx context.Context, arg AppliedSubscript
 	return items, nil
 }
 
+const beginVerification = `-- name: BeginVerification :one
+INSERT INTO metric_verification (scope, started_at) VALUES ($1, $2) RETURNING id
+`
+
+type BeginVerificationParams struct {
+	Scope string    `json:"scope"`
+	At    time.Time `json:"at"`
+}
+
+func (q *Queries) BeginVerification(ctx context.Context, arg BeginVerificationParams) (int64, error) {
+	row := q.db.QueryRow(ctx, beginVerification, arg.Scope, arg.At)
+	var id int64
+	err := row.Scan(&id)
+	return id, err
+}
+
 const brokenFlowDaily = `-- name: BrokenFlowDaily :many
 WITH recount AS (
-    SELECT gen, day, currency, plan, kind, sum(amount_micro)::bigint AS amount_micro, sum(customers)::bigint AS customers
-    FROM customer_movement GROUP BY gen, day, currency, plan, kind
+    SELECT gen, day, currency, plan, kind, sum(amount_micro)::bigint AS amount_micro, sum(customers)::bigint AS customers,
+        sum(subscribers)::bigint AS subscribers
+    FROM customer_movement WHERE day >= $1::date AND gen = ANY ($2::int[]) GROUP BY gen, day, currency, plan, kind
 ), rollup AS (
-    SELECT gen, day, currency, plan, kind, amount_micro, customers FROM flow_daily
+    SELECT gen, day, currency, plan, kind, amount_micro, customers, subscribers
+    FROM flow_daily WHERE day >= $1::date AND gen = ANY ($2::int[])
 ), broken AS (
-    (SELECT gen, day, currency, plan, kind, amount_micro, customers FROM recount EXCEPT SELECT gen, day, currency, plan, kind, amount_micro, customers FROM rollup) UNION (SELECT gen, day, currency, plan, kind, amount_micro, customers FROM rollup EXCEPT SELECT gen, day, currency, plan, kind, amount_micro, customers FROM recount)
+    (SELECT gen, day, currency, plan, kind, amount_micro, customers, subscribers FROM recount EXCEPT SELECT gen, day, currency, plan, kind, amount_micro, customers, subscribers FROM rollup) UNION (SELECT gen, day, currency, plan, kind, amount_micro, customers, subscribers FROM rollup EXCEPT SELECT gen, day, currency, plan, kind, amount_micro, customers, subscribers FROM recount)
 )
-SELECT gen, day, currency, plan, kind FROM broken ORDER BY 1, 2, 3, 4, 5 LIMIT 1
+SELECT gen, day, currency, plan, kind, (max(day) OVER ())::date AS last_day FROM broken ORDER BY 1, 2, 3, 4, 5 LIMIT 1
 `
+
+type BrokenFlowDailyParams struct {
+	Since time.Time `json:"since"`
+	Gens  []int32   `json:"gens"`
+}
 
 type BrokenFlowDailyRow struct {
 	Gen      int32     `json:"gen"`
@@ -244,11 +267,12 @@ type BrokenFlowDailyRow struct {
 	Currency string    `json:"currency"`
 	Plan     string    `json:"plan"`
 	Kind     string    `json:"kind"`
+	LastDay  time.Time `json:"last_day"`
 }
 
 // Rows in which the daily rollup and a recount of the movements differ.
-func (q *Queries) BrokenFlowDaily(ctx context.Context) ([]BrokenFlowDailyRow, error) {
-	rows, err := q.db.Query(ctx, brokenFlowDaily)
+func (q *Queries) BrokenFlowDaily(ctx context.Context, arg BrokenFlowDailyParams) ([]BrokenFlowDailyRow, error) {
+	rows, err := q.db.Query(ctx, brokenFlowDaily, arg.Since, arg.Gens)
 	if err != nil {
 		return nil, err
 	}
@@ -262,6 +286,7 @@ func (q *Queries) BrokenFlowDaily(ctx context.Context) ([]BrokenFlowDailyRow, er
 			&i.Currency,
 			&i.Plan,
 			&i.Kind,
+			&i.LastDay,
 		); err != nil {
 			return nil, err
 		}
@@ -276,27 +301,28 @@ func (q *Queries) BrokenFlowDaily(ctx context.Context) ([]BrokenFlowDailyRow, er
 const brokenFlowMonthly = `-- name: BrokenFlowMonthly :many
 WITH recount AS (
     SELECT gen, date_trunc('month', day::timestamp)::date AS month, currency, plan, kind,
-        sum(amount_micro)::bigint AS amount_micro, sum(customers)::bigint AS customers
-    FROM customer_movement GROUP BY 1, 2, 3, 4, 5
+        sum(amount_micro)::bigint AS amount_micro, sum(customers)::bigint AS customers, sum(subscribers)::bigint AS subscribers
+    FROM flow_daily WHERE gen = ANY ($1::int[]) GROUP BY 1, 2, 3, 4, 5
 ), rollup AS (
-    SELECT gen, month, currency, plan, kind, amount_micro, customers FROM flow_monthly
+    SELECT gen, month, currency, plan, kind, amount_micro, customers, subscribers FROM flow_monthly WHERE gen = ANY ($1::int[])
 ), broken AS (
-    (SELECT gen, month, currency, plan, kind, amount_micro, customers FROM recount EXCEPT SELECT gen, month, currency, plan, kind, amount_micro, customers FROM rollup) UNION (SELECT gen, month, currency, plan, kind, amount_micro, customers FROM rollup EXCEPT SELECT gen, month, currency, plan, kind, amount_micro, customers FROM recount)
+    (SELECT gen, month, currency, plan, kind, amount_micro, customers, subscribers FROM recount EXCEPT SELECT gen, month, currency, plan, kind, amount_micro, customers, subscribers FROM rollup) UNION (SELECT gen, month, currency, plan, kind, amount_micro, customers, subscribers FROM rollup EXCEPT SELECT gen, month, currency, plan, kind, amount_micro, customers, subscribers FROM recount)
 )
-SELECT gen, month, currency, plan, kind FROM broken ORDER BY 1, 2, 3, 4, 5 LIMIT 1
+SELECT gen, month, currency, plan, kind, (max(month) OVER ())::date AS last_month FROM broken ORDER BY 1, 2, 3, 4, 5 LIMIT 1
 `
 
 type BrokenFlowMonthlyRow struct {
-	Gen      int32     `json:"gen"`
-	Month    time.Time `json:"month"`
-	Currency string    `json:"currency"`
-	Plan     string    `json:"plan"`
-	Kind     string    `json:"kind"`
+	Gen       int32     `json:"gen"`
+	Month     time.Time `json:"month"`
+	Currency  string    `json:"currency"`
+	Plan      string    `json:"plan"`
+	Kind      string    `json:"kind"`
+	LastMonth time.Time `json:"last_month"`
 }
 
-// Rows in which the monthly rollup and a recount of the movements differ.
-func (q *Queries) BrokenFlowMonthly(ctx context.Context) ([]BrokenFlowMonthlyRow, error) {
-	rows, err := q.db.Query(ctx, brokenFlowMonthly)
+// Months in which the monthly rollup is not the sum of the daily one.
+func (q *Queries) BrokenFlowMonthly(ctx context.Context, gens []int32) ([]BrokenFlowMonthlyRow, error) {
+	rows, err := q.db.Query(ctx, brokenFlowMonthly, gens)
 	if err != nil {
 		return nil, err
 	}
@@ -310,6 +336,7 @@ func (q *Queries) BrokenFlowMonthly(ctx context.Context) ([]BrokenFlowMonthlyRow
 			&i.Currency,
 			&i.Plan,
 			&i.Kind,
+			&i.LastMonth,
 		); err != nil {
 			return nil, err
 		}
@@ -325,14 +352,14 @@ const brokenLevels = `-- name: BrokenLevels :many
 WITH balance AS (
     SELECT gen, currency, day, mrr_micro,
         lag(mrr_micro, 1, 0::bigint) OVER (PARTITION BY gen, customer, currency ORDER BY day) AS before_micro
-    FROM customer_day
+    FROM customer_day WHERE gen = ANY ($1::int[])
 ), changed AS (
     SELECT gen, day, currency, sum(mrr_micro - before_micro)::bigint AS amount_micro,
         sum((mrr_micro > 0)::int - (before_micro > 0)::int)::bigint AS customers
     FROM balance GROUP BY gen, day, currency
 ), flowed AS (
     SELECT gen, day, currency, sum(amount_micro)::bigint AS amount_micro, sum(customers)::bigint AS customers
-    FROM flow_daily GROUP BY gen, day, currency
+    FROM flow_daily WHERE gen = ANY ($1::int[]) GROUP BY gen, day, currency
 ), days AS (
     SELECT gen, day, currency FROM changed UNION SELECT gen, day, currency FROM flowed
 )
@@ -358,8 +385,8 @@ type BrokenLevelsRow struct {
 
 // Days on which the flows of all plans differ from the change of the customers'
 // balances, in amount or in the number of customers with one.
-func (q *Queries) BrokenLevels(ctx context.Context) ([]BrokenLevelsRow, error) {
-	rows, err := q.db.Query(ctx, brokenLevels)
+func (q *Queries) BrokenLevels(ctx context.Context, gens []int32) ([]BrokenLevelsRow, error) {
+	rows, err := q.db.Query(ctx, brokenLevels, gens)
 	if err != nil {
 		return nil, err
 	}
@@ -386,20 +413,63 @@ func (q *Queries) BrokenLevels(ctx context.Context) ([]BrokenLevelsRow, error) {
 	return items, nil
 }
 
+const brokenPledges = `-- name: BrokenPledges :many
+WITH recount AS (
+    SELECT gen, day, currency, plan, sum(ending_micro)::bigint AS ending_micro, sum(trial_micro)::bigint AS trial_micro
+    FROM customer_pledge WHERE gen = ANY ($1::int[]) GROUP BY gen, day, currency, plan
+    HAVING sum(ending_micro) <> 0 OR sum(trial_micro) <> 0
+), rollup AS (
+    SELECT gen, day, currency, plan, ending_micro, trial_micro FROM pledge_daily WHERE gen = ANY ($1::int[])
+), broken AS (
+    (SELECT gen, day, currency, plan, ending_micro, trial_micro FROM recount EXCEPT SELECT gen, day, currency, plan, ending_micro, trial_micro FROM rollup) UNION (SELECT gen, day, currency, plan, ending_micro, trial_micro FROM rollup EXCEPT SELECT gen, day, currency, plan, ending_micro, trial_micro FROM recount)
+)
+SELECT gen, day, currency, plan FROM broken ORDER BY 1, 2, 3, 4 LIMIT 1
+`
+
+type BrokenPledgesRow struct {
+	Gen      int32     `json:"gen"`
+	Day      time.Time `json:"day"`
+	Currency string    `json:"currency"`
+	Plan     string    `json:"plan"`
+}
+
+// Days on which the rollup of pledges is no recount of the customers'.
+func (q *Queries) BrokenPledges(ctx context.Context, gens []int32) ([]BrokenPledgesRow, error) {
+	rows, err := q.db.Query(ctx, brokenPledges, gens)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []BrokenPledgesRow{}
+	for rows.Next() {
+		var i BrokenPledgesRow
+		if err := rows.Scan(
+			&i.Gen,
+			&i.Day,
+			&i.Currency,
+			&i.Plan,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const brokenSubscriptions = `-- name: BrokenSubscriptions :many
 WITH newest AS (
     SELECT DISTINCT ON (gen, customer, currency) gen, customer, currency, mrr_micro
-    FROM customer_day ORDER BY gen, customer, currency, day DESC
+    FROM customer_day WHERE gen = ANY ($1::int[]) ORDER BY gen, customer, currency, day DESC
 ), added AS (
     SELECT gen, customer, currency, sum(mrr_micro)::bigint AS mrr_micro
-    FROM customer_subscription GROUP BY gen, customer, currency
-), keys AS (
-    SELECT gen, customer, currency FROM newest UNION SELECT gen, customer, currency FROM added
+    FROM customer_subscription WHERE gen = ANY ($1::int[]) GROUP BY gen, customer, currency
 )
-SELECT k.gen, k.customer, k.currency, coalesce(n.mrr_micro, 0)::bigint AS balance_micro, coalesce(a.mrr_micro, 0)::bigint AS added_micro
-FROM keys k
-LEFT JOIN newest n ON (n.gen, n.customer, n.currency) = (k.gen, k.customer, k.currency)
-LEFT JOIN added a ON (a.gen, a.customer, a.currency) = (k.gen, k.customer, k.currency)
+SELECT coalesce(n.gen, a.gen)::int AS gen, coalesce(n.customer, a.customer)::text AS customer, coalesce(n.currency, a.currency)::text AS currency,
+    coalesce(n.mrr_micro, 0)::bigint AS balance_micro, coalesce(a.mrr_micro, 0)::bigint AS added_micro
+FROM newest n FULL JOIN added a ON (n.gen, n.customer, n.currency) = (a.gen, a.customer, a.currency)
 WHERE coalesce(n.mrr_micro, 0) <> coalesce(a.mrr_micro, 0)
 ORDER BY 1, 2, 3 LIMIT 1
 `
@@ -412,9 +482,10 @@ type BrokenSubscriptionsRow struct {
 	AddedMicro   int64  `json:"added_micro"`
 }
 
-// Customers whose subscriptions do not add up to their newest balance.
-func (q *Queries) BrokenSubscriptions(ctx context.Context) ([]BrokenSubscriptionsRow, error) {
-	rows, err := q.db.Query(ctx, brokenSubscriptions)
+// Customers whose subscriptions, or whose movements, do not add up to their
+// newest balance.
+func (q *Queries) BrokenSubscriptions(ctx context.Context, gens []int32) ([]BrokenSubscriptionsRow, error) {
+	rows, err := q.db.Query(ctx, brokenSubscriptions, gens)
 	if err != nil {
 		return nil, err
 	}
@@ -439,9 +510,62 @@ func (q *Queries) BrokenSubscriptions(ctx context.Context) ([]BrokenSubscription
 	return items, nil
 }
 
+const brokenTotals = `-- name: BrokenTotals :many
+WITH now AS (
+    SELECT gen, currency, sum(mrr_micro)::bigint AS mrr_micro, count(DISTINCT customer) AS customers
+    FROM customer_subscription WHERE gen = ANY ($1::int[]) GROUP BY gen, currency
+), flowed AS (
+    SELECT gen, currency, sum(amount_micro)::bigint AS mrr_micro, sum(customers)::bigint AS customers
+    FROM flow_monthly WHERE gen = ANY ($1::int[]) GROUP BY gen, currency
+)
+SELECT coalesce(n.gen, f.gen)::int AS gen, coalesce(n.currency, f.currency)::text AS currency, coalesce(n.mrr_micro, 0)::bigint AS now_micro, coalesce(f.mrr_micro, 0)::bigint AS flowed_micro,
+    coalesce(n.customers, 0)::bigint AS now_customers, coalesce(f.customers, 0)::bigint AS flowed_customers
+FROM now n FULL JOIN flowed f ON (n.gen, n.currency) = (f.gen, f.currency)
+WHERE coalesce(n.mrr_micro, 0) <> coalesce(f.mrr_micro, 0) OR coalesce(n.customers, 0) <> coalesce(f.customers, 0)
+ORDER BY 1, 2 LIMIT 1
+`
+
+type BrokenTotalsRow struct {
+	Gen             int32  `json:"gen"`
+	Currency        string `json:"currency"`
+	NowMicro        int64  `json:"now_micro"`
+	FlowedMicro     int64  `json:"flowed_micro"`
+	NowCustomers    int64  `json:"now_customers"`
+	FlowedCustomers int64  `json:"flowed_customers"`
+}
+
+// Currencies in which what subscriptions are worth now is not the sum of all
+// flows: a quick look at the same thing.
+func (q *Queries) BrokenTotals(ctx context.Context, gens []int32) ([]BrokenTotalsRow, error) {
+	rows, err := q.db.Query(ctx, brokenTotals, gens)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []BrokenTotalsRow{}
+	for rows.Next() {
+		var i BrokenTotalsRow
+		if err := rows.Scan(
+			&i.Gen,
+			&i.Currency,
+			&i.NowMicro,
+			&i.FlowedMicro,
+			&i.NowCustomers,
+			&i.FlowedCustomers,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const brokenTransfers = `-- name: BrokenTransfers :many
 SELECT gen, day, currency, sum(amount_micro)::bigint AS amount_micro FROM flow_daily
-WHERE kind IN ('transfer_in', 'transfer_out')
+WHERE kind IN ('transfer_in', 'transfer_out') AND gen = ANY ($1::int[])
 GROUP BY gen, day, currency HAVING sum(amount_micro) <> 0 ORDER BY 1, 2, 3 LIMIT 1
 `
 
@@ -453,8 +577,8 @@ type BrokenTransfersRow struct {
 }
 
 // Days on which what left some plans did not arrive at others.
-func (q *Queries) BrokenTransfers(ctx context.Context) ([]BrokenTransfersRow, error) {
-	rows, err := q.db.Query(ctx, brokenTransfers)
+func (q *Queries) BrokenTransfers(ctx context.Context, gens []int32) ([]BrokenTransfersRow, error) {
+	rows, err := q.db.Query(ctx, brokenTransfers, gens)
 	if err != nil {
 		return nil, err
 	}
@@ -478,6 +602,41 @@ func (q *Queries) BrokenTransfers(ctx context.Context) ([]BrokenTransfersRow, er
 	return items, nil
 }
 
+const builtGenerations = `-- name: BuiltGenerations :many
+SELECT g.gen, g.time_zone, g.discount_policy, g.decoder, g.state, g.created_at, g.definition, g.live_since FROM metric_generation g
+WHERE g.state = 'building' AND NOT EXISTS (SELECT FROM metric_todo t WHERE t.gen = g.gen) ORDER BY g.gen
+`
+
+// Those being built for which everyone is counted.
+func (q *Queries) BuiltGenerations(ctx context.Context) ([]MetricGeneration, error) {
+	rows, err := q.db.Query(ctx, builtGenerations)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []MetricGeneration{}
+	for rows.Next() {
+		var i MetricGeneration
+		if err := rows.Scan(
+			&i.Gen,
+			&i.TimeZone,
+			&i.DiscountPolicy,
+			&i.Decoder,
+			&i.State,
+			&i.CreatedAt,
+			&i.Definition,
+			&i.LiveSince,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const clearClocks = `-- name: ClearClocks :exec
 DELETE FROM metric_clock WHERE customer_id = ANY ($1::text[])
 `
@@ -485,6 +644,41 @@ DELETE FROM metric_clock WHERE customer_id = ANY ($1::text[])
 func (q *Queries) ClearClocks(ctx context.Context, customers []string) error {
 	_, err := q.db.Exec(ctx, clearClocks, customers)
 	return err
+}
+
+const cohortRows = `-- name: CohortRows :many
+SELECT gen, cohort, month, currency, plan, mrr_micro, gross_micro, active, initial_micro, customers FROM cohort_change WHERE gen = ANY ($1::int[])
+`
+
+func (q *Queries) CohortRows(ctx context.Context, gens []int32) ([]CohortChange, error) {
+	rows, err := q.db.Query(ctx, cohortRows, gens)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []CohortChange{}
+	for rows.Next() {
+		var i CohortChange
+		if err := rows.Scan(
+			&i.Gen,
+			&i.Cohort,
+			&i.Month,
+			&i.Currency,
+			&i.Plan,
+			&i.MRRMicro,
+			&i.GrossMicro,
+			&i.Active,
+			&i.InitialMicro,
+			&i.Customers,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const couponsByID = `-- name: CouponsByID :many
@@ -573,6 +767,32 @@ func (q *Queries) DeletePledges(ctx context.Context, arg DeletePledgesParams) er
 	return err
 }
 
+const dirtyCustomers = `-- name: DirtyCustomers :many
+SELECT DISTINCT coalesce('org:' || c.org_id::text, d.customer_id)::text AS customer
+FROM metric_dirty d LEFT JOIN customers c ON c.stripe_customer_id = d.customer_id
+`
+
+// The ledger customers of all marks.
+func (q *Queries) DirtyCustomers(ctx context.Context) ([]string, error) {
+	rows, err := q.db.Query(ctx, dirtyCustomers)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []string{}
+	for rows.Next() {
+		var customer string
+		if err := rows.Scan(&customer); err != nil {
+			return nil, err
+		}
+		items = append(items, customer)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const dropEmptyCohorts = `-- name: DropEmptyCohorts :exec
 DELETE FROM cohort_change t USING jsonb_populate_recordset(NULL::cohort_change, $1::jsonb) AS r
 WHERE (t.gen, t.cohort, t.month, t.currency, t.plan) = (r.gen, r.cohort, r.month, r.currency, r.plan) AND t.mrr_micro = 0 AND t.gross_micro = 0 AND t.active = 0 AND t.initial_micro = 0 AND t.customers = 0
@@ -653,6 +873,27 @@ func (q *Queries) DueClocks(ctx context.Context, arg DueClocksParams) ([]string,
 	return items, nil
 }
 
+const endVerification = `-- name: EndVerification :exec
+UPDATE metric_verification SET finished_at = $1, customers = $2, findings = $3 WHERE id = $4
+`
+
+type EndVerificationParams struct {
+	At        *time.Time `json:"at"`
+	Customers int64      `json:"customers"`
+	Findings  int32      `json:"findings"`
+	ID        int64      `json:"id"`
+}
+
+func (q *Queries) EndVerification(ctx context.Context, arg EndVerificationParams) error {
+	_, err := q.db.Exec(ctx, endVerification,
+		arg.At,
+		arg.Customers,
+		arg.Findings,
+		arg.ID,
+	)
+	return err
+}
+
 const figuresChanged = `-- name: FiguresChanged :exec
 UPDATE metric_state SET version = version + 1, changed_at = $1
 `
@@ -660,6 +901,86 @@ UPDATE metric_state SET version = version + 1, changed_at = $1
 func (q *Queries) FiguresChanged(ctx context.Context, at time.Time) error {
 	_, err := q.db.Exec(ctx, figuresChanged, at)
 	return err
+}
+
+const forgetTodo = `-- name: ForgetTodo :exec
+DELETE FROM metric_todo WHERE gen = $1
+`
+
+func (q *Queries) ForgetTodo(ctx context.Context, gen int32) error {
+	_, err := q.db.Exec(ctx, forgetTodo, gen)
+	return err
+}
+
+const forgetVerifications = `-- name: ForgetVerifications :exec
+DELETE FROM metric_verification WHERE started_at < $1
+`
+
+func (q *Queries) ForgetVerifications(ctx context.Context, before time.Time) error {
+	_, err := q.db.Exec(ctx, forgetVerifications, before)
+	return err
+}
+
+const generationMRR = `-- name: GenerationMRR :many
+SELECT currency, sum(amount_micro)::bigint AS mrr_micro FROM flow_monthly WHERE gen = $1 GROUP BY currency ORDER BY currency
+`
+
+type GenerationMRRRow struct {
+	Currency string `json:"currency"`
+	MRRMicro int64  `json:"mrr_micro"`
+}
+
+func (q *Queries) GenerationMRR(ctx context.Context, gen int32) ([]GenerationMRRRow, error) {
+	rows, err := q.db.Query(ctx, generationMRR, gen)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []GenerationMRRRow{}
+	for rows.Next() {
+		var i GenerationMRRRow
+		if err := rows.Scan(&i.Currency, &i.MRRMicro); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const generations = `-- name: Generations :many
+SELECT gen, time_zone, discount_policy, decoder, state, created_at, definition, live_since FROM metric_generation ORDER BY gen
+`
+
+func (q *Queries) Generations(ctx context.Context) ([]MetricGeneration, error) {
+	rows, err := q.db.Query(ctx, generations)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []MetricGeneration{}
+	for rows.Next() {
+		var i MetricGeneration
+		if err := rows.Scan(
+			&i.Gen,
+			&i.TimeZone,
+			&i.DiscountPolicy,
+			&i.Decoder,
+			&i.State,
+			&i.CreatedAt,
+			&i.Definition,
+			&i.LiveSince,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const insertContributingSubscriptions = `-- name: InsertContributingSubscriptions :exec
@@ -702,6 +1023,17 @@ func (q *Queries) InsertPledges(ctx context.Context, rows json.RawMessage) error
 	return err
 }
 
+const lastVerification = `-- name: LastVerification :one
+SELECT coalesce(max(started_at), to_timestamp(0))::timestamptz AS started_at FROM metric_verification WHERE scope = $1
+`
+
+func (q *Queries) LastVerification(ctx context.Context, scope string) (time.Time, error) {
+	row := q.db.QueryRow(ctx, lastVerification, scope)
+	var started_at time.Time
+	err := row.Scan(&started_at)
+	return started_at, err
+}
+
 const ledgerCustomers = `-- name: LedgerCustomers :many
 SELECT m.id::text AS marked, coalesce('org:' || c.org_id::text, m.id)::text AS customer, a.customer AS applied
 FROM (SELECT unnest($1::text[]) AS id) m
@@ -735,6 +1067,19 @@ func (q *Queries) LedgerCustomers(ctx context.Context, marked []string) ([]Ledge
 		return nil, err
 	}
 	return items, nil
+}
+
+const ledgerIsEmpty = `-- name: LedgerIsEmpty :one
+SELECT (NOT EXISTS (SELECT FROM customers) AND NOT EXISTS (SELECT FROM metric_dirty) AND NOT EXISTS (SELECT FROM customer_day)
+    AND NOT EXISTS (SELECT FROM payment_events))::boolean AS is_empty
+`
+
+// Nobody was ever seen, so nothing is counted under any definition.
+func (q *Queries) LedgerIsEmpty(ctx context.Context) (bool, error) {
+	row := q.db.QueryRow(ctx, ledgerIsEmpty)
+	var is_empty bool
+	err := row.Scan(&is_empty)
+	return is_empty, err
 }
 
 const ledgerIsSettled = `-- name: LedgerIsSettled :one
@@ -807,6 +1152,100 @@ func (q *Queries) LockLedger(ctx context.Context, key int64) error {
 	return err
 }
 
+const lockVerification = `-- name: LockVerification :one
+SELECT pg_try_advisory_xact_lock($1::bigint) AS is_ours
+`
+
+// One process verifies at a time; released by the end of the transaction.
+func (q *Queries) LockVerification(ctx context.Context, key int64) (bool, error) {
+	row := q.db.QueryRow(ctx, lockVerification, key)
+	var is_ours bool
+	err := row.Scan(&is_ours)
+	return is_ours, err
+}
+
+const markEveryCustomer = `-- name: MarkEveryCustomer :execrows
+INSERT INTO metric_todo (gen, customer_id) SELECT $1, stripe_customer_id FROM customers ORDER BY stripe_customer_id
+`
+
+func (q *Queries) MarkEveryCustomer(ctx context.Context, gen int32) (int64, error) {
+	result, err := q.db.Exec(ctx, markEveryCustomer, gen)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const openGeneration = `-- name: OpenGeneration :one
+INSERT INTO metric_generation (gen, time_zone, discount_policy, decoder, definition, state)
+SELECT max(gen) + 1, $1, $2, max(decoder), $3, 'building' FROM metric_generation
+RETURNING gen
+`
+
+type OpenGenerationParams struct {
+	TimeZone       string `json:"time_zone"`
+	DiscountPolicy string `json:"discount_policy"`
+	Definition     int16  `json:"definition"`
+}
+
+func (q *Queries) OpenGeneration(ctx context.Context, arg OpenGenerationParams) (int32, error) {
+	row := q.db.QueryRow(ctx, openGeneration, arg.TimeZone, arg.DiscountPolicy, arg.Definition)
+	var gen int32
+	err := row.Scan(&gen)
+	return gen, err
+}
+
+const raiseIntegrityIssue = `-- name: RaiseIntegrityIssue :one
+INSERT INTO metric_integrity_issue (check_name, detail, first_day, last_day, found_at, seen_at)
+SELECT $1, $2, nullif($3::date, date '0001-01-01'), nullif($4::date, date '0001-01-01'), $5, $5
+ON CONFLICT (check_name) WHERE resolved_at IS NULL DO UPDATE SET
+    detail = excluded.detail, first_day = excluded.first_day, last_day = excluded.last_day, seen_at = excluded.seen_at
+RETURNING (xmax = 0)::boolean AS is_new
+`
+
+type RaiseIntegrityIssueParams struct {
+	CheckName string    `json:"check_name"`
+	Detail    string    `json:"detail"`
+	FirstDay  time.Time `json:"first_day"`
+	LastDay   time.Time `json:"last_day"`
+	At        time.Time `json:"at"`
+}
+
+// The first day of all stands for none.
+func (q *Queries) RaiseIntegrityIssue(ctx context.Context, arg RaiseIntegrityIssueParams) (bool, error) {
+	row := q.db.QueryRow(ctx, raiseIntegrityIssue,
+		arg.CheckName,
+		arg.Detail,
+		arg.FirstDay,
+		arg.LastDay,
+		arg.At,
+	)
+	var is_new bool
+	err := row.Scan(&is_new)
+	return is_new, err
+}
+
+const redefineGeneration = `-- name: RedefineGeneration :exec
+UPDATE metric_generation SET time_zone = $1, discount_policy = $2, definition = $3 WHERE gen = $4
+`
+
+type RedefineGenerationParams struct {
+	TimeZone       string `json:"time_zone"`
+	DiscountPolicy string `json:"discount_policy"`
+	Definition     int16  `json:"definition"`
+	Gen            int32  `json:"gen"`
+}
+
+func (q *Queries) RedefineGeneration(ctx context.Context, arg RedefineGenerationParams) error {
+	_, err := q.db.Exec(ctx, redefineGeneration,
+		arg.TimeZone,
+		arg.DiscountPolicy,
+		arg.Definition,
+		arg.Gen,
+	)
+	return err
+}
+
 const rememberLedgerCustomers = `-- name: RememberLedgerCustomers :exec
 INSERT INTO metric_customer (stripe_customer_id, customer)
 SELECT unnest($1::text[]), unnest($2::text[])
@@ -821,6 +1260,139 @@ type RememberLedgerCustomersParams struct {
 func (q *Queries) RememberLedgerCustomers(ctx context.Context, arg RememberLedgerCustomersParams) error {
 	_, err := q.db.Exec(ctx, rememberLedgerCustomers, arg.StripeCustomerIds, arg.Customers)
 	return err
+}
+
+const resolveIntegrityIssues = `-- name: ResolveIntegrityIssues :many
+UPDATE metric_integrity_issue SET resolved_at = $1
+WHERE resolved_at IS NULL AND check_name = ANY ($2::text[]) RETURNING check_name
+`
+
+type ResolveIntegrityIssuesParams struct {
+	At   *time.Time `json:"at"`
+	Held []string   `json:"held"`
+}
+
+// Those of checks that were made and hold.
+func (q *Queries) ResolveIntegrityIssues(ctx context.Context, arg ResolveIntegrityIssuesParams) ([]string, error) {
+	rows, err := q.db.Query(ctx, resolveIntegrityIssues, arg.At, arg.Held)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []string{}
+	for rows.Next() {
+		var check_name string
+		if err := rows.Scan(&check_name); err != nil {
+			return nil, err
+		}
+		items = append(items, check_name)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const retentionRows = `-- name: RetentionRows :many
+SELECT gen, period_end, horizon, currency, plan, net_micro, gross_lost_micro, lost_customers, lost_micro, involuntary_customers, involuntary_micro FROM retention_change WHERE gen = ANY ($1::int[])
+`
+
+func (q *Queries) RetentionRows(ctx context.Context, gens []int32) ([]RetentionChange, error) {
+	rows, err := q.db.Query(ctx, retentionRows, gens)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []RetentionChange{}
+	for rows.Next() {
+		var i RetentionChange
+		if err := rows.Scan(
+			&i.Gen,
+			&i.PeriodEnd,
+			&i.Horizon,
+			&i.Currency,
+			&i.Plan,
+			&i.NetMicro,
+			&i.GrossLostMicro,
+			&i.LostCustomers,
+			&i.LostMicro,
+			&i.InvoluntaryCustomers,
+			&i.InvoluntaryMicro,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const retireGeneration = `-- name: RetireGeneration :exec
+UPDATE metric_generation SET state = 'old' WHERE gen = $1
+`
+
+func (q *Queries) RetireGeneration(ctx context.Context, gen int32) error {
+	_, err := q.db.Exec(ctx, retireGeneration, gen)
+	return err
+}
+
+const reviveGeneration = `-- name: ReviveGeneration :exec
+UPDATE metric_generation SET state = 'live', live_since = $1 WHERE gen = $2
+`
+
+type ReviveGenerationParams struct {
+	At  *time.Time `json:"at"`
+	Gen int32      `json:"gen"`
+}
+
+func (q *Queries) ReviveGeneration(ctx context.Context, arg ReviveGenerationParams) error {
+	_, err := q.db.Exec(ctx, reviveGeneration, arg.At, arg.Gen)
+	return err
+}
+
+const sampleOfCustomers = `-- name: SampleOfCustomers :many
+SELECT DISTINCT d.customer FROM customer_day d
+WHERE d.gen = $1 AND abs(hashtext(d.customer)) % $2::int = $3::int
+    AND NOT EXISTS (SELECT FROM metric_clock c WHERE c.customer_id = d.customer AND c.next_at <= $4::timestamptz)
+ORDER BY d.customer LIMIT $5::int
+`
+
+type SampleOfCustomersParams struct {
+	Gen    int32     `json:"gen"`
+	OneOf  int32     `json:"one_of"`
+	Part   int32     `json:"part"`
+	Now    time.Time `json:"now"`
+	AtMost int32     `json:"at_most"`
+}
+
+// One of so many customers that have figures, another part each time; not those
+// that changed and are not counted yet.
+func (q *Queries) SampleOfCustomers(ctx context.Context, arg SampleOfCustomersParams) ([]string, error) {
+	rows, err := q.db.Query(ctx, sampleOfCustomers,
+		arg.Gen,
+		arg.OneOf,
+		arg.Part,
+		arg.Now,
+		arg.AtMost,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []string{}
+	for rows.Next() {
+		var customer string
+		if err := rows.Scan(&customer); err != nil {
+			return nil, err
+		}
+		items = append(items, customer)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const setClocks = `-- name: SetClocks :exec
@@ -863,8 +1435,44 @@ func (q *Queries) TakeMarks(ctx context.Context, limit int32) ([]string, error) 
 	return items, nil
 }
 
+const takeTodo = `-- name: TakeTodo :many
+DELETE FROM metric_todo WHERE (gen, customer_id) IN (SELECT t.gen, t.customer_id FROM metric_todo t ORDER BY t.gen, t.customer_id LIMIT $1)
+RETURNING customer_id
+`
+
+func (q *Queries) TakeTodo(ctx context.Context, atMost int32) ([]string, error) {
+	rows, err := q.db.Query(ctx, takeTodo, atMost)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []string{}
+	for rows.Next() {
+		var customer_id string
+		if err := rows.Scan(&customer_id); err != nil {
+			return nil, err
+		}
+		items = append(items, customer_id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const todoIsEmpty = `-- name: TodoIsEmpty :one
+SELECT (NOT EXISTS (SELECT FROM metric_todo))::boolean AS is_empty
+`
+
+func (q *Queries) TodoIsEmpty(ctx context.Context) (bool, error) {
+	row := q.db.QueryRow(ctx, todoIsEmpty)
+	var is_empty bool
+	err := row.Scan(&is_empty)
+	return is_empty, err
+}
+
 const workingGenerations = `-- name: WorkingGenerations :many
-SELECT gen, time_zone, discount_policy, decoder, state, created_at, definition, marked_to, live_since FROM metric_generation WHERE state IN ('live', 'building') ORDER BY gen
+SELECT gen, time_zone, discount_policy, decoder, state, created_at, definition, live_since FROM metric_generation WHERE state IN ('live', 'building') ORDER BY gen
 `
 
 func (q *Queries) WorkingGenerations(ctx context.Context) ([]MetricGeneration, error) {
@@ -884,7 +1492,6 @@ func (q *Queries) WorkingGenerations(ctx context.Context) ([]MetricGeneration, e
 			&i.State,
 			&i.CreatedAt,
 			&i.Definition,
-			&i.MarkedTo,
 			&i.LiveSince,
 		); err != nil {
 			return nil, err

@@ -146,30 +146,75 @@ INSERT INTO metric_clock (customer_id, next_at)
 SELECT unnest(@customers::text[]), unnest(@next_at::timestamptz[])
 ON CONFLICT (customer_id) DO UPDATE SET next_at = excluded.next_at;
 
+-- name: Generations :many
+SELECT * FROM metric_generation ORDER BY gen;
+
+-- name: LedgerIsEmpty :one
+-- Nobody was ever seen, so nothing is counted under any definition.
+SELECT (NOT EXISTS (SELECT FROM customers) AND NOT EXISTS (SELECT FROM metric_dirty) AND NOT EXISTS (SELECT FROM customer_day)
+    AND NOT EXISTS (SELECT FROM payment_events))::boolean AS is_empty;
+
+-- name: RedefineGeneration :exec
+UPDATE metric_generation SET time_zone = @time_zone, discount_policy = @discount_policy, definition = @definition WHERE gen = @gen;
+
+-- name: OpenGeneration :one
+INSERT INTO metric_generation (gen, time_zone, discount_policy, decoder, definition, state)
+SELECT max(gen) + 1, @time_zone, @discount_policy, max(decoder), @definition, 'building' FROM metric_generation
+RETURNING gen;
+
+-- name: RetireGeneration :exec
+UPDATE metric_generation SET state = 'old' WHERE gen = @gen;
+
+-- name: ReviveGeneration :exec
+UPDATE metric_generation SET state = 'live', live_since = @at WHERE gen = @gen;
+
+-- name: MarkEveryCustomer :execrows
+INSERT INTO metric_todo (gen, customer_id) SELECT @gen, stripe_customer_id FROM customers ORDER BY stripe_customer_id;
+
+-- name: ForgetTodo :exec
+DELETE FROM metric_todo WHERE gen = @gen;
+
+-- name: TakeTodo :many
+DELETE FROM metric_todo WHERE (gen, customer_id) IN (SELECT t.gen, t.customer_id FROM metric_todo t ORDER BY t.gen, t.customer_id LIMIT @at_most)
+RETURNING customer_id;
+
+-- name: TodoIsEmpty :one
+SELECT (NOT EXISTS (SELECT FROM metric_todo))::boolean AS is_empty;
+
+-- name: BuiltGenerations :many
+-- Those being built for which everyone is counted.
+SELECT g.* FROM metric_generation g
+WHERE g.state = 'building' AND NOT EXISTS (SELECT FROM metric_todo t WHERE t.gen = g.gen) ORDER BY g.gen;
+
+-- name: GenerationMRR :many
+SELECT currency, sum(amount_micro)::bigint AS mrr_micro FROM flow_monthly WHERE gen = @gen GROUP BY currency ORDER BY currency;
+
 -- name: BrokenFlowDaily :many
 -- Rows in which the daily rollup and a recount of the movements differ.
 WITH recount AS (
-    SELECT gen, day, currency, plan, kind, sum(amount_micro)::bigint AS amount_micro, sum(customers)::bigint AS customers
-    FROM customer_movement GROUP BY gen, day, currency, plan, kind
+    SELECT gen, day, currency, plan, kind, sum(amount_micro)::bigint AS amount_micro, sum(customers)::bigint AS customers,
+        sum(subscribers)::bigint AS subscribers
+    FROM customer_movement WHERE day >= @since::date AND gen = ANY (@gens::int[]) GROUP BY gen, day, currency, plan, kind
 ), rollup AS (
-    SELECT gen, day, currency, plan, kind, amount_micro, customers FROM flow_daily
+    SELECT gen, day, currency, plan, kind, amount_micro, customers, subscribers
+    FROM flow_daily WHERE day >= @since::date AND gen = ANY (@gens::int[])
 ), broken AS (
     (SELECT * FROM recount EXCEPT SELECT * FROM rollup) UNION (SELECT * FROM rollup EXCEPT SELECT * FROM recount)
 )
-SELECT gen, day, currency, plan, kind FROM broken ORDER BY 1, 2, 3, 4, 5 LIMIT 1;
+SELECT gen, day, currency, plan, kind, (max(day) OVER ())::date AS last_day FROM broken ORDER BY 1, 2, 3, 4, 5 LIMIT 1;
 
 -- name: BrokenFlowMonthly :many
--- Rows in which the monthly rollup and a recount of the movements differ.
+-- Months in which the monthly rollup is not the sum of the daily one.
 WITH recount AS (
     SELECT gen, date_trunc('month', day::timestamp)::date AS month, currency, plan, kind,
-        sum(amount_micro)::bigint AS amount_micro, sum(customers)::bigint AS customers
-    FROM customer_movement GROUP BY 1, 2, 3, 4, 5
+        sum(amount_micro)::bigint AS amount_micro, sum(customers)::bigint AS customers, sum(subscribers)::bigint AS subscribers
+    FROM flow_daily WHERE gen = ANY (@gens::int[]) GROUP BY 1, 2, 3, 4, 5
 ), rollup AS (
-    SELECT gen, month, currency, plan, kind, amount_micro, customers FROM flow_monthly
+    SELECT gen, month, currency, plan, kind, amount_micro, customers, subscribers FROM flow_monthly WHERE gen = ANY (@gens::int[])
 ), broken AS (
     (SELECT * FROM recount EXCEPT SELECT * FROM rollup) UNION (SELECT * FROM rollup EXCEPT SELECT * FROM recount)
 )
-SELECT gen, month, currency, plan, kind FROM broken ORDER BY 1, 2, 3, 4, 5 LIMIT 1;
+SELECT gen, month, currency, plan, kind, (max(month) OVER ())::date AS last_month FROM broken ORDER BY 1, 2, 3, 4, 5 LIMIT 1;
 
 -- name: BrokenLevels :many
 -- Days on which the flows of all plans differ from the change of the customers'
@@ -177,14 +222,14 @@ SELECT gen, month, currency, plan, kind FROM broken ORDER BY 1, 2, 3, 4, 5 LIMIT
 WITH balance AS (
     SELECT gen, currency, day, mrr_micro,
         lag(mrr_micro, 1, 0::bigint) OVER (PARTITION BY gen, customer, currency ORDER BY day) AS before_micro
-    FROM customer_day
+    FROM customer_day WHERE gen = ANY (@gens::int[])
 ), changed AS (
     SELECT gen, day, currency, sum(mrr_micro - before_micro)::bigint AS amount_micro,
         sum((mrr_micro > 0)::int - (before_micro > 0)::int)::bigint AS customers
     FROM balance GROUP BY gen, day, currency
 ), flowed AS (
     SELECT gen, day, currency, sum(amount_micro)::bigint AS amount_micro, sum(customers)::bigint AS customers
-    FROM flow_daily GROUP BY gen, day, currency
+    FROM flow_daily WHERE gen = ANY (@gens::int[]) GROUP BY gen, day, currency
 ), days AS (
     SELECT gen, day, currency FROM changed UNION SELECT gen, day, currency FROM flowed
 )
@@ -200,26 +245,101 @@ ORDER BY 1, 2, 3 LIMIT 1;
 -- name: BrokenTransfers :many
 -- Days on which what left some plans did not arrive at others.
 SELECT gen, day, currency, sum(amount_micro)::bigint AS amount_micro FROM flow_daily
-WHERE kind IN ('transfer_in', 'transfer_out')
+WHERE kind IN ('transfer_in', 'transfer_out') AND gen = ANY (@gens::int[])
 GROUP BY gen, day, currency HAVING sum(amount_micro) <> 0 ORDER BY 1, 2, 3 LIMIT 1;
 
+-- name: BrokenPledges :many
+-- Days on which the rollup of pledges is no recount of the customers'.
+WITH recount AS (
+    SELECT gen, day, currency, plan, sum(ending_micro)::bigint AS ending_micro, sum(trial_micro)::bigint AS trial_micro
+    FROM customer_pledge WHERE gen = ANY (@gens::int[]) GROUP BY gen, day, currency, plan
+    HAVING sum(ending_micro) <> 0 OR sum(trial_micro) <> 0
+), rollup AS (
+    SELECT gen, day, currency, plan, ending_micro, trial_micro FROM pledge_daily WHERE gen = ANY (@gens::int[])
+), broken AS (
+    (SELECT * FROM recount EXCEPT SELECT * FROM rollup) UNION (SELECT * FROM rollup EXCEPT SELECT * FROM recount)
+)
+SELECT gen, day, currency, plan FROM broken ORDER BY 1, 2, 3, 4 LIMIT 1;
+
 -- name: BrokenSubscriptions :many
--- Customers whose subscriptions do not add up to their newest balance.
+-- Customers whose subscriptions, or whose movements, do not add up to their
+-- newest balance.
 WITH newest AS (
     SELECT DISTINCT ON (gen, customer, currency) gen, customer, currency, mrr_micro
-    FROM customer_day ORDER BY gen, customer, currency, day DESC
+    FROM customer_day WHERE gen = ANY (@gens::int[]) ORDER BY gen, customer, currency, day DESC
 ), added AS (
     SELECT gen, customer, currency, sum(mrr_micro)::bigint AS mrr_micro
-    FROM customer_subscription GROUP BY gen, customer, currency
-), keys AS (
-    SELECT gen, customer, currency FROM newest UNION SELECT gen, customer, currency FROM added
+    FROM customer_subscription WHERE gen = ANY (@gens::int[]) GROUP BY gen, customer, currency
 )
-SELECT k.gen, k.customer, k.currency, coalesce(n.mrr_micro, 0)::bigint AS balance_micro, coalesce(a.mrr_micro, 0)::bigint AS added_micro
-FROM keys k
-LEFT JOIN newest n ON (n.gen, n.customer, n.currency) = (k.gen, k.customer, k.currency)
-LEFT JOIN added a ON (a.gen, a.customer, a.currency) = (k.gen, k.customer, k.currency)
+SELECT coalesce(n.gen, a.gen)::int AS gen, coalesce(n.customer, a.customer)::text AS customer, coalesce(n.currency, a.currency)::text AS currency,
+    coalesce(n.mrr_micro, 0)::bigint AS balance_micro, coalesce(a.mrr_micro, 0)::bigint AS added_micro
+FROM newest n FULL JOIN added a ON (n.gen, n.customer, n.currency) = (a.gen, a.customer, a.currency)
 WHERE coalesce(n.mrr_micro, 0) <> coalesce(a.mrr_micro, 0)
 ORDER BY 1, 2, 3 LIMIT 1;
+
+-- name: BrokenTotals :many
+-- Currencies in which what subscriptions are worth now is not the sum of all
+-- flows: a quick look at the same thing.
+WITH now AS (
+    SELECT gen, currency, sum(mrr_micro)::bigint AS mrr_micro, count(DISTINCT customer) AS customers
+    FROM customer_subscription WHERE gen = ANY (@gens::int[]) GROUP BY gen, currency
+), flowed AS (
+    SELECT gen, currency, sum(amount_micro)::bigint AS mrr_micro, sum(customers)::bigint AS customers
+    FROM flow_monthly WHERE gen = ANY (@gens::int[]) GROUP BY gen, currency
+)
+SELECT coalesce(n.gen, f.gen)::int AS gen, coalesce(n.currency, f.currency)::text AS currency, coalesce(n.mrr_micro, 0)::bigint AS now_micro, coalesce(f.mrr_micro, 0)::bigint AS flowed_micro,
+    coalesce(n.customers, 0)::bigint AS now_customers, coalesce(f.customers, 0)::bigint AS flowed_customers
+FROM now n FULL JOIN flowed f ON (n.gen, n.currency) = (f.gen, f.currency)
+WHERE coalesce(n.mrr_micro, 0) <> coalesce(f.mrr_micro, 0) OR coalesce(n.customers, 0) <> coalesce(f.customers, 0)
+ORDER BY 1, 2 LIMIT 1;
+
+-- name: CohortRows :many
+SELECT * FROM cohort_change WHERE gen = ANY (@gens::int[]);
+
+-- name: RetentionRows :many
+SELECT * FROM retention_change WHERE gen = ANY (@gens::int[]);
+
+-- name: SampleOfCustomers :many
+-- One of so many customers that have figures, another part each time; not those
+-- that changed and are not counted yet.
+SELECT DISTINCT d.customer FROM customer_day d
+WHERE d.gen = @gen AND abs(hashtext(d.customer)) % @one_of::int = @part::int
+    AND NOT EXISTS (SELECT FROM metric_clock c WHERE c.customer_id = d.customer AND c.next_at <= @now::timestamptz)
+ORDER BY d.customer LIMIT @at_most::int;
+
+-- name: DirtyCustomers :many
+-- The ledger customers of all marks.
+SELECT DISTINCT coalesce('org:' || c.org_id::text, d.customer_id)::text AS customer
+FROM metric_dirty d LEFT JOIN customers c ON c.stripe_customer_id = d.customer_id;
+
+-- name: LockVerification :one
+-- One process verifies at a time; released by the end of the transaction.
+SELECT pg_try_advisory_xact_lock(@key::bigint) AS is_ours;
+
+-- name: LastVerification :one
+SELECT coalesce(max(started_at), to_timestamp(0))::timestamptz AS started_at FROM metric_verification WHERE scope = @scope;
+
+-- name: BeginVerification :one
+INSERT INTO metric_verification (scope, started_at) VALUES (@scope, @at) RETURNING id;
+
+-- name: EndVerification :exec
+UPDATE metric_verification SET finished_at = @at, customers = @customers, findings = @findings WHERE id = @id;
+
+-- name: ForgetVerifications :exec
+DELETE FROM metric_verification WHERE started_at < @before;
+
+-- name: RaiseIntegrityIssue :one
+-- The first day of all stands for none.
+INSERT INTO metric_integrity_issue (check_name, detail, first_day, last_day, found_at, seen_at)
+SELECT @check_name, @detail, nullif(@first_day::date, date '0001-01-01'), nullif(@last_day::date, date '0001-01-01'), @at, @at
+ON CONFLICT (check_name) WHERE resolved_at IS NULL DO UPDATE SET
+    detail = excluded.detail, first_day = excluded.first_day, last_day = excluded.last_day, seen_at = excluded.seen_at
+RETURNING (xmax = 0)::boolean AS is_new;
+
+-- name: ResolveIntegrityIssues :many
+-- Those of checks that were made and hold.
+UPDATE metric_integrity_issue SET resolved_at = @at
+WHERE resolved_at IS NULL AND check_name = ANY (@held::text[]) RETURNING check_name;
 
 -- name: FiguresChanged :exec
 UPDATE metric_state SET version = version + 1, changed_at = @at;

@@ -202,10 +202,10 @@ type flowRollups struct {
 	retention rollup[db.RetentionChange]
 }
 
-// take counts the movements of one customer, all of them.
-func (r *flowRollups) take(rows []db.CustomerMovement, sign int64) {
+// take counts the movements of one customer, all of them, and returns them.
+func (r *flowRollups) take(rows []db.CustomerMovement, sign int64) []analytics.Movement {
 	if len(rows) == 0 {
-		return
+		return nil
 	}
 	gen := rows[0].Gen
 	movements := make([]analytics.Movement, 0, len(rows))
@@ -236,6 +236,7 @@ func (r *flowRollups) take(rows []db.CustomerMovement, sign int64) {
 			InvoluntaryCustomers: c.InvoluntaryCustomers, InvoluntaryMicro: c.InvoluntaryMicro,
 		}, sign)
 	}
+	return movements
 }
 
 func (r *flowRollups) flush(ctx context.Context, q *db.Queries) error {

@@ -21,15 +21,15 @@ import (
 const organization = "org:"
 
 // resolve returns the ledger customers that the marks concern, each once, in
-// order; a clock names one itself. A Stripe customer that was counted elsewhere before it was
-// linked concerns both.
-func resolve(ctx context.Context, q *db.Queries, marked []string) ([]string, error) {
+// order, and under which one each Stripe customer is counted from now on. One that
+// was counted elsewhere before it was linked concerns both.
+func resolve(ctx context.Context, q *db.Queries, marked []string) ([]string, db.RememberLedgerCustomersParams, error) {
+	var counted db.RememberLedgerCustomersParams
 	rows, err := q.LedgerCustomers(ctx, marked)
 	if err != nil {
-		return nil, fmt.Errorf("resolve customers: %w", err)
+		return nil, counted, fmt.Errorf("resolve customers: %w", err)
 	}
 	var customers []string
-	var counted db.RememberLedgerCustomersParams
 	for _, r := range rows {
 		customers = append(customers, r.Customer)
 		if r.Applied != nil {
@@ -40,10 +40,7 @@ func resolve(ctx context.Context, q *db.Queries, marked []string) ([]string, err
 			counted.Customers = append(counted.Customers, r.Customer)
 		}
 	}
-	if err := q.RememberLedgerCustomers(ctx, counted); err != nil {
-		return nil, fmt.Errorf("remember customers: %w", err)
-	}
-	return distinct(customers), nil
+	return distinct(customers), counted, nil
 }
 
 func distinct(names []string) []string {
@@ -97,24 +94,29 @@ func (l *Ledger) compute(ctx context.Context, q *db.Queries, customers []string,
 	return accounts, nil
 }
 
-func definitions(ctx context.Context, q *db.Queries) (map[int32]analytics.Definition, error) {
+// definitions are those by which figures are counted, by generation: the live
+// one's and those of generations that are being built, and the latter alone.
+func definitions(ctx context.Context, q *db.Queries) (all, building map[int32]analytics.Definition, err error) {
 	rows, err := q.WorkingGenerations(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("read generations: %w", err)
+		return nil, nil, fmt.Errorf("read generations: %w", err)
 	}
-	out := make(map[int32]analytics.Definition, len(rows))
+	all, building = map[int32]analytics.Definition{}, map[int32]analytics.Definition{}
 	for _, r := range rows {
 		zone, err := time.LoadLocation(r.TimeZone)
 		if err != nil {
-			return nil, fmt.Errorf("time zone of generation %d: %w", r.Gen, err)
+			return nil, nil, fmt.Errorf("time zone of generation %d: %w", r.Gen, err)
 		}
 		policy, err := analytics.ParseDiscountPolicy(r.DiscountPolicy)
 		if err != nil {
-			return nil, fmt.Errorf("generation %d: %w", r.Gen, err)
+			return nil, nil, fmt.Errorf("generation %d: %w", r.Gen, err)
 		}
-		out[r.Gen] = analytics.Definition{Zone: zone, Discounts: policy}
+		all[r.Gen] = analytics.Definition{Zone: zone, Discounts: policy}
+		if r.State == "building" {
+			building[r.Gen] = all[r.Gen]
+		}
 	}
-	return out, nil
+	return all, building, nil
 }
 
 // readHistories returns all versions of each customer, and an error for each

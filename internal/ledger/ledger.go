@@ -7,6 +7,7 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -17,6 +18,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/promptforge/payments/db"
+	"github.com/promptforge/payments/internal/analytics"
 )
 
 // Ledger derives. Any number of processes may run one on the same database:
@@ -26,6 +28,9 @@ type Ledger struct {
 	// Now is the business clock: it says which coupons have ended.
 	Now    func() time.Time
 	Logger *slog.Logger
+	// Changed is told after a transaction that may have changed figures, and must
+	// not block; nil: nobody is.
+	Changed func()
 
 	once sync.Once
 	wake chan struct{}
@@ -38,6 +43,8 @@ const (
 	slowest = 30 * time.Second
 	// batch bounds the marks, and the clocks, that one transaction takes up.
 	batch = 500
+	// fewMarks are so few that there is time for a generation that is being built.
+	fewMarks = 100
 	// lockKey is that of the ledger's advisory lock: "ledger" in ASCII.
 	lockKey = 0x6c6564676572
 )
@@ -74,7 +81,7 @@ func (l *Ledger) Run(ctx context.Context) error {
 // afterCatchUp is how long to wait for work after doing what there was, longer
 // and longer while that fails.
 func (l *Ledger) afterCatchUp(ctx context.Context, last time.Duration) time.Duration {
-	err := l.catchUp(ctx)
+	err := errors.Join(l.catchUp(ctx), l.finish(ctx))
 	if err == nil || ctx.Err() != nil {
 		return poll
 	}
@@ -83,13 +90,22 @@ func (l *Ledger) afterCatchUp(ctx context.Context, last time.Duration) time.Dura
 	return wait
 }
 
-// catchUp steps until nothing is to be done. Looking first keeps an idle
-// process from queueing for the lock.
+// catchUp steps until nothing is to be done, for a generation that is being
+// built either. Looking first keeps an idle process from queueing for the lock.
 func (l *Ledger) catchUp(ctx context.Context) error {
 	for {
 		settled, err := l.Settled(ctx)
-		if err != nil || settled {
+		if err != nil {
 			return err
+		}
+		if settled {
+			isBuilt, err := db.New(l.Pool).TodoIsEmpty(ctx)
+			if err != nil {
+				return fmt.Errorf("look for customers to count: %w", err)
+			}
+			if isBuilt {
+				return nil
+			}
 		}
 		if _, err := l.Step(ctx); err != nil {
 			return err
@@ -109,7 +125,9 @@ func (l *Ledger) Settled(ctx context.Context) (bool, error) {
 
 // Step is one transaction of the ledger: it takes up to 500 marks and 500 due
 // clocks, and computes their customers for every generation that is live or
-// being built. It returns how many marks and clocks it took.
+// being built. Where there are few of them it also takes customers whom a
+// generation that is being built has not counted yet. It returns how many of all
+// of these it took.
 //
 // Marks are deleted before versions are read, and whoever writes versions marks
 // in the same transaction: what is read is at least as new as the mark, and a
@@ -131,43 +149,75 @@ func (l *Ledger) Step(ctx context.Context) (int, error) {
 		if err != nil {
 			return fmt.Errorf("read due clocks: %w", err)
 		}
-		if taken = len(marked) + len(due); taken == 0 {
-			return nil
-		}
-		generations, err := definitions(ctx, q)
+		all, building, err := definitions(ctx, q)
 		if err != nil {
 			return err
 		}
-		sorted := sortMarks(append(marked, due...))
-		customers, err := resolve(ctx, q, sorted.customers)
-		if err != nil {
-			return err
+		var todo []string
+		if taken = len(marked) + len(due); taken < fewMarks && len(building) > 0 {
+			if todo, err = q.TakeTodo(ctx, batch); err != nil {
+				return fmt.Errorf("take customers to count: %w", err)
+			}
 		}
-		accounts, err := l.compute(ctx, q, customers, generations, now)
-		if err != nil {
-			return err
+		if len(todo) > 0 {
+			// Only under the generations that are being built: counting the live one
+			// anew might mend in silence what a verification should find.
+			customers, _, err := resolve(ctx, q, todo)
+			if err != nil {
+				return err
+			}
+			if err := l.count(ctx, q, marks{customers: customers}, building, now); err != nil {
+				return err
+			}
 		}
-		if err := apply(ctx, q, accounts); err != nil {
-			return err
+		if taken > 0 {
+			changed := sortMarks(append(marked, due...))
+			var counted db.RememberLedgerCustomersParams
+			if changed.customers, counted, err = resolve(ctx, q, changed.customers); err != nil {
+				return err
+			}
+			if err := q.RememberLedgerCustomers(ctx, counted); err != nil {
+				return fmt.Errorf("remember customers: %w", err)
+			}
+			if err := l.count(ctx, q, changed, all, now); err != nil {
+				return err
+			}
+			if err := q.FiguresChanged(ctx, now); err != nil {
+				return fmt.Errorf("note the change: %w", err)
+			}
 		}
-		if err := countOutcomes(ctx, q, accounts, generations, now); err != nil {
-			return err
-		}
-		if err := countCash(ctx, q, sorted.transactions, generations); err != nil {
-			return err
-		}
-		if err := countFunnel(ctx, q, sorted.visits, generations); err != nil {
-			return err
-		}
-		if err := setClocks(ctx, q, customers, accounts, now); err != nil {
-			return err
-		}
-		return q.FiguresChanged(ctx, now)
+		taken += len(todo)
+		return nil
 	})
 	if err != nil {
 		return 0, fmt.Errorf("derive figures: %w", err)
 	}
+	if taken > 0 && l.Changed != nil {
+		l.Changed()
+	}
 	return taken, nil
+}
+
+// count derives everything that follows from what changed, under some
+// generations. The customers are the ledger's.
+func (l *Ledger) count(ctx context.Context, q *db.Queries, changed marks, generations map[int32]analytics.Definition, now time.Time) error {
+	accounts, err := l.compute(ctx, q, changed.customers, generations, now)
+	if err != nil {
+		return err
+	}
+	if err := apply(ctx, q, accounts); err != nil {
+		return err
+	}
+	if err := countOutcomes(ctx, q, accounts, generations, now); err != nil {
+		return err
+	}
+	if err := countCash(ctx, q, changed.transactions, generations); err != nil {
+		return err
+	}
+	if err := countFunnel(ctx, q, changed.visits, generations); err != nil {
+		return err
+	}
+	return setClocks(ctx, q, changed.customers, accounts, now)
 }
 
 // What a mark begins with says what it names; without one of these it is a

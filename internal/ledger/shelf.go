@@ -151,3 +151,35 @@ func (r *rollup[T]) flush(ctx context.Context, q *db.Queries) error {
 	}
 	return nil
 }
+
+// merge adds the sums of another rollup of the same table.
+func (r *rollup[T]) merge(other rollup[T]) {
+	for _, sum := range other.sums {
+		r.count(sum, 1)
+	}
+}
+
+// firstDifference compares what was gathered with the rows of the table, and
+// returns the first, by key, that is another or that only one of them has.
+func (r *rollup[T]) firstDifference(rows []T) (T, bool) {
+	var differ []T
+	stored := make(map[T]T, len(rows))
+	for _, row := range rows {
+		stored[r.key(row)] = row
+	}
+	for key, sum := range r.sums {
+		if row, ok := stored[key]; sum != key && (!ok || row != sum) {
+			differ = append(differ, key)
+		}
+	}
+	for key := range stored {
+		if sum, ok := r.sums[key]; !ok || sum == key {
+			differ = append(differ, key)
+		}
+	}
+	if len(differ) == 0 {
+		var none T
+		return none, false
+	}
+	return slices.MinFunc(differ, r.before), true
+}

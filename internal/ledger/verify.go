@@ -2,13 +2,14 @@ package ledger
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/promptforge/payments/db"
+	"github.com/promptforge/payments/internal/analytics"
 )
 
 // Finding is an invariant that does not hold, at the first place found.
@@ -17,95 +18,207 @@ type Finding struct {
 	Check string
 	// Detail is the row, with the figures that disagree.
 	Detail string
+	// First and Last are the days whose figures are concerned, midnight UTC; zero:
+	// all of them.
+	First, Last time.Time
 }
 
 // Error says what is broken where.
 func (f *Finding) Error() string { return f.Check + ": " + f.Detail }
 
-// Verify checks in one snapshot, for every generation, that the rollups are a
-// recount of the movements, that the flows of each day are the change of the
-// customers' balances in amount and in number, that transfers add up to nothing,
-// and that the subscriptions of each customer add up to its balance. It returns a *Finding for the first that does not hold. It repairs
-// nothing.
+// Checked is what came of checking the invariants.
+type Checked struct {
+	// Held are the names of those that hold, Findings the others.
+	Held     []string
+	Findings []Finding
+	// Customers is how many histories were recounted one by one.
+	Customers int64
+}
+
+// check is one invariant, or several that one look tells: each name is checked
+// whether or not there is a finding of it.
+type check struct {
+	names []string
+	run   func(*verification, context.Context) ([]Finding, error)
+}
+
+// verification is a look at the figures in one snapshot.
+type verification struct {
+	*Ledger
+	tx   pgx.Tx
+	q    *db.Queries
+	gens []int32
+	// since is the first day that is looked at; zero: all.
+	since time.Time
+	now   time.Time
+	// customers counts the histories that were recounted.
+	customers int64
+}
+
+// The names of the invariants.
+const (
+	dailyIsRecount     = "daily flows are a recount of the movements"
+	monthlyIsSum       = "monthly flows are the sum of the daily ones"
+	flowsAreChanges    = "flows are the change of the balances"
+	transfersEven      = "transfers between plans add up to nothing"
+	pledgesAreRecount  = "pledges by day are a recount of the customers'"
+	subscriptionsAddUp = "subscriptions add up to the balance of their customer"
+	totalsAgree        = "subscriptions add up to the sum of all flows"
+	movementsAreLegal  = "movements are legal and add up to a balance that is never negative"
+	cohortsAreRecount  = "cohorts are a recount of the movements"
+	retentionIsRecount = "retention is a recount of the movements"
+	rebuildIsEqual     = "a customer counted anew has the same figures"
+)
+
+// recentChecks are quick enough for every few minutes, whatever the size: they
+// read rollups, and the movements of some weeks.
+var recentChecks = []check{
+	{[]string{dailyIsRecount}, (*verification).daily},
+	{[]string{monthlyIsSum}, (*verification).monthly},
+	{[]string{transfersEven}, (*verification).transfers},
+	{[]string{totalsAgree}, (*verification).totals},
+}
+
+// fullChecks read everything there is.
+var fullChecks = []check{
+	{[]string{dailyIsRecount}, (*verification).daily},
+	{[]string{monthlyIsSum}, (*verification).monthly},
+	{[]string{transfersEven}, (*verification).transfers},
+	{[]string{totalsAgree}, (*verification).totals},
+	{[]string{flowsAreChanges}, (*verification).levels},
+	{[]string{pledgesAreRecount}, (*verification).pledges},
+	{[]string{subscriptionsAddUp}, (*verification).subscriptions},
+	{[]string{movementsAreLegal, cohortsAreRecount, retentionIsRecount}, (*verification).histories},
+	{[]string{rebuildIsEqual}, (*verification).sample},
+}
+
+// recentDays is how far back a quick look goes.
+const recentDays = 35
+
+// Verify checks every invariant of the figures in one snapshot, for the live
+// generation and those that are being built, and returns a *Finding for the first
+// that does not hold. It repairs nothing.
 func (l *Ledger) Verify(ctx context.Context) error {
+	checked, err := l.Check(ctx)
+	if err != nil {
+		return err
+	}
+	if len(checked.Findings) > 0 {
+		return &checked.Findings[0]
+	}
+	return nil
+}
+
+// Check is Verify with everything that it found.
+func (l *Ledger) Check(ctx context.Context) (Checked, error) {
+	generations, err := db.New(l.Pool).WorkingGenerations(ctx)
+	if err != nil {
+		return Checked{}, fmt.Errorf("read generations: %w", err)
+	}
+	var gens []int32
+	for _, g := range generations {
+		gens = append(gens, g.Gen)
+	}
+	return l.verify(ctx, full, gens)
+}
+
+// The extents of a verification.
+const (
+	recent = "recent"
+	full   = "full"
+)
+
+func (l *Ledger) verify(ctx context.Context, extent string, gens []int32) (Checked, error) {
+	checks, out := fullChecks, Checked{}
+	v := verification{Ledger: l, gens: gens, now: l.Now()}
+	if extent == recent {
+		checks, v.since = recentChecks, v.now.AddDate(0, 0, -recentDays)
+	}
 	snapshot := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
 	err := pgx.BeginTxFunc(ctx, l.Pool, snapshot, func(tx pgx.Tx) error {
-		q := db.New(tx)
-		for _, check := range []func(context.Context, *db.Queries) error{
-			verifyDaily, verifyMonthly, verifyLevels, verifyTransfers, verifySubscriptions,
-		} {
-			if err := check(ctx, q); err != nil {
-				return err
+		v.tx, v.q = tx, db.New(tx)
+		for _, c := range checks {
+			findings, err := c.run(&v, ctx)
+			if err != nil {
+				return fmt.Errorf("check that %s: %w", c.names[0], err)
+			}
+			out.Findings = append(out.Findings, findings...)
+			for _, name := range c.names {
+				if !slices.ContainsFunc(findings, func(f Finding) bool { return f.Check == name }) {
+					out.Held = append(out.Held, name)
+				}
 			}
 		}
 		return nil
 	})
-	if finding := (*Finding)(nil); errors.As(err, &finding) {
-		return finding
-	}
+	out.Customers = v.customers
 	if err != nil {
-		return fmt.Errorf("verify ledger: %w", err)
+		return Checked{}, fmt.Errorf("verify ledger: %w", err)
 	}
-	return nil
+	return out, nil
 }
 
-func verifyDaily(ctx context.Context, q *db.Queries) error {
-	rows, err := q.BrokenFlowDaily(ctx)
-	if err != nil {
-		return fmt.Errorf("recount daily flows: %w", err)
+// found is the finding of the first row, if there is one.
+func found[T any](rows []T, finding func(T) Finding) []Finding {
+	if len(rows) == 0 {
+		return nil
 	}
-	for _, r := range rows {
-		return &Finding{"daily flows are no recount of the movements", fmt.Sprintf(
-			"generation %d, %s, %s, plan %s, %s", r.Gen, r.Day.Format(time.DateOnly), r.Currency, r.Plan, r.Kind)}
-	}
-	return nil
+	return []Finding{finding(rows[0])}
 }
 
-func verifyMonthly(ctx context.Context, q *db.Queries) error {
-	rows, err := q.BrokenFlowMonthly(ctx)
-	if err != nil {
-		return fmt.Errorf("recount monthly flows: %w", err)
-	}
-	for _, r := range rows {
-		return &Finding{"monthly flows are no recount of the movements", fmt.Sprintf(
-			"generation %d, %s, %s, plan %s, %s", r.Gen, r.Month.Format("2006-01"), r.Currency, r.Plan, r.Kind)}
-	}
-	return nil
+func (v *verification) daily(ctx context.Context) ([]Finding, error) {
+	rows, err := v.q.BrokenFlowDaily(ctx, db.BrokenFlowDailyParams{Since: v.since, Gens: v.gens})
+	return found(rows, func(r db.BrokenFlowDailyRow) Finding {
+		return Finding{dailyIsRecount, fmt.Sprintf("generation %d, %s, %s, plan %s, %s", r.Gen, r.Day.Format(time.DateOnly), r.Currency, r.Plan, r.Kind), r.Day, r.LastDay}
+	}), err
 }
 
-func verifyLevels(ctx context.Context, q *db.Queries) error {
-	rows, err := q.BrokenLevels(ctx)
-	if err != nil {
-		return fmt.Errorf("recount levels: %w", err)
-	}
-	for _, r := range rows {
-		return &Finding{"flows are not the change of the balances", fmt.Sprintf(
-			"generation %d, %s, %s: %d micro and %d customers flowed, %d and %d changed",
-			r.Gen, r.Day.Format(time.DateOnly), r.Currency, r.FlowedMicro, r.FlowedCustomers, r.ChangedMicro, r.ChangedCustomers)}
-	}
-	return nil
+func (v *verification) monthly(ctx context.Context) ([]Finding, error) {
+	rows, err := v.q.BrokenFlowMonthly(ctx, v.gens)
+	return found(rows, func(r db.BrokenFlowMonthlyRow) Finding {
+		return Finding{
+			monthlyIsSum, fmt.Sprintf("generation %d, %s, %s, plan %s, %s", r.Gen, r.Month.Format("2006-01"), r.Currency, r.Plan, r.Kind),
+			r.Month, r.LastMonth.AddDate(0, 1, -1),
+		}
+	}), err
 }
 
-func verifyTransfers(ctx context.Context, q *db.Queries) error {
-	rows, err := q.BrokenTransfers(ctx)
-	if err != nil {
-		return fmt.Errorf("add up transfers: %w", err)
-	}
-	for _, r := range rows {
-		return &Finding{"transfers between plans do not add up to nothing", fmt.Sprintf(
-			"generation %d, %s, %s: %d micro", r.Gen, r.Day.Format(time.DateOnly), r.Currency, r.AmountMicro)}
-	}
-	return nil
+func (v *verification) levels(ctx context.Context) ([]Finding, error) {
+	rows, err := v.q.BrokenLevels(ctx, v.gens)
+	return found(rows, func(r db.BrokenLevelsRow) Finding {
+		return Finding{flowsAreChanges, fmt.Sprintf("generation %d, %s, %s: %d micro and %d customers flowed, %d and %d changed",
+			r.Gen, r.Day.Format(time.DateOnly), r.Currency, r.FlowedMicro, r.FlowedCustomers, r.ChangedMicro, r.ChangedCustomers), r.Day, v.today()}
+	}), err
 }
 
-func verifySubscriptions(ctx context.Context, q *db.Queries) error {
-	rows, err := q.BrokenSubscriptions(ctx)
-	if err != nil {
-		return fmt.Errorf("add up subscriptions: %w", err)
-	}
-	for _, r := range rows {
-		return &Finding{"subscriptions do not add up to the balance", fmt.Sprintf(
-			"generation %d, %s, %s: %d micro in subscriptions, %d in the balance", r.Gen, r.Customer, r.Currency, r.AddedMicro, r.BalanceMicro)}
-	}
-	return nil
+func (v *verification) transfers(ctx context.Context) ([]Finding, error) {
+	rows, err := v.q.BrokenTransfers(ctx, v.gens)
+	return found(rows, func(r db.BrokenTransfersRow) Finding {
+		return Finding{transfersEven, fmt.Sprintf("generation %d, %s, %s: %d micro", r.Gen, r.Day.Format(time.DateOnly), r.Currency, r.AmountMicro), r.Day, v.today()}
+	}), err
 }
+
+func (v *verification) pledges(ctx context.Context) ([]Finding, error) {
+	rows, err := v.q.BrokenPledges(ctx, v.gens)
+	return found(rows, func(r db.BrokenPledgesRow) Finding {
+		return Finding{pledgesAreRecount, fmt.Sprintf("generation %d, %s, %s, plan %s", r.Gen, r.Day.Format(time.DateOnly), r.Currency, r.Plan), r.Day, v.today()}
+	}), err
+}
+
+func (v *verification) subscriptions(ctx context.Context) ([]Finding, error) {
+	rows, err := v.q.BrokenSubscriptions(ctx, v.gens)
+	return found(rows, func(r db.BrokenSubscriptionsRow) Finding {
+		return Finding{Check: subscriptionsAddUp, Detail: fmt.Sprintf("generation %d, %s, %s: %d micro in subscriptions, %d in the balance",
+			r.Gen, r.Customer, r.Currency, r.AddedMicro, r.BalanceMicro), First: v.today(), Last: v.today()}
+	}), err
+}
+
+func (v *verification) totals(ctx context.Context) ([]Finding, error) {
+	rows, err := v.q.BrokenTotals(ctx, v.gens)
+	return found(rows, func(r db.BrokenTotalsRow) Finding {
+		return Finding{Check: totalsAgree, Detail: fmt.Sprintf("generation %d, %s: %d micro of %d customers in subscriptions, %d of %d in flows",
+			r.Gen, r.Currency, r.NowMicro, r.NowCustomers, r.FlowedMicro, r.FlowedCustomers), First: v.today(), Last: v.today()}
+	}), err
+}
+
+func (v *verification) today() time.Time { return analytics.DayOf(v.now, time.UTC) }
