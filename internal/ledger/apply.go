@@ -25,6 +25,7 @@ func apply(ctx context.Context, q *db.Queries, accounts []account) error {
 	var movements []db.CustomerMovement
 	var pledges []db.CustomerPledge
 	var subscriptions []db.CustomerSubscription
+	var balances []db.CustomerLevel
 	for _, a := range accounts {
 		for gen, figures := range a.figures {
 			key := book{gen, a.customer}
@@ -33,12 +34,16 @@ func apply(ctx context.Context, q *db.Queries, accounts []account) error {
 			movements = append(movements, movementsOf(key, figures)...)
 			pledges = append(pledges, pledgesOf(key, figures)...)
 			subscriptions = append(subscriptions, subscriptionsOf(key, figures)...)
+			balances = append(balances, levelsOf(key, figures)...)
 		}
 	}
 	if err := dayShelf.replace(ctx, q, all, days); err != nil {
 		return err
 	}
 	if err := subscriptionShelf.replace(ctx, q, all, subscriptions); err != nil {
+		return err
+	}
+	if err := levelShelf.replace(ctx, q, all, balances); err != nil {
 		return err
 	}
 

@@ -164,6 +164,7 @@ func (b *bundle) everything() string {
 		SELECT 'day ' || t::text FROM customer_day t UNION ALL
 		SELECT 'movement ' || t::text FROM customer_movement t UNION ALL
 		SELECT 'subscription ' || t::text FROM customer_subscription t UNION ALL
+		SELECT 'level ' || t::text FROM customer_level t UNION ALL
 		SELECT 'daily ' || t::text FROM flow_daily t UNION ALL
 		SELECT 'monthly ' || t::text FROM flow_monthly t UNION ALL
 		SELECT 'pledge ' || t::text FROM customer_pledge t UNION ALL

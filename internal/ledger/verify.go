@@ -88,6 +88,7 @@ var fullChecks = []check{
 	{[]string{flowsAreChanges}, (*verification).levels},
 	{[]string{pledgesAreRecount}, (*verification).pledges},
 	{[]string{subscriptionsAddUp}, (*verification).subscriptions},
+	{[]string{levelsAreRecount}, (*verification).customerLevels},
 	{[]string{movementsAreLegal, cohortsAreRecount, retentionIsRecount}, (*verification).histories},
 	{[]string{rebuildIsEqual}, (*verification).sample},
 }
