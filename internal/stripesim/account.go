@@ -35,21 +35,22 @@ func (c *call) retrieveAccount() (object, error) {
 	return c.account(), nil
 }
 
+// retrieveBalance adds up what moved the balance: nothing is ever paid out.
 func (c *call) retrieveBalance() (object, error) {
-	paid := map[string]int64{}
-	for _, charge := range c.where(kindCharge, func(o object) bool { return o.bool("paid") }) {
-		paid[charge.str("currency")] += charge.int("amount")
+	available, pending := map[string]int64{c.account().str("default_currency"): 0}, map[string]int64{}
+	for _, r := range c.server.store.table(kindBalanceTransaction).order {
+		currency, net := r.Object.str("currency"), r.Object.int("net")
+		if r.Object.int("available_on") > c.unix() {
+			pending[currency] += net
+			net = 0
+		}
+		available[currency] += net
 	}
-	if len(paid) == 0 {
-		paid[c.account().str("default_currency")] = 0
+	var now, soon list
+	for _, currency := range sortedKeys(available) {
+		now, soon = append(now, fundsOf(currency, available[currency])), append(soon, fundsOf(currency, pending[currency]))
 	}
-	available := make(list, 0, len(paid))
-	pending := make(list, 0, len(paid))
-	for _, currency := range sortedKeys(paid) {
-		available = append(available, fundsOf(currency, 0))
-		pending = append(pending, fundsOf(currency, paid[currency]))
-	}
-	return object{"object": "balance", "available": available, "livemode": false, "pending": pending}, nil
+	return object{"object": "balance", "available": now, "livemode": false, "pending": soon}, nil
 }
 
 func fundsOf(currency string, amount int64) object {

@@ -42,7 +42,7 @@ func isDebit(method object) bool { return method.str("type") == bankDebit }
 // debit tells the bank to pay. The intent is processing until the bank answers.
 func (t *tx) debit(intent, method object) object {
 	charge := newCharge(t, intent, method).set(object{
-		"balance_transaction": nil, "outcome": nil, "paid": false, "status": "pending",
+		"outcome": nil, "paid": false, "status": "pending",
 	})
 	t.put(charge)
 	t.emit("charge.pending", charge)
@@ -87,7 +87,8 @@ func (t *tx) answerDebit(intent object) {
 		t.answerSession(session, "checkout.session.async_payment_failed", "unpaid")
 		return
 	}
-	paid := charge.clone().set(object{"balance_transaction": newID("txn_3", longID-1), "paid": true, "status": "succeeded"})
+	posted := t.post(paidIn(charge, t.unix()))
+	paid := charge.clone().set(object{"balance_transaction": posted.id(), "paid": true, "status": "succeeded"})
 	t.put(paid)
 	t.emit("charge.succeeded", paid)
 	succeeded := intent.clone().set(object{"amount_received": intent["amount"], "status": "succeeded"})

@@ -1,6 +1,9 @@
 package stripesim
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 const (
 	// evidenceTime is how long evidence may be handed in, and reviewTime how long
@@ -74,6 +77,9 @@ func (t *tx) dispute(charge object) {
 		"payment_method_details": object{"type": "card", "card": object{"brand": card.brand, "network_reason_code": networkReason(card.disputes)}},
 		"reason":                 card.disputes,
 		"status":                 status,
+	}
+	if !isInquiry {
+		dispute["balance_transactions"] = list{t.post(withdrawn(dispute))}
 	}
 	disputed := charge.clone().set(object{"disputed": true})
 	t.putHidden(disputed, nil)
@@ -167,6 +173,9 @@ func (t *tx) closeDispute(dispute object, status string) object {
 	t.putHidden(closed, nil)
 	t.emitUpdate("charge.dispute.closed", dispute, closed)
 	if status == "won" {
+		moved := append(slices.Clone(closed.list("balance_transactions")), t.post(reinstated(closed, t.unix())))
+		closed = closed.copy().set(object{"balance_transactions": moved})
+		t.put(closed)
 		t.emit("charge.dispute.funds_reinstated", closed)
 	}
 	return closed

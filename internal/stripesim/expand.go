@@ -11,23 +11,24 @@ const maxExpansion = 4
 // expandable names, for each kind of object, the fields that hold the id of
 // another one, and of which kind that is; no kind where it is always null here.
 var expandable = map[string]map[string]string{
-	kindCharge:           {"customer": kindCustomer, "invoice": kindInvoice, "payment_intent": kindPaymentIntent},
-	kindCheckoutSession:  {"customer": kindCustomer, "subscription": kindSubscription, "invoice": kindInvoice, "payment_intent": kindPaymentIntent, "setup_intent": kindSetupIntent},
-	kindCustomer:         {"default_source": ""},
-	kindDispute:          {"charge": kindCharge, "payment_intent": kindPaymentIntent},
-	kindInvoice:          {"charge": kindCharge, "customer": kindCustomer, "default_payment_method": kindPaymentMethod, "payment_intent": kindPaymentIntent, "subscription": kindSubscription},
-	kindInvoiceItem:      {"customer": kindCustomer, "invoice": kindInvoice, "subscription": kindSubscription},
-	kindPaymentIntent:    {"customer": kindCustomer, "invoice": kindInvoice, "latest_charge": kindCharge, "payment_method": kindPaymentMethod},
-	kindPaymentMethod:    {"customer": kindCustomer},
-	kindPrice:            {"product": kindProduct},
-	kindProduct:          {"default_price": kindPrice},
-	kindRefund:           {"charge": kindCharge, "payment_intent": kindPaymentIntent},
-	kindSchedule:         {"customer": kindCustomer, "released_subscription": kindSubscription, "subscription": kindSubscription},
-	kindSetupIntent:      {"customer": kindCustomer, "payment_method": kindPaymentMethod},
-	kindSubscription:     {"customer": kindCustomer, "default_payment_method": kindPaymentMethod, "default_source": "", "latest_invoice": kindInvoice, "pending_setup_intent": kindSetupIntent, "schedule": kindSchedule},
-	kindSubscriptionItem: {},
-	"invoice_settings":   {"default_payment_method": kindPaymentMethod},
-	"line_item":          {"invoice_item": kindInvoiceItem, "subscription": kindSubscription},
+	kindBalanceTransaction: {},
+	kindCharge:             {"balance_transaction": kindBalanceTransaction, "customer": kindCustomer, "invoice": kindInvoice, "payment_intent": kindPaymentIntent},
+	kindCheckoutSession:    {"customer": kindCustomer, "subscription": kindSubscription, "invoice": kindInvoice, "payment_intent": kindPaymentIntent, "setup_intent": kindSetupIntent},
+	kindCustomer:           {"default_source": ""},
+	kindDispute:            {"charge": kindCharge, "payment_intent": kindPaymentIntent},
+	kindInvoice:            {"charge": kindCharge, "customer": kindCustomer, "default_payment_method": kindPaymentMethod, "payment_intent": kindPaymentIntent, "subscription": kindSubscription},
+	kindInvoiceItem:        {"customer": kindCustomer, "invoice": kindInvoice, "subscription": kindSubscription},
+	kindPaymentIntent:      {"customer": kindCustomer, "invoice": kindInvoice, "latest_charge": kindCharge, "payment_method": kindPaymentMethod},
+	kindPaymentMethod:      {"customer": kindCustomer},
+	kindPrice:              {"product": kindProduct},
+	kindProduct:            {"default_price": kindPrice},
+	kindRefund:             {"balance_transaction": kindBalanceTransaction, "charge": kindCharge, "failure_balance_transaction": kindBalanceTransaction, "payment_intent": kindPaymentIntent},
+	kindSchedule:           {"customer": kindCustomer, "released_subscription": kindSubscription, "subscription": kindSubscription},
+	kindSetupIntent:        {"customer": kindCustomer, "payment_method": kindPaymentMethod},
+	kindSubscription:       {"customer": kindCustomer, "default_payment_method": kindPaymentMethod, "default_source": "", "latest_invoice": kindInvoice, "pending_setup_intent": kindSetupIntent, "schedule": kindSchedule},
+	kindSubscriptionItem:   {},
+	"invoice_settings":     {"default_payment_method": kindPaymentMethod},
+	"line_item":            {"invoice_item": kindInvoiceItem, "subscription": kindSubscription},
 }
 
 // includable names what an object shows only when it is asked for.
@@ -76,6 +77,9 @@ func (t *tx) expandPath(o object, as string, parts []string) bool {
 	if kind, ok := expandable[as][field]; ok {
 		if id := o.str(field); id != "" {
 			if found := t.get(kind, id); found != nil {
+				if kind == kindBalanceTransaction {
+					found = t.asOfNow(found)
+				}
 				o[field] = found
 			}
 		}

@@ -190,7 +190,7 @@ func newCharge(t *tx, intent, method object) object {
 		"application":                     nil,
 		"application_fee":                 nil,
 		"application_fee_amount":          nil,
-		"balance_transaction":             newID("txn_3", longID-1),
+		"balance_transaction":             nil,
 		"billing_details":                 method.obj("billing_details"),
 		"calculated_statement_descriptor": "STAND-IN",
 		"captured":                        true,
@@ -263,14 +263,13 @@ func paymentMethodDetails(intent, method object) object {
 func (t *tx) declineIntent(intent, method object, card checkedCard) *apiError {
 	failure := declined(card, nil)
 	charge := newCharge(t, intent, method).set(object{
-		"amount_captured":     int64(0),
-		"balance_transaction": nil,
-		"captured":            false,
-		"failure_code":        "card_declined",
-		"failure_message":     failure.message,
-		"outcome":             object{"network_status": "declined_by_network", "reason": card.decline, "risk_level": "normal", "risk_score": int64(12), "seller_message": card.sellerMessage(), "type": "issuer_declined"},
-		"paid":                false,
-		"status":              "failed",
+		"amount_captured": int64(0),
+		"captured":        false,
+		"failure_code":    "card_declined",
+		"failure_message": failure.message,
+		"outcome":         object{"network_status": "declined_by_network", "reason": card.decline, "risk_level": "normal", "risk_score": int64(12), "seller_message": card.sellerMessage(), "type": "issuer_declined"},
+		"paid":            false,
+		"status":          "failed",
 	})
 	t.put(charge)
 	t.emit("charge.failed", charge)
@@ -291,6 +290,7 @@ func (t *tx) declineIntent(intent, method object, card checkedCard) *apiError {
 // succeedIntent lets the method pay, and answers the charge.
 func (t *tx) succeedIntent(intent, method object) object {
 	charge := newCharge(t, intent, method)
+	charge["balance_transaction"] = t.post(paidIn(charge, t.unix())).id()
 	var hidden object
 	if findCardOf(method).disputes != "" {
 		hidden = t.in(0, nil)

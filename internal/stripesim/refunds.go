@@ -91,7 +91,7 @@ func (t *tx) refund(charge object, amount int64, reason any, metadata object) ob
 		"id":                       newID("re_3", longID-1),
 		"object":                   kindRefund,
 		"amount":                   amount,
-		"balance_transaction":      newID("txn_3", longID-1),
+		"balance_transaction":      nil,
 		"charge":                   charge.id(),
 		"created":                  t.unix(),
 		"currency":                 charge["currency"],
@@ -104,6 +104,7 @@ func (t *tx) refund(charge object, amount int64, reason any, metadata object) ob
 		"status":                   status,
 		"transfer_reversal":        nil,
 	}
+	refund["balance_transaction"] = t.post(givenBack(refund, charge)).id()
 	t.putHidden(refund, hidden)
 	t.emitUpdate("charge.refunded", charge, t.moveRefunded(charge, amount))
 	return refund
@@ -150,7 +151,8 @@ func (t *tx) liveRefund(refund object) {
 
 // failRefund takes a refund back: the money is with the account again.
 func (t *tx) failRefund(refund object, status string, reason any) object {
-	failed := refund.clone().set(object{"failure_balance_transaction": newID("txn_3", longID-1), "status": status})
+	posted := t.post(cameBack(refund, t.unix()))
+	failed := refund.clone().set(object{"failure_balance_transaction": posted.id(), "status": status})
 	if reason != nil {
 		failed["failure_reason"] = reason
 	}

@@ -16,6 +16,8 @@ type route struct {
 var apiRoutes = []route{
 	{"GET /v1/account", objectParams(nil), (*call).retrieveAccount},
 	{"GET /v1/balance", objectParams(nil), (*call).retrieveBalance},
+	{"GET /v1/balance_transactions", transactionList, (*call).listTransactions},
+	{"GET /v1/balance_transactions/{id}", objectParams(nil), (*call).retrieveTransaction},
 
 	{"POST /v1/customers", customerFields, (*call).createCustomer},
 	{"GET /v1/customers", customerList, (*call).listCustomers},

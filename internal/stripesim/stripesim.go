@@ -189,6 +189,7 @@ func (s *Server) prepare() error {
 	t := s.begin(s.Now(), cause{})
 	s.startClock(t)
 	t.ensureAccount()
+	t.postMissing()
 	return s.commit(t)
 }
 
