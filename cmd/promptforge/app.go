@@ -44,6 +44,8 @@ type settings struct {
 	rateRead       ratelimit.Rate
 	// smtpURL and mailFrom are empty where mails are kept in the database.
 	smtpURL, mailFrom string
+	// timeZone is where the days of the figures begin; empty: as it is.
+	timeZone string
 	// now is the business clock.
 	now func() time.Time
 	// simulatorURL is the stand-in's page in a demo; empty elsewhere.
@@ -64,6 +66,8 @@ type app struct {
 	ledger   *ledger.Ledger
 	jobs     *jobs.Jobs
 	limits   *ratelimit.Shared
+	// proposal is the definition of the figures that was asked for.
+	proposal ledger.Proposal
 	handler  http.Handler
 	log      *slog.Logger
 }
@@ -76,7 +80,7 @@ func assemble(ctx context.Context, s settings, log *slog.Logger) (*app, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &app{pool: pool, log: log}
+	a := &app{pool: pool, log: log, proposal: ledger.Proposal{TimeZone: s.timeZone}}
 	if a.jobs, err = assembleJobs(s, pool, log); err != nil {
 		pool.Close()
 		return nil, err
@@ -148,10 +152,13 @@ func (a *app) run(ctx context.Context, listener net.Listener) error {
 	if err := a.replica.join(working); err != nil {
 		return err
 	}
+	if err := a.ledger.Propose(working, a.proposal); err != nil {
+		return err
+	}
 	ctx, stopServing := context.WithCancel(ctx)
 	defer stopServing()
 	var workers errgroup.Group
-	for _, work := range []func(context.Context) error{a.replica.run, a.payments.Run, a.ledger.Run, a.jobs.Run, a.keepHouse} {
+	for _, work := range []func(context.Context) error{a.replica.run, a.payments.Run, a.ledger.Run, a.ledger.Watch, a.jobs.Run, a.keepHouse} {
 		workers.Go(func() error {
 			defer stopServing()
 			return work(working)

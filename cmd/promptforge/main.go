@@ -33,6 +33,7 @@ var commands = []command{
 	{"setup-stripe", "find or create products, prices and webhook endpoint at Stripe", runSetupStripe},
 	{"user", "create a user: user create --email E [--admin]", runUser},
 	{"api-key", "make, list and revoke the keys of programs: api-key create --name N --scope S", runAPIKey},
+	{"verify", "check the invariants of the figures", runVerify},
 	{"stripe-sim", "start the Stripe stand-in alone", runStripeSim},
 }
 

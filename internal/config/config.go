@@ -17,6 +17,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/caarlos0/env/v11"
 	"github.com/joho/godotenv"
@@ -38,6 +39,10 @@ type Serve struct {
 	TrustedProxies []netip.Prefix `env:"TRUSTED_PROXIES"`
 	RateCheckout   ratelimit.Rate `env:"RATE_LIMIT_CHECKOUT" envDefault:"10/m"`
 	RateRead       ratelimit.Rate `env:"RATE_LIMIT_READ" envDefault:"100/m"`
+
+	// ReportingTimeZone is where the days of the figures begin, an IANA name; empty:
+	// as it is, UTC at first.
+	ReportingTimeZone string `env:"REPORTING_TIMEZONE"`
 
 	// SupportEmail is where customers write to; empty: no page names one.
 	SupportEmail string `env:"SUPPORT_EMAIL"`
@@ -114,6 +119,9 @@ func LoadServe(environment map[string]string, insecureSimulator bool) (Serve, er
 	}
 	if address, err := mail.ParseAddress(c.SupportEmail); c.SupportEmail != "" && (err != nil || address.Address != c.SupportEmail) {
 		faults.add("SUPPORT_EMAIL", "must be an e-mail address and nothing else")
+	}
+	if _, err := time.LoadLocation(c.ReportingTimeZone); err != nil || c.ReportingTimeZone == "Local" {
+		faults.add("REPORTING_TIMEZONE", "must be the name of a time zone, such as Europe/Berlin")
 	}
 	faults.mail(c.SMTPURL, c.MailFrom)
 	if c.LogFormat != "json" && c.LogFormat != "text" {
