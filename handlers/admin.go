@@ -56,7 +56,7 @@ func (s *server) adminOverview(c echo.Context) error {
 
 // overviewQuery is what an address asks for.
 type overviewQuery struct {
-	// span is what could be made out of it; rangeName is one of rangeNames,
+	// span is what could be made out of it; rangeName is one of overviewRangeNames,
 	// from and to are as they came.
 	span      reports.Span
 	rangeName string
@@ -66,14 +66,14 @@ type overviewQuery struct {
 }
 
 const (
-	rangeDefault = "12"
-	rangeYear    = "year"
-	rangeCustom  = "custom"
-	monthLayout  = "2006-01"
+	overviewRangeDefault = "12"
+	rangeYear            = "year"
+	overviewRangeCustom  = "custom"
+	overviewMonthLayout  = "2006-01"
 )
 
-var rangeNames = []struct{ value, label string }{
-	{"6", "Last 6"}, {rangeDefault, "Last 12"}, {"24", "Last 24"}, {rangeYear, "This year"}, {rangeCustom, "Custom"},
+var overviewRangeNames = []struct{ value, label string }{
+	{"6", "Last 6"}, {overviewRangeDefault, "Last 12"}, {"24", "Last 24"}, {rangeYear, "This year"}, {overviewRangeCustom, "Custom"},
 }
 
 func parseOverview(query url.Values) overviewQuery {
@@ -83,20 +83,20 @@ func parseOverview(query url.Values) overviewQuery {
 	}
 	switch ask.rangeName {
 	case "":
-		ask.rangeName = rangeDefault
+		ask.rangeName = overviewRangeDefault
 		if ask.from != "" || ask.to != "" {
-			ask.rangeName = rangeCustom
+			ask.rangeName = overviewRangeCustom
 		}
-	case "6", rangeDefault, "24":
+	case "6", overviewRangeDefault, "24":
 		ask.span.Months, _ = strconv.Atoi(ask.rangeName)
 	case rangeYear:
 		ask.span.ThisYear = true
-	case rangeCustom:
+	case overviewRangeCustom:
 	default:
 		ask.problems["range"] = "Choose one of the ranges in the list."
-		ask.rangeName = rangeDefault
+		ask.rangeName = overviewRangeDefault
 	}
-	if ask.rangeName == rangeCustom {
+	if ask.rangeName == overviewRangeCustom {
 		ask.span.From = ask.month("from", ask.from)
 		ask.span.To = ask.month("to", ask.to)
 		if len(ask.problems) > 0 {
@@ -109,7 +109,7 @@ func parseOverview(query url.Values) overviewQuery {
 // hasIgnored is true of an address that names months beside a range that has its
 // own, as the form does when its range is changed.
 func (q overviewQuery) hasIgnored() bool {
-	return len(q.problems) == 0 && q.rangeName != rangeCustom && q.from+q.to != ""
+	return len(q.problems) == 0 && q.rangeName != overviewRangeCustom && q.from+q.to != ""
 }
 
 // href is the one address of what was asked for. What goes without saying is
@@ -122,8 +122,8 @@ func (q overviewQuery) href() string {
 			query.Set(key, value)
 		}
 	}
-	isCustom := q.rangeName == rangeCustom
-	set("range", q.rangeName, q.rangeName != rangeDefault)
+	isCustom := q.rangeName == overviewRangeCustom
+	set("range", q.rangeName, q.rangeName != overviewRangeDefault)
 	set("from", q.from, isCustom)
 	set("to", q.to, isCustom)
 	set("currency", q.currency, true)
@@ -139,7 +139,7 @@ func (q overviewQuery) month(field, text string) time.Time {
 	if text == "" {
 		return time.Time{}
 	}
-	month, err := time.Parse(monthLayout, text)
+	month, err := time.Parse(overviewMonthLayout, text)
 	if err != nil {
 		q.problems[field] = fmt.Sprintf("“%s” is no month. Choose one of the list; meanwhile the last twelve are shown.", shortened(text))
 		return time.Time{}
@@ -192,8 +192,8 @@ func (s *server) chosenCurrency(o reports.Overview, ask overviewQuery) (reports.
 // custom already they are the ones that were asked for, and else those that are
 // shown, from which whoever chooses custom ones goes on.
 func overviewFilter(o reports.Overview, ask overviewQuery, currency money.Currency) views.OverviewFilter {
-	f := views.OverviewFilter{IsCustom: ask.rangeName == rangeCustom, Errors: ask.problems}
-	for _, r := range rangeNames {
+	f := views.OverviewFilter{IsCustom: ask.rangeName == overviewRangeCustom, Errors: ask.problems}
+	for _, r := range overviewRangeNames {
 		f.Range = append(f.Range, views.FilterOption{Value: r.value, Label: r.label, Selected: r.value == ask.rangeName})
 	}
 	within := func(month time.Time) time.Time {
@@ -204,7 +204,7 @@ func overviewFilter(o reports.Overview, ask overviewQuery, currency money.Curren
 	}
 	from, to := within(ask.chosen(ask.from, o.First)), within(ask.chosen(ask.to, o.Last))
 	for month := o.Running; !month.Before(o.Earliest); month = month.AddDate(0, -1, 0) {
-		option := views.FilterOption{Value: month.Format(monthLayout), Label: month.Format("Jan 2006")}
+		option := views.FilterOption{Value: month.Format(overviewMonthLayout), Label: month.Format("Jan 2006")}
 		f.From = append(f.From, views.FilterOption{Value: option.Value, Label: option.Label, Selected: month.Equal(from)})
 		f.To = append(f.To, views.FilterOption{Value: option.Value, Label: option.Label, Selected: month.Equal(to)})
 	}
@@ -220,7 +220,7 @@ func overviewFilter(o reports.Overview, ask overviewQuery, currency money.Curren
 
 // chosen keeps in the form what was asked for, also where it was refused.
 func (q overviewQuery) chosen(text string, otherwise time.Time) time.Time {
-	if month, err := time.Parse(monthLayout, text); err == nil && q.rangeName == rangeCustom {
+	if month, err := time.Parse(overviewMonthLayout, text); err == nil && q.rangeName == overviewRangeCustom {
 		return month
 	}
 	return otherwise

@@ -37,7 +37,11 @@ type Frame struct {
 	OpenAlerts int
 	// FoldRail shows the administrator's rail as icons alone.
 	FoldRail bool
-	Flash    ui.Flash
+	// FiguresQuery is what the links between pages of figures carry along, with
+	// its question mark, so that a range once chosen holds for all of them;
+	// empty: nothing.
+	FiguresQuery string
+	Flash        ui.Flash
 }
 
 // Account is who is signed in; zero: nobody.

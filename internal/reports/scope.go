@@ -18,6 +18,8 @@ type Query struct {
 	// First and Last are days, both included; they are widened to whole intervals.
 	// One that is zero is that of the twelve months up to the running one.
 	First, Last time.Time
+	// Recent is how far back to begin instead, where First is zero.
+	Recent Recent
 	// Interval is how long a period is; empty: a month.
 	Interval analytics.Interval
 	// Currency is empty for Prefer, where there are figures in it, or else for the
@@ -27,6 +29,19 @@ type Query struct {
 	Plan string
 	// Compare is what each period is set beside.
 	Compare Comparison
+}
+
+// Recent is a stretch of days that ends with today. The first of its fields that
+// is set holds; the zero Recent is the twelve months.
+type Recent struct {
+	// Days counts today as the first one.
+	Days int
+	// Months counts the running one as the first. More than twelve are cut short
+	// where nothing moved yet, but not to less than twelve.
+	Months int
+	// ThisYear begins with January, All with Scope.Earliest or with the twelve
+	// months where that is later.
+	ThisYear, All bool
 }
 
 // Comparison is what the periods of a report are set beside.
@@ -66,12 +81,18 @@ type Scope struct {
 
 	Interval analytics.Interval
 	Currency money.Currency
-	Plan     string
-	Compare  Comparison
+	// DefaultCurrency is the one of a query that names none.
+	DefaultCurrency money.Currency
+	Plan            string
+	Compare         Comparison
 	// Periods are what is shown, Compared those each of which a period is set
 	// beside, nil where there are none; they are as many.
 	Periods, Compared []analytics.Period
 }
+
+// Covers is the scope itself. A report has it from the scope that it embeds, so
+// that whoever shows reports of any kind can say what they cover.
+func (s Scope) Covers() Scope { return s }
 
 // First is the first day that is shown, Last the last one.
 func (s Scope) First() time.Time { return s.Periods[0].Start }
@@ -147,14 +168,15 @@ func (r *Reports) scope(ctx context.Context, q *db.Queries, query Query) (Scope,
 
 // choose takes up what the query says.
 func (s *Scope) choose(query Query) error {
-	switch {
-	case query.Currency != "":
+	if query.Prefer != "" && (len(s.Currencies) == 0 || slices.Contains(s.Currencies, query.Prefer)) {
+		s.Currency = query.Prefer
+	}
+	s.DefaultCurrency = s.Currency
+	if query.Currency != "" {
 		if len(s.Currencies) > 0 && !slices.Contains(s.Currencies, query.Currency) {
 			return refuseField("currency", "There are no figures in this currency.")
 		}
 		s.Currency = query.Currency
-	case query.Prefer != "" && (len(s.Currencies) == 0 || slices.Contains(s.Currencies, query.Prefer)):
-		s.Currency = query.Prefer
 	}
 	if query.Plan != "" && len(s.Plans) > 0 && !slices.Contains(s.Plans, query.Plan) {
 		return refuseField("plan", "There are no figures of this plan.")
@@ -162,7 +184,7 @@ func (s *Scope) choose(query Query) error {
 	if _, err := analytics.ParseInterval(string(s.Interval)); err != nil {
 		return refuseField("interval", "Choose days, weeks or months.")
 	}
-	first, last, err := s.span(query.First, query.Last)
+	first, last, err := s.span(query.First, query.Last, query.Recent)
 	if err != nil {
 		return err
 	}
@@ -180,14 +202,14 @@ func (s *Scope) choose(query Query) error {
 }
 
 // span is the first and the last day to show.
-func (s *Scope) span(first, last time.Time) (time.Time, time.Time, error) {
+func (s *Scope) span(first, last time.Time, recent Recent) (time.Time, time.Time, error) {
 	running := analytics.Monthly.Start(s.Today)
 	isFirstSaid, isLastSaid := !first.IsZero(), !last.IsZero()
 	if !isLastSaid {
 		last = s.Today
 	}
 	if !isFirstSaid {
-		first = analytics.Monthly.Start(last).AddDate(0, 1-defaultMonths, 0)
+		first = s.begin(last, recent)
 	}
 	refuse := func(field, message string) (time.Time, time.Time, error) {
 		return first, last, refuseField(field, message)
@@ -208,6 +230,31 @@ func (s *Scope) span(first, last time.Time) (time.Time, time.Time, error) {
 		return refuse("from", "Choose at most ten years.")
 	}
 	return first, last, nil
+}
+
+// begin is the first day of what ends with the last one.
+func (s *Scope) begin(last time.Time, recent Recent) time.Time {
+	month := analytics.Monthly.Start(last)
+	usual := month.AddDate(0, 1-defaultMonths, 0)
+	floor := usual
+	if s.Earliest.Before(floor) {
+		floor = s.Earliest
+	}
+	first := usual
+	switch {
+	case recent.Days > 0:
+		return last.AddDate(0, 0, 1-recent.Days)
+	case recent.Months > 0:
+		first = month.AddDate(0, 1-recent.Months, 0)
+	case recent.ThisYear:
+		return month.AddDate(0, 1-int(month.Month()), 0)
+	case recent.All:
+		return floor
+	}
+	if first.Before(floor) {
+		return floor
+	}
+	return first
 }
 
 // before are as many periods right before the first one.

@@ -30,3 +30,6 @@ type Check struct {
 	Label string
 	IsOn  bool
 }
+
+// Kept is something that an address says and a form sends along unseen.
+type Kept struct{ Name, Value string }
