@@ -65,6 +65,9 @@ type Database struct {
 	DatabaseURL string `env:"DATABASE_URL"`
 	// MigrateURL is for the role that owns the schema; DatabaseURL by default.
 	MigrateURL string `env:"MIGRATE_DATABASE_URL"`
+	// ListenURL leads to Postgres itself where DatabaseURL leads to a pooler that
+	// hands connections on after each transaction; empty: DatabaseURL does.
+	ListenURL string `env:"LISTEN_DATABASE_URL"`
 }
 
 // Stripe says how to reach Stripe.
@@ -218,6 +221,7 @@ func parse(c any, environment map[string]string) *faults {
 func (f *faults) database(c Database) {
 	f.postgresURL("DATABASE_URL", c.DatabaseURL, true)
 	f.postgresURL("MIGRATE_DATABASE_URL", c.MigrateURL, false)
+	f.postgresURL("LISTEN_DATABASE_URL", c.ListenURL, false)
 }
 
 func (f *faults) postgresURL(name, value string, required bool) {
