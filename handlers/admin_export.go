@@ -1,9 +1,7 @@
 package handlers
 
 import (
-	"encoding/csv"
-	"fmt"
-	"net/http"
+	"context"
 	"strconv"
 	"strings"
 	"time"
@@ -14,10 +12,6 @@ import (
 	"github.com/promptforge/payments/internal/money"
 	"github.com/promptforge/payments/internal/reports"
 )
-
-// exportTime bounds how long a file may take, since it is read from one
-// snapshot of the database, on a connection of its own.
-const exportTime = 2 * time.Minute
 
 // subscriptionColumns are the columns of the file, in order. Amounts are in the
 // minor unit of the currency: amount_minor is what a period costs, mrr_minor has
@@ -39,47 +33,21 @@ func (s *server) exportSubscriptions(c echo.Context) error {
 	if len(ask.problems) > 0 {
 		return &billing.Refusal{Code: billing.CodeInvalid, Message: strings.Join(ask.problems, " ")}
 	}
-	response := c.Response()
-	header := response.Header()
-	header.Set(echo.HeaderContentType, "text/csv; charset=utf-8; header=present")
-	header.Set(echo.HeaderContentDisposition, fmt.Sprintf(`attachment; filename="subscriptions-%s.csv"`, s.Now().UTC().Format(time.DateOnly)))
-	connection := http.NewResponseController(response)
-	_ = connection.SetWriteDeadline(s.Clock().Add(exportTime)) // what cannot be timed is no connection
-	file := csv.NewWriter(response)
-	if c.Request().Method == http.MethodHead {
-		return c.NoContent(http.StatusOK)
-	}
-	isBegun := false
-	err = s.Reports.EachSubscription(c.Request().Context(), s.subscriptionFilter(ask), func(batch []reports.Subscription) error {
-		if !isBegun {
-			isBegun = true
-			if err := file.Write(subscriptionColumns); err != nil {
-				return err
-			}
-		}
-		for _, row := range batch {
-			if err := file.Write(subscriptionRecord(row)); err != nil {
-				return err
-			}
-		}
-		file.Flush()
-		return file.Error()
+	return s.file(c, "subscriptions", subscriptionColumns, func(ctx context.Context, write func([]string) error) error {
+		return s.Reports.EachSubscription(ctx, s.subscriptionFilter(ask), each(write, subscriptionRecord))
 	})
-	if err == nil && !isBegun { // none matches: the heads alone
-		err = file.Write(subscriptionColumns)
-	}
-	if err != nil {
-		if response.Committed {
-			// The status is out already. A connection that breaks is how the
-			// reader learns that the file is not whole.
-			_ = connection.SetWriteDeadline(time.Unix(1, 0))
-		} else {
-			header.Del(echo.HeaderContentDisposition)
+}
+
+// each writes the rows of a batch, a record a row.
+func each[T any](write func([]string) error, record func(T) []string) func([]T) error {
+	return func(batch []T) error {
+		for _, row := range batch {
+			if err := write(record(row)); err != nil {
+				return err
+			}
 		}
-		return err
+		return nil
 	}
-	file.Flush()
-	return file.Error()
 }
 
 func subscriptionRecord(row reports.Subscription) []string {
@@ -100,25 +68,5 @@ func subscriptionRecord(row reports.Subscription) []string {
 	for _, t := range []time.Time{row.CreatedAt, row.TrialEnd, row.RenewsAt, row.EndsAt, row.EndedAt, row.NextAttemptAt} {
 		record = append(record, isoOrEmpty(t))
 	}
-	for i := range record {
-		record[i] = harmless(record[i])
-	}
 	return record
-}
-
-func isoOrEmpty(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return t.UTC().Format(time.RFC3339)
-}
-
-// harmless is a field that no spreadsheet takes for a formula: one that begins
-// like one gets an apostrophe before it, as OWASP advises. No number of ours is
-// negative. https://owasp.org/www-community/attacks/CSV_Injection
-func harmless(field string) string {
-	if field != "" && strings.ContainsRune("=+-@\t\r\n＝＋－＠", []rune(field)[0]) {
-		return "'" + field
-	}
-	return field
 }

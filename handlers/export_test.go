@@ -14,6 +14,9 @@ func Rules() []Rule {
 	return out
 }
 
+// Harmless is harmless.
+var Harmless = harmless
+
 // LocalPath is localPath.
 var LocalPath = localPath
 

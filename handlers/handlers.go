@@ -65,11 +65,13 @@ type server struct {
 	// unverified bounds the bytes of webhook bodies whose signature is not
 	// known yet.
 	unverified *semaphore.Weighted
+	// files bounds how many are sent at a time.
+	files *semaphore.Weighted
 }
 
 // New returns the router with every route on it.
 func New(deps Deps) *echo.Echo {
-	s := &server{Deps: deps, unverified: semaphore.NewWeighted(maxUnverified)}
+	s := &server{Deps: deps, unverified: semaphore.NewWeighted(maxUnverified), files: semaphore.NewWeighted(filesAtOnce)}
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = s.fail

@@ -95,6 +95,7 @@ var routes = []route{
 	{"GET", "/admin/billing/subscriptions", administrator, reads, 0, (*server).adminSubscriptions},
 	{"GET", "/admin/billing/organizations/:id", administrator, reads, 0, (*server).adminOrganization},
 	{"GET", "/admin/billing/export/subscriptions.csv", administrator, reads, 0, (*server).exportSubscriptions},
+	{"GET", "/admin/billing/export/:file", administrator, reads, 0, (*server).exportFigures},
 
 	{"GET", "/api/v1/orgs/:orgId/entitlements", readsEntitlements, byKey, 0, (*server).entitlements},
 

@@ -1,0 +1,61 @@
+-- name: MovementsBehind :many
+-- The movements of some kinds, newest first, from behind the last row of a page.
+-- Each kind is read by its own index, however many there are of the others.
+SELECT m.day, m.customer, m.kind, m.plan, m.amount_micro, m.customers, m.subscribers, m.reason, coalesce(o.name, '')::text AS org_name
+FROM (
+    SELECT b.day, b.customer, b.kind, b.plan, b.amount_micro, b.customers, b.subscribers, b.reason
+    FROM (SELECT unnest(@kinds::text[]) AS kind) k
+    CROSS JOIN LATERAL (
+        SELECT c.day, c.customer, c.kind, c.plan, c.amount_micro, c.customers, c.subscribers, c.reason
+        FROM customer_movement c
+        WHERE c.gen = @gen AND c.kind = k.kind AND c.currency = @currency AND (@plan::text = '' OR c.plan = @plan::text)
+            AND c.day BETWEEN @first::date AND @until::date
+            AND (c.day < @until::date OR (c.customer, c.kind, c.plan) > (@after_customer::text, @after_kind::text, @after_plan::text))
+            AND (NOT @is_counted::boolean OR CASE WHEN @is_plan::boolean THEN c.subscribers ELSE c.customers END <> 0)
+        ORDER BY c.day DESC, c.customer, c.plan LIMIT @at_most::int
+    ) b
+    ORDER BY b.day DESC, b.customer, b.kind, b.plan LIMIT @at_most::int
+) m
+LEFT JOIN organizations o ON o.id = CASE WHEN m.customer LIKE 'org:%' THEN substr(m.customer, 5)::uuid END
+ORDER BY m.day DESC, m.customer, m.kind, m.plan;
+
+-- name: LastMovedBetween :many
+-- Customers by the day of their last movement in a period, newest first.
+SELECT c.day, c.customer FROM customer_movement c
+WHERE c.gen = @gen AND c.currency = @currency AND c.day BETWEEN @first::date AND @until::date AND c.kind = ANY (@kinds::text[])
+    AND (c.day < @until::date OR c.customer > @after_customer::text)
+    AND NOT EXISTS (SELECT FROM customer_movement l
+        WHERE l.gen = c.gen AND l.customer = c.customer AND l.currency = c.currency AND l.day > c.day AND l.day <= @last::date)
+GROUP BY c.day, c.customer ORDER BY c.day DESC, c.customer LIMIT @at_most::int;
+
+-- name: CustomersWithPledges :many
+-- Customers of whose MRR some is scheduled to end after a day, or whose trials
+-- are under way then, with how much.
+SELECT p.customer, p.micro, coalesce(o.name, '')::text AS org_name
+FROM (
+    SELECT c.customer, sum(CASE WHEN @is_trial::boolean THEN c.trial_micro ELSE c.ending_micro END)::bigint AS micro, max(c.day)::date AS day
+    FROM customer_pledge c
+    WHERE c.gen = @gen AND c.currency = @currency AND (@plan::text = '' OR c.plan = @plan::text) AND c.day <= @last::date AND c.customer > @after_customer::text
+    GROUP BY c.customer
+    HAVING sum(CASE WHEN @has_trial::boolean THEN c.trial_micro ELSE c.ending_micro END) <> 0
+    ORDER BY c.customer LIMIT @at_most::int
+) p
+LEFT JOIN organizations o ON o.id = CASE WHEN p.customer LIKE 'org:%' THEN substr(p.customer, 5)::uuid END
+ORDER BY p.customer;
+
+-- name: EventsOfDays :many
+-- What happened to ledger customers on days, in a zone.
+SELECT d.customer::text AS customer, d.day::date AS day, e.kind, e.at, e.plan, e."interval", e.currency, e.amount_minor, e.subscription_id, e.invoice_id, e.source_event_id, e.details
+FROM (SELECT unnest(@customers::text[]) AS customer, unnest(@days::date[]) AS day) d
+CROSS JOIN LATERAL (
+    SELECT c.stripe_customer_id FROM customers c WHERE c.org_id = CASE WHEN d.customer LIKE 'org:%' THEN substr(d.customer, 5)::uuid END
+    UNION ALL SELECT d.customer WHERE d.customer NOT LIKE 'org:%'
+) s
+JOIN payment_events e ON e.stripe_customer_id = s.stripe_customer_id
+    AND e.at >= d.day::timestamp AT TIME ZONE @time_zone::text AND e.at < (d.day + 1)::timestamp AT TIME ZONE @time_zone::text
+ORDER BY d.customer, d.day, e.at, e.id;
+
+-- name: OpenIntegrityIssues :many
+-- A day that is not said is the first of the calendar.
+SELECT id, check_name, detail, coalesce(first_day, '0001-01-01')::date AS first_day, coalesce(last_day, '0001-01-01')::date AS last_day, found_at, seen_at FROM metric_integrity_issue
+WHERE resolved_at IS NULL ORDER BY found_at, id;
