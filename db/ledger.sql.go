@@ -712,58 +712,42 @@ func (q *Queries) CouponsByID(ctx context.Context, ids []string) ([]Coupon, erro
 }
 
 const deleteContributingSubscriptions = `-- name: DeleteContributingSubscriptions :exec
-DELETE FROM customer_subscription WHERE gen = ANY ($1::int[]) AND customer = ANY ($2::text[])
+DELETE FROM customer_subscription t USING jsonb_populate_recordset(NULL::customer_subscription, $1::jsonb) AS r
+WHERE (t.gen, t.customer, t.subscription_id) = (r.gen, r.customer, r.subscription_id)
 `
 
-type DeleteContributingSubscriptionsParams struct {
-	Gens      []int32  `json:"gens"`
-	Customers []string `json:"customers"`
-}
-
-func (q *Queries) DeleteContributingSubscriptions(ctx context.Context, arg DeleteContributingSubscriptionsParams) error {
-	_, err := q.db.Exec(ctx, deleteContributingSubscriptions, arg.Gens, arg.Customers)
+func (q *Queries) DeleteContributingSubscriptions(ctx context.Context, rows json.RawMessage) error {
+	_, err := q.db.Exec(ctx, deleteContributingSubscriptions, rows)
 	return err
 }
 
 const deleteDays = `-- name: DeleteDays :exec
-DELETE FROM customer_day WHERE gen = ANY ($1::int[]) AND customer = ANY ($2::text[])
+DELETE FROM customer_day t USING jsonb_populate_recordset(NULL::customer_day, $1::jsonb) AS r
+WHERE (t.gen, t.customer, t.currency, t.day) = (r.gen, r.customer, r.currency, r.day)
 `
 
-type DeleteDaysParams struct {
-	Gens      []int32  `json:"gens"`
-	Customers []string `json:"customers"`
-}
-
-func (q *Queries) DeleteDays(ctx context.Context, arg DeleteDaysParams) error {
-	_, err := q.db.Exec(ctx, deleteDays, arg.Gens, arg.Customers)
+func (q *Queries) DeleteDays(ctx context.Context, rows json.RawMessage) error {
+	_, err := q.db.Exec(ctx, deleteDays, rows)
 	return err
 }
 
 const deleteMovements = `-- name: DeleteMovements :exec
-DELETE FROM customer_movement WHERE gen = ANY ($1::int[]) AND customer = ANY ($2::text[])
+DELETE FROM customer_movement t USING jsonb_populate_recordset(NULL::customer_movement, $1::jsonb) AS r
+WHERE (t.gen, t.customer, t.currency, t.day, t.kind, t.plan) = (r.gen, r.customer, r.currency, r.day, r.kind, r.plan)
 `
 
-type DeleteMovementsParams struct {
-	Gens      []int32  `json:"gens"`
-	Customers []string `json:"customers"`
-}
-
-func (q *Queries) DeleteMovements(ctx context.Context, arg DeleteMovementsParams) error {
-	_, err := q.db.Exec(ctx, deleteMovements, arg.Gens, arg.Customers)
+func (q *Queries) DeleteMovements(ctx context.Context, rows json.RawMessage) error {
+	_, err := q.db.Exec(ctx, deleteMovements, rows)
 	return err
 }
 
 const deletePledges = `-- name: DeletePledges :exec
-DELETE FROM customer_pledge WHERE gen = ANY ($1::int[]) AND customer = ANY ($2::text[])
+DELETE FROM customer_pledge t USING jsonb_populate_recordset(NULL::customer_pledge, $1::jsonb) AS r
+WHERE (t.gen, t.customer, t.currency, t.day, t.plan) = (r.gen, r.customer, r.currency, r.day, r.plan)
 `
 
-type DeletePledgesParams struct {
-	Gens      []int32  `json:"gens"`
-	Customers []string `json:"customers"`
-}
-
-func (q *Queries) DeletePledges(ctx context.Context, arg DeletePledgesParams) error {
-	_, err := q.db.Exec(ctx, deletePledges, arg.Gens, arg.Customers)
+func (q *Queries) DeletePledges(ctx context.Context, rows json.RawMessage) error {
+	_, err := q.db.Exec(ctx, deletePledges, rows)
 	return err
 }
 
@@ -1142,14 +1126,18 @@ func (q *Queries) LedgerVersions(ctx context.Context, arg LedgerVersionsParams) 
 	return items, nil
 }
 
-const lockLedger = `-- name: LockLedger :exec
-SELECT pg_advisory_xact_lock($1::bigint)
+const lockLedger = `-- name: LockLedger :one
+SELECT (pg_advisory_xact_lock($1::bigint) IS NOT NULL AND set_config('enable_seqscan', 'off', true) = 'off'
+    AND set_config('enable_hashjoin', 'off', true) = 'off' AND set_config('enable_mergejoin', 'off', true) = 'off')::boolean AS is_ours
 `
 
-// One ledger transaction at a time, in all processes; released by its end.
-func (q *Queries) LockLedger(ctx context.Context, key int64) error {
-	_, err := q.db.Exec(ctx, lockLedger, key)
-	return err
+// One ledger transaction at a time, in all processes; released by its end. What it
+// reads and writes it knows by key, whatever was planned while tables were small.
+func (q *Queries) LockLedger(ctx context.Context, key int64) (bool, error) {
+	row := q.db.QueryRow(ctx, lockLedger, key)
+	var is_ours bool
+	err := row.Scan(&is_ours)
+	return is_ours, err
 }
 
 const lockVerification = `-- name: LockVerification :one

@@ -247,16 +247,12 @@ func (q *Queries) DailyFlowsByPlan(ctx context.Context, arg DailyFlowsByPlanPara
 }
 
 const deleteLevels = `-- name: DeleteLevels :exec
-DELETE FROM customer_level WHERE gen = ANY ($1::int[]) AND customer = ANY ($2::text[])
+DELETE FROM customer_level t USING jsonb_populate_recordset(NULL::customer_level, $1::jsonb) AS r
+WHERE (t.gen, t.customer, t.currency, t.plan) = (r.gen, r.customer, r.currency, r.plan)
 `
 
-type DeleteLevelsParams struct {
-	Gens      []int32  `json:"gens"`
-	Customers []string `json:"customers"`
-}
-
-func (q *Queries) DeleteLevels(ctx context.Context, arg DeleteLevelsParams) error {
-	_, err := q.db.Exec(ctx, deleteLevels, arg.Gens, arg.Customers)
+func (q *Queries) DeleteLevels(ctx context.Context, rows json.RawMessage) error {
+	_, err := q.db.Exec(ctx, deleteLevels, rows)
 	return err
 }
 

@@ -1,6 +1,8 @@
--- name: LockLedger :exec
--- One ledger transaction at a time, in all processes; released by its end.
-SELECT pg_advisory_xact_lock(@key::bigint);
+-- name: LockLedger :one
+-- One ledger transaction at a time, in all processes; released by its end. What it
+-- reads and writes it knows by key, whatever was planned while tables were small.
+SELECT (pg_advisory_xact_lock(@key::bigint) IS NOT NULL AND set_config('enable_seqscan', 'off', true) = 'off'
+    AND set_config('enable_hashjoin', 'off', true) = 'off' AND set_config('enable_mergejoin', 'off', true) = 'off')::boolean AS is_ours;
 
 -- name: LedgerIsSettled :one
 SELECT (NOT EXISTS (SELECT FROM metric_dirty)
@@ -54,16 +56,20 @@ SELECT * FROM customer_subscription WHERE gen = ANY (@gens::int[]) AND customer 
 SELECT * FROM customer_pledge WHERE gen = ANY (@gens::int[]) AND customer = ANY (@customers::text[]);
 
 -- name: DeleteDays :exec
-DELETE FROM customer_day WHERE gen = ANY (@gens::int[]) AND customer = ANY (@customers::text[]);
+DELETE FROM customer_day t USING jsonb_populate_recordset(NULL::customer_day, @rows::jsonb) AS r
+WHERE (t.gen, t.customer, t.currency, t.day) = (r.gen, r.customer, r.currency, r.day);
 
 -- name: DeleteMovements :exec
-DELETE FROM customer_movement WHERE gen = ANY (@gens::int[]) AND customer = ANY (@customers::text[]);
+DELETE FROM customer_movement t USING jsonb_populate_recordset(NULL::customer_movement, @rows::jsonb) AS r
+WHERE (t.gen, t.customer, t.currency, t.day, t.kind, t.plan) = (r.gen, r.customer, r.currency, r.day, r.kind, r.plan);
 
 -- name: DeletePledges :exec
-DELETE FROM customer_pledge WHERE gen = ANY (@gens::int[]) AND customer = ANY (@customers::text[]);
+DELETE FROM customer_pledge t USING jsonb_populate_recordset(NULL::customer_pledge, @rows::jsonb) AS r
+WHERE (t.gen, t.customer, t.currency, t.day, t.plan) = (r.gen, r.customer, r.currency, r.day, r.plan);
 
 -- name: DeleteContributingSubscriptions :exec
-DELETE FROM customer_subscription WHERE gen = ANY (@gens::int[]) AND customer = ANY (@customers::text[]);
+DELETE FROM customer_subscription t USING jsonb_populate_recordset(NULL::customer_subscription, @rows::jsonb) AS r
+WHERE (t.gen, t.customer, t.subscription_id) = (r.gen, r.customer, r.subscription_id);
 
 -- name: InsertDays :exec
 INSERT INTO customer_day (gen, customer, currency, day, mrr_micro)

@@ -2,7 +2,8 @@
 SELECT * FROM customer_level WHERE gen = ANY (@gens::int[]) AND customer = ANY (@customers::text[]);
 
 -- name: DeleteLevels :exec
-DELETE FROM customer_level WHERE gen = ANY (@gens::int[]) AND customer = ANY (@customers::text[]);
+DELETE FROM customer_level t USING jsonb_populate_recordset(NULL::customer_level, @rows::jsonb) AS r
+WHERE (t.gen, t.customer, t.currency, t.plan) = (r.gen, r.customer, r.currency, r.plan);
 
 -- name: InsertLevels :exec
 INSERT INTO customer_level (gen, customer, currency, plan, mrr_micro)

@@ -118,9 +118,7 @@ var dayShelf = shelf[db.CustomerDay]{
 	applied: func(ctx context.Context, q *db.Queries, b books) ([]db.CustomerDay, error) {
 		return q.AppliedDays(ctx, db.AppliedDaysParams{Gens: b.gens, Customers: b.customers})
 	},
-	remove: func(ctx context.Context, q *db.Queries, b books) error {
-		return q.DeleteDays(ctx, db.DeleteDaysParams{Gens: b.gens, Customers: b.customers})
-	},
+	remove: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error { return q.DeleteDays(ctx, rows) },
 	insert: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error { return q.InsertDays(ctx, rows) },
 }
 
@@ -130,8 +128,8 @@ var movementShelf = shelf[db.CustomerMovement]{
 	applied: func(ctx context.Context, q *db.Queries, b books) ([]db.CustomerMovement, error) {
 		return q.AppliedMovements(ctx, db.AppliedMovementsParams{Gens: b.gens, Customers: b.customers})
 	},
-	remove: func(ctx context.Context, q *db.Queries, b books) error {
-		return q.DeleteMovements(ctx, db.DeleteMovementsParams{Gens: b.gens, Customers: b.customers})
+	remove: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error {
+		return q.DeleteMovements(ctx, rows)
 	},
 	insert: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error {
 		return q.InsertMovements(ctx, rows)
@@ -144,8 +142,8 @@ var pledgeShelf = shelf[db.CustomerPledge]{
 	applied: func(ctx context.Context, q *db.Queries, b books) ([]db.CustomerPledge, error) {
 		return q.AppliedPledges(ctx, db.AppliedPledgesParams{Gens: b.gens, Customers: b.customers})
 	},
-	remove: func(ctx context.Context, q *db.Queries, b books) error {
-		return q.DeletePledges(ctx, db.DeletePledgesParams{Gens: b.gens, Customers: b.customers})
+	remove: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error {
+		return q.DeletePledges(ctx, rows)
 	},
 	insert: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error {
 		return q.InsertPledges(ctx, rows)
@@ -158,8 +156,8 @@ var subscriptionShelf = shelf[db.CustomerSubscription]{
 	applied: func(ctx context.Context, q *db.Queries, b books) ([]db.CustomerSubscription, error) {
 		return q.AppliedSubscriptions(ctx, db.AppliedSubscriptionsParams{Gens: b.gens, Customers: b.customers})
 	},
-	remove: func(ctx context.Context, q *db.Queries, b books) error {
-		return q.DeleteContributingSubscriptions(ctx, db.DeleteContributingSubscriptionsParams{Gens: b.gens, Customers: b.customers})
+	remove: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error {
+		return q.DeleteContributingSubscriptions(ctx, rows)
 	},
 	insert: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error {
 		return q.InsertContributingSubscriptions(ctx, rows)
@@ -183,9 +181,9 @@ func newPledgeRollup() *pledgeRollup {
 			return cmp.Or(cmp.Compare(a.Gen, b.Gen), a.Day.Compare(b.Day), cmp.Compare(a.Currency, b.Currency), cmp.Compare(a.Plan, b.Plan))
 		},
 		add: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error {
-			if err := q.AddToPledgeDaily(ctx, rows); err != nil {
-				return err
-			}
+			return q.AddToPledgeDaily(ctx, rows)
+		},
+		drop: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error {
 			return q.DropEmptyPledgeDaily(ctx, rows)
 		},
 	}}
@@ -274,9 +272,9 @@ func newFlowDaily() rollup[db.FlowDaily] {
 				cmp.Compare(a.Plan, b.Plan), cmp.Compare(a.Kind, b.Kind))
 		},
 		add: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error {
-			if err := q.AddToFlowDaily(ctx, rows); err != nil {
-				return err
-			}
+			return q.AddToFlowDaily(ctx, rows)
+		},
+		drop: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error {
 			return q.DropEmptyFlowDaily(ctx, rows)
 		},
 	}
@@ -299,9 +297,9 @@ func newFlowMonthly() rollup[db.FlowMonthly] {
 				cmp.Compare(a.Plan, b.Plan), cmp.Compare(a.Kind, b.Kind))
 		},
 		add: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error {
-			if err := q.AddToFlowMonthly(ctx, rows); err != nil {
-				return err
-			}
+			return q.AddToFlowMonthly(ctx, rows)
+		},
+		drop: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error {
 			return q.DropEmptyFlowMonthly(ctx, rows)
 		},
 	}
@@ -325,10 +323,8 @@ func newCohortChange() rollup[db.CohortChange] {
 			return cmp.Or(cmp.Compare(a.Gen, b.Gen), a.Cohort.Compare(b.Cohort), a.Month.Compare(b.Month),
 				cmp.Compare(a.Currency, b.Currency), cmp.Compare(a.Plan, b.Plan))
 		},
-		add: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error {
-			if err := q.AddToCohorts(ctx, rows); err != nil {
-				return err
-			}
+		add: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error { return q.AddToCohorts(ctx, rows) },
+		drop: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error {
 			return q.DropEmptyCohorts(ctx, rows)
 		},
 	}
@@ -354,9 +350,9 @@ func newRetentionChange() rollup[db.RetentionChange] {
 				cmp.Compare(a.Currency, b.Currency), cmp.Compare(a.Plan, b.Plan))
 		},
 		add: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error {
-			if err := q.AddToRetention(ctx, rows); err != nil {
-				return err
-			}
+			return q.AddToRetention(ctx, rows)
+		},
+		drop: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error {
 			return q.DropEmptyRetention(ctx, rows)
 		},
 	}
@@ -384,6 +380,9 @@ func setClocks(ctx context.Context, q *db.Queries, customers []string, accounts 
 	for _, customer := range slices.Sorted(maps.Keys(next)) {
 		clocks.Customers = append(clocks.Customers, customer)
 		clocks.NextAt = append(clocks.NextAt, next[customer])
+	}
+	if len(clocks.Customers) == 0 {
+		return nil
 	}
 	if err := q.SetClocks(ctx, clocks); err != nil {
 		return fmt.Errorf("set clocks: %w", err)

@@ -164,6 +164,9 @@ func (l *Ledger) readCatalog(ctx context.Context, q *db.Queries, histories map[s
 		}
 	}
 	catalog := analytics.Catalog{Prices: map[string]billing.Price{}, Coupons: map[string]billing.Coupon{}}
+	if len(priceIDs) == 0 { // whoever has a coupon has an item
+		return catalog, nil
+	}
 	prices, err := q.PricesByID(ctx, distinct(priceIDs))
 	if err != nil {
 		return catalog, fmt.Errorf("read prices: %w", err)
@@ -181,6 +184,9 @@ func (l *Ledger) readCatalog(ctx context.Context, q *db.Queries, histories map[s
 			continue
 		}
 		catalog.Prices[price.ID] = price
+	}
+	if len(couponIDs) == 0 {
+		return catalog, nil
 	}
 	coupons, err := q.CouponsByID(ctx, distinct(couponIDs))
 	if err != nil {

@@ -37,7 +37,7 @@ type Proposal struct {
 // redefined. Proposing the same again changes nothing.
 func (l *Ledger) Propose(ctx context.Context, p Proposal) error {
 	err := db.InTx(ctx, l.Pool, func(_ pgx.Tx, q *db.Queries) error {
-		if err := q.LockLedger(ctx, lockKey); err != nil {
+		if _, err := q.LockLedger(ctx, lockKey); err != nil {
 			return fmt.Errorf("lock: %w", err)
 		}
 		generations, err := q.Generations(ctx)
@@ -146,7 +146,7 @@ func (l *Ledger) finish(ctx context.Context) error {
 // swap makes a generation the live one, in one transaction.
 func (l *Ledger) swap(ctx context.Context, gen int32) error {
 	err := db.InTx(ctx, l.Pool, func(_ pgx.Tx, q *db.Queries) error {
-		if err := q.LockLedger(ctx, lockKey); err != nil {
+		if _, err := q.LockLedger(ctx, lockKey); err != nil {
 			return fmt.Errorf("lock: %w", err)
 		}
 		built, err := q.BuiltGenerations(ctx)

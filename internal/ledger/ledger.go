@@ -137,7 +137,7 @@ func (l *Ledger) Step(ctx context.Context) (int, error) {
 	err := db.InTx(ctx, l.Pool, func(_ pgx.Tx, q *db.Queries) error {
 		// The lock must be the first statement: a snapshot taken before the
 		// lock is granted would miss what its last holder wrote.
-		if err := q.LockLedger(ctx, lockKey); err != nil {
+		if _, err := q.LockLedger(ctx, lockKey); err != nil {
 			return fmt.Errorf("lock: %w", err)
 		}
 		now := l.Now()
@@ -176,8 +176,10 @@ func (l *Ledger) Step(ctx context.Context) (int, error) {
 			if changed.customers, counted, err = resolve(ctx, q, changed.customers); err != nil {
 				return err
 			}
-			if err := q.RememberLedgerCustomers(ctx, counted); err != nil {
-				return fmt.Errorf("remember customers: %w", err)
+			if len(counted.Customers) > 0 {
+				if err := q.RememberLedgerCustomers(ctx, counted); err != nil {
+					return fmt.Errorf("remember customers: %w", err)
+				}
 			}
 			if err := l.count(ctx, q, changed, all, now); err != nil {
 				return err

@@ -35,9 +35,7 @@ var levelShelf = shelf[db.CustomerLevel]{
 	applied: func(ctx context.Context, q *db.Queries, b books) ([]db.CustomerLevel, error) {
 		return q.AppliedLevels(ctx, db.AppliedLevelsParams{Gens: b.gens, Customers: b.customers})
 	},
-	remove: func(ctx context.Context, q *db.Queries, b books) error {
-		return q.DeleteLevels(ctx, db.DeleteLevelsParams{Gens: b.gens, Customers: b.customers})
-	},
+	remove: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error { return q.DeleteLevels(ctx, rows) },
 	insert: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error { return q.InsertLevels(ctx, rows) },
 }
 

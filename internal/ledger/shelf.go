@@ -23,23 +23,24 @@ type books struct {
 }
 
 // shelf is one table of applied contributions: rows of a customer and a
-// generation, which are replaced together. What was counted before comes from
-// here, never from a source that may have changed since.
+// generation. What was counted before comes from here, never from a source that
+// may have changed since.
 type shelf[T comparable] struct {
 	// what names the rows in an error.
 	what string
 	of   func(T) book
-	// applied reads, remove deletes and insert writes the rows of books.
+	// applied reads the rows of books; remove deletes rows by their key, and insert
+	// writes rows.
 	applied func(context.Context, *db.Queries, books) ([]T, error)
-	remove  func(context.Context, *db.Queries, books) error
+	remove  func(context.Context, *db.Queries, json.RawMessage) error
 	insert  func(context.Context, *db.Queries, json.RawMessage) error
 	// changed takes the rows of each book that differs, before and after, to add
 	// their difference to rollups.
 	changed func(before, after []T)
 }
 
-// replace makes the stored rows of the books equal to those given. Books whose
-// rows are the same already are left alone.
+// replace makes the stored rows of the books equal to those given. Rows that are
+// the same already are left alone.
 func (s shelf[T]) replace(ctx context.Context, q *db.Queries, all []book, rows []T) error {
 	var about books
 	for _, b := range all {
@@ -53,27 +54,21 @@ func (s shelf[T]) replace(ctx context.Context, q *db.Queries, all []book, rows [
 		return fmt.Errorf("read %s: %w", s.what, err)
 	}
 	before, after := group(stored, s.of), group(rows, s.of)
-	gone := map[int32]*books{}
-	var added []T
+	var gone, added []T
 	for _, b := range all {
-		if maps.Equal(set(before[b]), set(after[b])) {
+		was, is := set(before[b]), set(after[b])
+		if maps.Equal(was, is) {
 			continue
 		}
-		if gone[b.gen] == nil {
-			gone[b.gen] = &books{gens: []int32{b.gen}}
-		}
-		gone[b.gen].customers = append(gone[b.gen].customers, b.customer)
-		added = append(added, after[b]...)
+		gone, added = append(gone, without(before[b], is)...), append(added, without(after[b], was)...)
 		if s.changed != nil {
 			s.changed(before[b], after[b])
 		}
 	}
-	for _, gen := range slices.Sorted(maps.Keys(gone)) {
-		if err := s.remove(ctx, q, *gone[gen]); err != nil {
-			return fmt.Errorf("delete %s: %w", s.what, err)
-		}
+	if err := asJSON(ctx, q, s.remove, gone); err != nil {
+		return fmt.Errorf("delete %s: %w", s.what, err)
 	}
-	if err := insertJSON(ctx, q, s.insert, added); err != nil {
+	if err := asJSON(ctx, q, s.insert, added); err != nil {
 		return fmt.Errorf("insert %s: %w", s.what, err)
 	}
 	return nil
@@ -95,9 +90,20 @@ func set[T comparable](rows []T) map[T]bool {
 	return out
 }
 
-// insertJSON runs a statement that takes all its rows as one JSON array; none at
+// without are the rows that are not in a set.
+func without[T comparable](rows []T, in map[T]bool) []T {
+	var out []T
+	for _, row := range rows {
+		if !in[row] {
+			out = append(out, row)
+		}
+	}
+	return out
+}
+
+// asJSON runs a statement that takes all its rows as one JSON array; none at
 // all is no statement.
-func insertJSON[T any](ctx context.Context, q *db.Queries, insert func(context.Context, *db.Queries, json.RawMessage) error, rows []T) error {
+func asJSON[T any](ctx context.Context, q *db.Queries, insert func(context.Context, *db.Queries, json.RawMessage) error, rows []T) error {
 	if len(rows) == 0 {
 		return nil
 	}
@@ -116,11 +122,15 @@ type rollup[T comparable] struct {
 	key    func(T) T
 	plus   func(a, b T, sign int64) T
 	before func(a, b T) int
-	// add adds the rows to the table, in their order, and deletes those in which
-	// every amount has come to nought: nothing is behind them.
+	// add adds the rows to the table, in their order.
 	add func(context.Context, *db.Queries, json.RawMessage) error
+	// drop deletes those of the rows in which every amount has come to nought:
+	// nothing is behind them.
+	drop func(context.Context, *db.Queries, json.RawMessage) error
 
 	sums map[T]T
+	// lowered are the keys from which something was taken away.
+	lowered map[T]bool
 }
 
 // count adds or takes away the amounts of a row.
@@ -131,23 +141,33 @@ func (r *rollup[T]) count(row T, sign int64) {
 		sum = key
 	}
 	if r.sums == nil {
-		r.sums = map[T]T{}
+		r.sums, r.lowered = map[T]T{}, map[T]bool{}
 	}
 	r.sums[key] = r.plus(sum, row, sign)
+	if sign < 0 {
+		r.lowered[key] = true
+	}
 }
 
 // flush writes what was gathered, sorted by key, so that no two writers wait for
 // each other.
 func (r *rollup[T]) flush(ctx context.Context, q *db.Queries) error {
-	var rows []T
+	var rows, lowered []T
 	for key, sum := range r.sums {
-		if sum != key { // a difference of nothing is none
-			rows = append(rows, sum)
+		if sum == key { // a difference of nothing is none
+			continue
+		}
+		rows = append(rows, sum)
+		if r.lowered[key] {
+			lowered = append(lowered, key)
 		}
 	}
 	slices.SortFunc(rows, r.before)
-	if err := insertJSON(ctx, q, r.add, rows); err != nil {
+	if err := asJSON(ctx, q, r.add, rows); err != nil {
 		return fmt.Errorf("add to %s: %w", r.what, err)
+	}
+	if err := asJSON(ctx, q, r.drop, lowered); err != nil {
+		return fmt.Errorf("drop what is empty of %s: %w", r.what, err)
 	}
 	return nil
 }
