@@ -372,6 +372,14 @@ var Metrics = []Metric{
 		Terms: retainedTerms(false, customersTerms(func(r Retained) int64 { return r.LostCustomers })), Kinds: []MovementKind{Churn},
 	},
 	{
+		Key: "voluntaryLogoChurn", Name: "Voluntary customer churn", Unit: Ratio, Source: "1.3", WholeMonths: true,
+		Definition: "The part of customer churn that had any other reason than that subscriptions were not paid for: a cancellation, a pause, a dispute, a price of nothing.",
+		Formula:    "lost otherwise ÷ customers at the start", Of: retained(func(r Retained) Value { return over(r.LostCustomers-r.InvoluntaryCustomers, r.BaseCustomers, nobodyThere) }),
+		Terms: retainedTerms(false, func(r Retained) []Term {
+			return []Term{{"lost otherwise", Count, whole(r.LostCustomers - r.InvoluntaryCustomers)}, {"customers at the start", Count, whole(r.BaseCustomers)}}
+		}), Kinds: []MovementKind{Churn},
+	},
+	{
 		Key: "involuntaryLogoChurn", Name: "Involuntary customer churn", Unit: Ratio, Source: "1.3", WholeMonths: true,
 		Definition: "The part of customer churn whose subscriptions ended because they were not paid. The rest is voluntary: a cancellation, a pause, a dispute, a price of nothing.",
 		Formula:    "lost customers ÷ customers at the start",
@@ -389,6 +397,12 @@ var Metrics = []Metric{
 		Definition: "What customers who left in the month had when it began, in relation to all MRR then.",
 		Formula:    "MRR of who left ÷ opening MRR", Of: retained(func(r Retained) Value { return over(r.LostMicro, r.BaseMicro, nobodyThere) }),
 		Terms: retainedTerms(false, moneyTerms("MRR of who left", func(r Retained) int64 { return r.LostMicro })), Kinds: []MovementKind{Churn},
+	},
+	{
+		Key: "voluntaryRevenueChurn", Name: "Voluntary revenue churn", Unit: Ratio, Source: "1.3", WholeMonths: true,
+		Definition: "The part of the revenue churn of customers who left for any other reason than that they were not paid for.",
+		Formula:    "MRR of who left otherwise ÷ opening MRR", Of: retained(func(r Retained) Value { return over(r.LostMicro-r.InvoluntaryMicro, r.BaseMicro, nobodyThere) }),
+		Terms: retainedTerms(false, moneyTerms("MRR of who left otherwise", func(r Retained) int64 { return r.LostMicro - r.InvoluntaryMicro })), Kinds: []MovementKind{Churn},
 	},
 	{
 		Key: "involuntaryRevenueChurn", Name: "Involuntary revenue churn", Unit: Ratio, Source: "1.3", WholeMonths: true,

@@ -39,7 +39,8 @@ type MovementFilter struct {
 	// Kinds are those that are listed; none: all that move the MRR of the account,
 	// or with a plan that of the plan.
 	Kinds []analytics.MovementKind
-	// After is the row after which the page begins; zero: with the newest.
+	// After is the row after which the page begins; zero, or one of a day outside
+	// the range: with the newest.
 	After MovementKey
 	// AtMost is how many; 0: MovementsPerPage.
 	AtMost int
@@ -139,7 +140,7 @@ func movementPage(ctx context.Context, q *db.Queries, scope Scope, filter Moveme
 	for _, kind := range kinds {
 		params.Kinds = append(params.Kinds, string(kind))
 	}
-	if after := filter.After; !after.IsZero() && !after.Day.After(params.Last) {
+	if after := filter.After; !after.Day.Before(params.First) && !after.Day.After(params.Last) {
 		params.Last, params.AfterCustomer, params.AfterKind, params.AfterPlan = after.Day, after.customer, string(after.kind), after.plan
 	}
 	rows, err := q.MovementsBefore(ctx, params)

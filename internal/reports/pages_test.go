@@ -136,12 +136,15 @@ func (b *bundle) wantMetric(what, key string, p analytics.Point, want float64) {
 func TestRevenueIsComputedFromWhatHappened(t *testing.T) {
 	t.Parallel()
 	b := shop(t)
-	r, err := b.reports.Revenue(t.Context(), autumn())
+	r, err := b.reports.Revenue(t.Context(), autumn(), reports.MovementFilter{AtMost: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(r.Points) != 4 || len(r.Rates) != 4 {
 		t.Fatalf("there are %d points and %d months of rates, want 4 and 4", len(r.Points), len(r.Rates))
+	}
+	if len(r.Moved.Movements) != 2 || r.Moved.Older.IsZero() {
+		t.Errorf("the page of movements is %+v", r.Moved)
 	}
 	for i, want := range []float64{128, 285, 527, 527} {
 		b.wantMetric(r.Points[i].Start.Format("Jan"), "mrr", r.Points[i], want*dollar)
@@ -162,7 +165,7 @@ func TestRevenueIsComputedFromWhatHappened(t *testing.T) {
 	// Days have no rates of their own, but those of their months.
 	query := autumn()
 	query.First, query.Last, query.Interval = date(time.November, 10), date(time.November, 20), analytics.Daily
-	r, err = b.reports.Revenue(t.Context(), query)
+	r, err = b.reports.Revenue(t.Context(), query, reports.MovementFilter{})
 	if err != nil {
 		t.Fatal(err)
 	}

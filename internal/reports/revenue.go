@@ -14,15 +14,13 @@ type Revenue struct {
 	// Rates are the points of the calendar months in the range: Points where
 	// these are months.
 	Rates []analytics.Point
-	// Newest are the newest movements of the range.
-	Newest MovementPage
+	// Moved is a page of the movements behind them.
+	Moved MovementPage
 }
 
-// newestMovements is how many movements a page about something else shows.
-const newestMovements = 10
-
-// Revenue reads MRR, its movements and its retention.
-func (r *Reports) Revenue(ctx context.Context, query Query) (Revenue, error) {
+// Revenue reads MRR, its movements and its retention, and with them a page of the
+// movements of the range.
+func (r *Reports) Revenue(ctx context.Context, query Query, filter MovementFilter) (Revenue, error) {
 	var out Revenue
 	err := r.within(ctx, query, func(q *db.Queries, scope Scope) error {
 		var err error
@@ -32,7 +30,7 @@ func (r *Reports) Revenue(ctx context.Context, query Query) (Revenue, error) {
 		if out.Rates, err = rates(ctx, q, scope, out.Points); err != nil {
 			return err
 		}
-		out.Newest, err = movementPage(ctx, q, scope, MovementFilter{AtMost: newestMovements})
+		out.Moved, err = movementPage(ctx, q, scope, filter)
 		return err
 	})
 	if err != nil {
