@@ -374,7 +374,9 @@ var Metrics = []Metric{
 	{
 		Key: "voluntaryLogoChurn", Name: "Voluntary customer churn", Unit: Ratio, Source: "1.3", WholeMonths: true,
 		Definition: "The part of customer churn that had any other reason than that subscriptions were not paid for: a cancellation, a pause, a dispute, a price of nothing.",
-		Formula:    "lost otherwise ÷ customers at the start", Of: retained(func(r Retained) Value { return over(r.LostCustomers-r.InvoluntaryCustomers, r.BaseCustomers, nobodyThere) }),
+		Formula:    "lost otherwise ÷ customers at the start", Of: retained(func(r Retained) Value {
+			return over(r.LostCustomers-r.InvoluntaryCustomers, r.BaseCustomers, nobodyThere)
+		}),
 		Terms: retainedTerms(false, func(r Retained) []Term {
 			return []Term{{"lost otherwise", Count, whole(r.LostCustomers - r.InvoluntaryCustomers)}, {"customers at the start", Count, whole(r.BaseCustomers)}}
 		}), Kinds: []MovementKind{Churn},
