@@ -128,6 +128,7 @@ func (s *server) begin(c echo.Context, user auth.User, org auth.Membership, next
 }
 
 func (s *server) logout(c echo.Context) error {
+	s.watching.forget(s.sessionToken(c.Request()))
 	if err := s.Sessions.End(c.Request().Context()); err != nil {
 		return err
 	}

@@ -46,7 +46,7 @@ func figuresPage[T covering](
 	ask := parseFigures(sec, c.QueryParams())
 	query := ask.query()
 	query.Prefer = s.Plans.Currency
-	report, err := read(c.Request().Context(), query)
+	report, err := shared(s, c, query, read)
 	var refusal *billing.Refusal
 	if errors.As(err, &refusal) {
 		for field, message := range refusal.Fields {
@@ -71,10 +71,6 @@ func figuresPage[T covering](
 	}
 	return s.renderStatus(c, status, views.FiguresPage(frame, body), views.FiguresReport(frame, body))
 }
-
-// isRefresh reports whether a page that is looked at asks for its figures anew,
-// by static/js/live.js: its address stays as it is.
-func isRefresh(r *http.Request) bool { return r.Header.Get("X-Live-Version") != "" }
 
 // figuresAsk is what the address of a page of figures asks for.
 type figuresAsk struct {

@@ -40,6 +40,7 @@ var (
 	errNoKey           = errors.New("no key, or none that is known")
 	errCannotTell      = errors.New("the database does not answer a program")
 	errScope           = errors.New("the key is for something else")
+	errNoStream        = errors.New("too many streams, or none at all")
 	errNoOrganization  = errors.New("the account belongs to no organization")
 )
 
@@ -128,6 +129,8 @@ func describe(err error) failure {
 		return failure{status: 400, code: "bad_signature", message: "The signature is missing or wrong."}
 	case errors.Is(err, errNotStored):
 		return failure{status: 503, code: "unavailable", message: "The event could not be stored. Send it again.", retryAfter: 5 * time.Second}
+	case errors.Is(err, errNoStream):
+		return failure{status: 503, code: "unavailable", message: "There is no room for another stream. Come back in a minute.", retryAfter: time.Minute}
 	case errors.Is(err, errCannotCount), errors.Is(err, auth.ErrBusy):
 		return failure{status: 503, code: "busy", message: "We are busy. Please try again in a few seconds.", retryAfter: 5 * time.Second}
 	case errors.Is(err, errNotJSON):

@@ -16,6 +16,7 @@ import (
 
 	"github.com/promptforge/payments/internal/auth"
 	"github.com/promptforge/payments/internal/billing"
+	"github.com/promptforge/payments/internal/live"
 	"github.com/promptforge/payments/internal/payments"
 	"github.com/promptforge/payments/internal/ratelimit"
 	"github.com/promptforge/payments/internal/reports"
@@ -29,6 +30,8 @@ type Deps struct {
 	Keys     *auth.Keys
 	Payments *payments.Payments
 	Reports  *reports.Reports
+	// Live says that figures have changed; nil: pages do not hear of it.
+	Live *live.Hub
 
 	// Shared counts log-ins and payment writes for all replicas, Local reads
 	// for this one.
@@ -67,11 +70,16 @@ type server struct {
 	unverified *semaphore.Weighted
 	// files bounds how many are sent at a time.
 	files *semaphore.Weighted
+	// streams bounds those that are open; watching are their sessions, answers
+	// what those were answered with.
+	streams  *semaphore.Weighted
+	watching watchers
+	answers  answers
 }
 
 // New returns the router with every route on it.
 func New(deps Deps) *echo.Echo {
-	s := &server{Deps: deps, unverified: semaphore.NewWeighted(maxUnverified), files: semaphore.NewWeighted(filesAtOnce)}
+	s := &server{Deps: deps, unverified: semaphore.NewWeighted(maxUnverified), files: semaphore.NewWeighted(filesAtOnce), streams: semaphore.NewWeighted(maxStreams)}
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = s.fail

@@ -120,7 +120,11 @@ func (s *server) chain(r route) []echo.MiddlewareFunc {
 	case needsKey:
 		steps = append(steps, s.needKey(scope))
 	case r.who != machine:
-		steps = append(steps, s.sameOrigin, s.loadSession, echo.WrapMiddleware(s.Sessions.LoadAndSave), s.errorsInside, s.know, s.refuse(r.who))
+		know := []echo.MiddlewareFunc{s.loadSession, echo.WrapMiddleware(s.Sessions.LoadAndSave), s.errorsInside, s.know}
+		if r.who == administrator && r.method == http.MethodGet {
+			know = []echo.MiddlewareFunc{s.unlessWatching(know...)}
+		}
+		steps = append(append(append(steps, s.sameOrigin), know...), s.refuse(r.who))
 	}
 	return append(steps, s.limit(r.limit))
 }
@@ -318,6 +322,10 @@ func (s *server) limit(l limit) echo.MiddlewareFunc {
 			limiter = s.Shared
 		}
 		return func(c echo.Context) error {
+			l := l
+			if l.name == reads.name && isRefresh(c.Request()) && visitorOf(c).user.IsAdmin {
+				l = refreshLimit
+			}
 			keys, err := s.limitKeys(c, l)
 			if err != nil {
 				return err

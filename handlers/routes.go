@@ -39,9 +39,12 @@ type limit struct {
 }
 
 var (
-	reads    = limit{kind: "local", name: "read", rate: func(s *server) ratelimit.Rate { return s.RateRead }}
-	payment  = limit{kind: "shared", name: "payment", rate: func(s *server) ratelimit.Rate { return s.RateCheckout }}
-	byKey    = limit{kind: "local", name: "api", rate: func(*server) ratelimit.Rate { return ratelimit.Rate{N: 6000, Per: time.Minute} }}
+	reads   = limit{kind: "local", name: "read", rate: func(s *server) ratelimit.Rate { return s.RateRead }}
+	payment = limit{kind: "shared", name: "payment", rate: func(s *server) ratelimit.Rate { return s.RateCheckout }}
+	byKey   = limit{kind: "local", name: "api", rate: func(*server) ratelimit.Rate { return ratelimit.Rate{N: 6000, Per: time.Minute} }}
+	// How many are open at a time is bounded in live.go.
+	streamOpenings = limit{kind: "local", name: "stream", rate: func(*server) ratelimit.Rate { return ratelimit.Rate{N: 120, Per: time.Minute} }}
+
 	attempts = limit{kind: "shared", byEmail: true, rate: func(*server) ratelimit.Rate { return ratelimit.Rate{N: 10, Per: time.Minute} }}
 )
 
@@ -95,6 +98,7 @@ var routes = []route{
 	{"GET", "/admin/billing/subscriptions", administrator, reads, 0, (*server).adminSubscriptions},
 	{"GET", "/admin/billing/organizations/:id", administrator, reads, 0, (*server).adminOrganization},
 	{"GET", "/admin/billing/export/subscriptions.csv", administrator, reads, 0, (*server).exportSubscriptions},
+	{"GET", "/admin/billing/stream", administrator, streamOpenings, 0, (*server).stream},
 	{"GET", "/admin/billing/export/:file", administrator, reads, 0, (*server).exportFigures},
 
 	{"GET", "/api/v1/orgs/:orgId/entitlements", readsEntitlements, byKey, 0, (*server).entitlements},

@@ -19,6 +19,7 @@ import (
 	"github.com/promptforge/payments/internal/billing"
 	"github.com/promptforge/payments/internal/jobs"
 	"github.com/promptforge/payments/internal/ledger"
+	"github.com/promptforge/payments/internal/live"
 	"github.com/promptforge/payments/internal/mail"
 	"github.com/promptforge/payments/internal/payments"
 	"github.com/promptforge/payments/internal/ratelimit"
@@ -30,7 +31,9 @@ import (
 
 // settings are what serve reads from the environment and demo makes up.
 type settings struct {
-	databaseURL    string
+	databaseURL string
+	// listenURL leads to the same database, past a pooler; empty: databaseURL does.
+	listenURL      string
 	baseURL        string
 	stripeKey      string
 	stripeBase     string
@@ -65,6 +68,7 @@ type app struct {
 	replica  *replica
 	ledger   *ledger.Ledger
 	jobs     *jobs.Jobs
+	live     *live.Hub
 	limits   *ratelimit.Shared
 	// proposal is the definition of the figures that was asked for.
 	proposal ledger.Proposal
@@ -89,7 +93,8 @@ func assemble(ctx context.Context, s settings, log *slog.Logger) (*app, error) {
 	a.sessions = auth.NewSessions(pool, isHTTPS(s.baseURL))
 	a.keys = &auth.Keys{Pool: pool, Clock: time.Now}
 	a.limits = &ratelimit.Shared{Pool: pool, Now: time.Now}
-	a.ledger = &ledger.Ledger{Pool: pool, Now: s.now, Logger: log}
+	a.live = live.New(s.databaseURL, s.listenURL, log)
+	a.ledger = &ledger.Ledger{Pool: pool, Now: s.now, Logger: log, Changed: a.live.Note}
 	a.stripe = stripeapi.New(stripeapi.Config{Key: s.stripeKey, Base: s.stripeBase, MaxRPS: s.maxRPS})
 	a.replica = &replica{pool: pool, share: a.stripe.Share, log: log}
 	a.payments = payments.New(payments.Payments{
@@ -102,7 +107,7 @@ func assemble(ctx context.Context, s settings, log *slog.Logger) (*app, error) {
 		forms = []string{s.stripeBase}
 	}
 	a.handler = handlers.New(handlers.Deps{
-		Pool: pool, Auth: a.auth, Sessions: a.sessions, Keys: a.keys, Payments: a.payments, Reports: &reports.Reports{Pool: pool, Now: s.now},
+		Pool: pool, Auth: a.auth, Sessions: a.sessions, Keys: a.keys, Payments: a.payments, Live: a.live, Reports: &reports.Reports{Pool: pool, Now: s.now},
 		Shared: a.limits, Local: &ratelimit.Local{Now: time.Now}, RateCheckout: s.rateCheckout, RateRead: s.rateRead,
 		Plans: s.plans, Livemode: s.isLive, BaseURL: s.baseURL, FormOrigins: forms, SimulatorURL: s.simulatorURL, Support: s.support, TrustedProxies: s.trustedProxies,
 		Ready: func(ctx context.Context) error { return schemaIsCurrent(ctx, pool) },
@@ -158,12 +163,14 @@ func (a *app) run(ctx context.Context, listener net.Listener) error {
 	ctx, stopServing := context.WithCancel(ctx)
 	defer stopServing()
 	var workers errgroup.Group
-	for _, work := range []func(context.Context) error{a.replica.run, a.payments.Run, a.ledger.Run, a.ledger.Watch, a.jobs.Run, a.keepHouse} {
+	for _, work := range []func(context.Context) error{a.replica.run, a.payments.Run, a.ledger.Run, a.ledger.Watch, a.jobs.Run, a.live.Run, a.keepHouse} {
 		workers.Go(func() error {
 			defer stopServing()
 			return work(working)
 		})
 	}
+	// A stream would keep the server from stopping for as long as somebody looks.
+	context.AfterFunc(ctx, a.live.Stop)
 	err := serveHTTP(ctx, listener, a.handler)
 	stopWorking()
 	return errors.Join(err, workers.Wait())

@@ -47,7 +47,7 @@ func openServe(ctx context.Context, args []string, std stdio) (*app, net.Listene
 		return nil, nil, err
 	}
 	a, err := assemble(ctx, settings{
-		databaseURL: c.DatabaseURL, baseURL: c.BaseURL, stripeKey: c.SecretKey, stripeBase: c.APIBase, maxRPS: c.MaxRPS, isLive: c.IsLive(),
+		databaseURL: c.DatabaseURL, listenURL: c.ListenURL, baseURL: c.BaseURL, stripeKey: c.SecretKey, stripeBase: c.APIBase, maxRPS: c.MaxRPS, isLive: c.IsLive(),
 		webhookSecrets: c.WebhookSecrets, plans: c.Plans, sold: sold(c.Plans, c.PriceIDs), trustedProxies: c.TrustedProxies, support: c.SupportEmail,
 		rateCheckout: c.RateCheckout, rateRead: c.RateRead, smtpURL: c.SMTPURL, mailFrom: c.MailFrom, timeZone: c.ReportingTimeZone, now: time.Now,
 	}, log)
