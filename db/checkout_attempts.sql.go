@@ -14,7 +14,7 @@ import (
 )
 
 const attemptByID = `-- name: AttemptByID :one
-SELECT id, org_id, user_id, plan, interval, price_id, params, state, payment_status, session_id, subscription_id, url, expires_at, created_at, ended_at FROM checkout_attempts WHERE id = $1
+SELECT id, org_id, user_id, plan, interval, price_id, params, state, payment_status, session_id, subscription_id, url, expires_at, created_at, ended_at, visitor_id, in_funnel FROM checkout_attempts WHERE id = $1
 `
 
 func (q *Queries) AttemptByID(ctx context.Context, id uuid.UUID) (CheckoutAttempt, error) {
@@ -36,12 +36,14 @@ func (q *Queries) AttemptByID(ctx context.Context, id uuid.UUID) (CheckoutAttemp
 		&i.ExpiresAt,
 		&i.CreatedAt,
 		&i.EndedAt,
+		&i.VisitorID,
+		&i.InFunnel,
 	)
 	return i, err
 }
 
 const attemptBySession = `-- name: AttemptBySession :one
-SELECT a.id, a.org_id, a.user_id, a.plan, a.interval, a.price_id, a.params, a.state, a.payment_status, a.session_id, a.subscription_id, a.url, a.expires_at, a.created_at, a.ended_at, o.name AS org_name FROM checkout_attempts a JOIN organizations o ON o.id = a.org_id
+SELECT a.id, a.org_id, a.user_id, a.plan, a.interval, a.price_id, a.params, a.state, a.payment_status, a.session_id, a.subscription_id, a.url, a.expires_at, a.created_at, a.ended_at, a.visitor_id, a.in_funnel, o.name AS org_name FROM checkout_attempts a JOIN organizations o ON o.id = a.org_id
 WHERE a.session_id = $1::text
 `
 
@@ -61,6 +63,8 @@ type AttemptBySessionRow struct {
 	ExpiresAt      *time.Time      `json:"expires_at"`
 	CreatedAt      time.Time       `json:"created_at"`
 	EndedAt        *time.Time      `json:"ended_at"`
+	VisitorID      *uuid.UUID      `json:"visitor_id"`
+	InFunnel       bool            `json:"in_funnel"`
 	OrgName        string          `json:"org_name"`
 }
 
@@ -83,6 +87,8 @@ func (q *Queries) AttemptBySession(ctx context.Context, sessionID string) (Attem
 		&i.ExpiresAt,
 		&i.CreatedAt,
 		&i.EndedAt,
+		&i.VisitorID,
+		&i.InFunnel,
 		&i.OrgName,
 	)
 	return i, err
@@ -144,7 +150,7 @@ func (q *Queries) AttemptOpened(ctx context.Context, arg AttemptOpenedParams) (i
 }
 
 const attemptsBySession = `-- name: AttemptsBySession :many
-SELECT id, org_id, user_id, plan, interval, price_id, params, state, payment_status, session_id, subscription_id, url, expires_at, created_at, ended_at FROM checkout_attempts WHERE session_id = ANY ($1::text[])
+SELECT id, org_id, user_id, plan, interval, price_id, params, state, payment_status, session_id, subscription_id, url, expires_at, created_at, ended_at, visitor_id, in_funnel FROM checkout_attempts WHERE session_id = ANY ($1::text[])
 `
 
 func (q *Queries) AttemptsBySession(ctx context.Context, sessionIds []string) ([]CheckoutAttempt, error) {
@@ -172,6 +178,8 @@ func (q *Queries) AttemptsBySession(ctx context.Context, sessionIds []string) ([
 			&i.ExpiresAt,
 			&i.CreatedAt,
 			&i.EndedAt,
+			&i.VisitorID,
+			&i.InFunnel,
 		); err != nil {
 			return nil, err
 		}
@@ -196,7 +204,7 @@ func (q *Queries) AttemptsPaid(ctx context.Context, subscriptionIds []string) er
 }
 
 const attemptsPastEnd = `-- name: AttemptsPastEnd :many
-SELECT id, org_id, user_id, plan, interval, price_id, params, state, payment_status, session_id, subscription_id, url, expires_at, created_at, ended_at FROM checkout_attempts
+SELECT id, org_id, user_id, plan, interval, price_id, params, state, payment_status, session_id, subscription_id, url, expires_at, created_at, ended_at, visitor_id, in_funnel FROM checkout_attempts
 WHERE state IN ('creating', 'open') AND coalesce(expires_at, created_at + interval '23 hours') < $1::timestamptz
 ORDER BY expires_at LIMIT 32
 `
@@ -226,6 +234,8 @@ func (q *Queries) AttemptsPastEnd(ctx context.Context, now time.Time) ([]Checkou
 			&i.ExpiresAt,
 			&i.CreatedAt,
 			&i.EndedAt,
+			&i.VisitorID,
+			&i.InFunnel,
 		); err != nil {
 			return nil, err
 		}
@@ -238,8 +248,9 @@ func (q *Queries) AttemptsPastEnd(ctx context.Context, now time.Time) ([]Checkou
 }
 
 const beginAttempt = `-- name: BeginAttempt :exec
-INSERT INTO checkout_attempts (id, org_id, user_id, plan, "interval", price_id, params, state, created_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, 'creating', $8)
+INSERT INTO checkout_attempts (id, org_id, user_id, plan, "interval", price_id, params, state, created_at, visitor_id, in_funnel)
+VALUES ($1, $2, $3, $4, $5, $6, $7, 'creating', $8, $9,
+    NOT coalesce((SELECT u.is_admin FROM users u WHERE u.id = $3), false))
 `
 
 type BeginAttemptParams struct {
@@ -251,8 +262,10 @@ type BeginAttemptParams struct {
 	PriceID   string          `json:"price_id"`
 	Params    json.RawMessage `json:"params"`
 	CreatedAt time.Time       `json:"created_at"`
+	VisitorID *uuid.UUID      `json:"visitor_id"`
 }
 
+// The funnel is of customers, so that what an administrator tries is not in it.
 func (q *Queries) BeginAttempt(ctx context.Context, arg BeginAttemptParams) error {
 	_, err := q.db.Exec(ctx, beginAttempt,
 		arg.ID,
@@ -263,12 +276,13 @@ func (q *Queries) BeginAttempt(ctx context.Context, arg BeginAttemptParams) erro
 		arg.PriceID,
 		arg.Params,
 		arg.CreatedAt,
+		arg.VisitorID,
 	)
 	return err
 }
 
 const newestCompleteAttempt = `-- name: NewestCompleteAttempt :one
-SELECT id, org_id, user_id, plan, interval, price_id, params, state, payment_status, session_id, subscription_id, url, expires_at, created_at, ended_at FROM checkout_attempts WHERE org_id = $1 AND state = 'complete' ORDER BY created_at DESC LIMIT 1
+SELECT id, org_id, user_id, plan, interval, price_id, params, state, payment_status, session_id, subscription_id, url, expires_at, created_at, ended_at, visitor_id, in_funnel FROM checkout_attempts WHERE org_id = $1 AND state = 'complete' ORDER BY created_at DESC LIMIT 1
 `
 
 func (q *Queries) NewestCompleteAttempt(ctx context.Context, orgID uuid.UUID) (CheckoutAttempt, error) {
@@ -290,12 +304,14 @@ func (q *Queries) NewestCompleteAttempt(ctx context.Context, orgID uuid.UUID) (C
 		&i.ExpiresAt,
 		&i.CreatedAt,
 		&i.EndedAt,
+		&i.VisitorID,
+		&i.InFunnel,
 	)
 	return i, err
 }
 
 const openAttempt = `-- name: OpenAttempt :one
-SELECT id, org_id, user_id, plan, interval, price_id, params, state, payment_status, session_id, subscription_id, url, expires_at, created_at, ended_at FROM checkout_attempts WHERE org_id = $1 AND state IN ('creating', 'open')
+SELECT id, org_id, user_id, plan, interval, price_id, params, state, payment_status, session_id, subscription_id, url, expires_at, created_at, ended_at, visitor_id, in_funnel FROM checkout_attempts WHERE org_id = $1 AND state IN ('creating', 'open')
 `
 
 func (q *Queries) OpenAttempt(ctx context.Context, orgID uuid.UUID) (CheckoutAttempt, error) {
@@ -317,6 +333,8 @@ func (q *Queries) OpenAttempt(ctx context.Context, orgID uuid.UUID) (CheckoutAtt
 		&i.ExpiresAt,
 		&i.CreatedAt,
 		&i.EndedAt,
+		&i.VisitorID,
+		&i.InFunnel,
 	)
 	return i, err
 }

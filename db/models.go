@@ -50,6 +50,60 @@ type AuditLog struct {
 	RecordedAt    time.Time `json:"recorded_at"`
 }
 
+// Every movement of the account's balance, as Stripe lists them: facts that never change, kept for ever
+type BalanceTransaction struct {
+	ID                string `json:"id"`
+	Type              string `json:"type"`
+	ReportingCategory string `json:"reporting_category"`
+	// Of the balance, which Stripe may have exchanged a payment into
+	Currency string `json:"currency"`
+	// As it moves the balance, before the fee: what is taken is negative
+	AmountMinor int64 `json:"amount_minor"`
+	FeeMinor    int64 `json:"fee_minor"`
+	NetMinor    int64 `json:"net_minor"`
+	// The charge, refund, dispute or payout behind it
+	SourceID    *string   `json:"source_id"`
+	CreatedAt   time.Time `json:"created_at"`
+	AvailableAt time.Time `json:"available_at"`
+	Livemode    bool      `json:"livemode"`
+	RecordedAt  time.Time `json:"recorded_at"`
+}
+
+// Rollup of cash_entry by day
+type CashDaily struct {
+	Gen          int32     `json:"gen"`
+	Day          time.Time `json:"day"`
+	Currency     string    `json:"currency"`
+	Kind         string    `json:"kind"`
+	AmountMinor  int64     `json:"amount_minor"`
+	FeeMinor     int64     `json:"fee_minor"`
+	NetMinor     int64     `json:"net_minor"`
+	Transactions int64     `json:"transactions"`
+}
+
+// Applied contributions: the day and kind that a balance transaction is counted under. Payouts, transfers and top-ups have none
+type CashEntry struct {
+	Gen         int32     `json:"gen"`
+	ID          string    `json:"id"`
+	Day         time.Time `json:"day"`
+	Currency    string    `json:"currency"`
+	Kind        string    `json:"kind"`
+	AmountMinor int64     `json:"amount_minor"`
+	FeeMinor    int64     `json:"fee_minor"`
+	NetMinor    int64     `json:"net_minor"`
+}
+
+// How much of Stripe's list is in balance_transactions, and which process is reading: one at a time
+type CashProgress struct {
+	Livemode bool `json:"livemode"`
+	// All from here to whole_to is recorded; it goes back page by page until everything is
+	WholeFrom time.Time `json:"whole_from"`
+	WholeTo   time.Time `json:"whole_to"`
+	Holder    uuid.UUID `json:"holder"`
+	// By the clock of the database; -infinity: nobody reads
+	LeaseUntil time.Time `json:"lease_until"`
+}
+
 // One press of the pay button: the exact request to Stripe, frozen, so that a retry repeats it.
 type CheckoutAttempt struct {
 	ID       uuid.UUID       `json:"id"`
@@ -69,6 +123,10 @@ type CheckoutAttempt struct {
 	ExpiresAt      *time.Time `json:"expires_at"`
 	CreatedAt      time.Time  `json:"created_at"`
 	EndedAt        *time.Time `json:"ended_at"`
+	// The visitor who pressed the button, by which the checkout follows a look at the prices; NULL where none is counted
+	VisitorID *uuid.UUID `json:"visitor_id"`
+	// False for one that an administrator began: the funnel is of customers
+	InFunnel bool `json:"in_funnel"`
 }
 
 // By how much the state of a cohort at the end of a month differs from that of the month before; plan is that of the first day
@@ -143,6 +201,19 @@ type CustomerMovement struct {
 	Subscribers int32 `json:"subscribers"`
 }
 
+// Applied contributions: what is to come of a subscription as its copy stands, in the ninety days after its next renewal
+type CustomerOutlook struct {
+	Gen            int32     `json:"gen"`
+	Customer       string    `json:"customer"`
+	SubscriptionID string    `json:"subscription_id"`
+	Kind           string    `json:"kind"`
+	Day            time.Time `json:"day"`
+	Currency       string    `json:"currency"`
+	Plan           string    `json:"plan"`
+	// Due before tax at a renewal and at the end of a trial; the MRR that goes with an ending
+	AmountMicro int64 `json:"amount_micro"`
+}
+
 // Applied contributions: by how much the MRR whose end is scheduled, and what trials under way would be worth, changed on a day
 type CustomerPledge struct {
 	Gen         int32     `json:"gen"`
@@ -204,6 +275,96 @@ type FlowMonthly struct {
 	AmountMicro int64     `json:"amount_micro"`
 	Customers   int64     `json:"customers"`
 	Subscribers int64     `json:"subscribers"`
+}
+
+// Rollup of funnel_unit by the day of entry: how many reached each step, whenever they did
+type FunnelDaily struct {
+	Gen       int32     `json:"gen"`
+	Day       time.Time `json:"day"`
+	Bucket    string    `json:"bucket"`
+	Plan      string    `json:"plan"`
+	Viewed    int64     `json:"viewed"`
+	Started   int64     `json:"started"`
+	Completed int64     `json:"completed"`
+	Activated int64     `json:"activated"`
+	Paid      int64     `json:"paid"`
+}
+
+// Rollup of funnel_unit of those who have not paid: how many may still come further until the day before settled_on
+type FunnelPending struct {
+	Gen       int32     `json:"gen"`
+	SettledOn time.Time `json:"settled_on"`
+	Day       time.Time `json:"day"`
+	Bucket    string    `json:"bucket"`
+	Plan      string    `json:"plan"`
+	Reached   int16     `json:"reached"`
+	N         int64     `json:"n"`
+}
+
+// Rollup of funnel_unit by the day of entry: a histogram of how long each step took, from which medians are read
+type FunnelTime struct {
+	Gen    int32     `json:"gen"`
+	Day    time.Time `json:"day"`
+	Bucket string    `json:"bucket"`
+	Plan   string    `json:"plan"`
+	// 1 to 4: from the step before to this one; 0: all the way from entering to the payment
+	Step int16 `json:"step"`
+	// A class of durations whose ends are at most a tenth apart, see analytics.TimeClass
+	Took int16 `json:"took"`
+	N    int64 `json:"n"`
+}
+
+// Applied contributions: a visitor's way from the prices to a payment (metrics.md 1.10), at most one in thirty days
+type FunnelUnit struct {
+	Gen int32 `json:"gen"`
+	// The visitor's random id, or org:<uuid> for the checkouts of an organization that came without one
+	Visitor   string    `json:"visitor"`
+	EnteredAt time.Time `json:"entered_at"`
+	Day       time.Time `json:"day"`
+	// viewed: it begins with the prices; direct: it begins with a checkout that no look at the prices goes before
+	Bucket string `json:"bucket"`
+	// What the checkout was for that came furthest; empty while there is none
+	Plan string `json:"plan"`
+	// org:<uuid> of whoever began a checkout, else empty
+	Customer string `json:"customer"`
+	// The last step reached: 0 prices viewed, 1 checkout started, 2 completed, 3 activated, 4 paid
+	Reached int16 `json:"reached"`
+	// Like the others, seconds from entered_at until the step; 0 for a step that was not reached
+	StartedSeconds   int64 `json:"started_seconds"`
+	CompletedSeconds int64 `json:"completed_seconds"`
+	ActivatedSeconds int64 `json:"activated_seconds"`
+	PaidSeconds      int64 `json:"paid_seconds"`
+	// The first day on which nothing about it can change any more
+	SettledOn time.Time `json:"settled_on"`
+}
+
+// Applied contributions: what came of each renewal by what its first attempt came to. Sign-ups, the first invoice after a trial and voided ones are not there
+type InvoiceOutcome struct {
+	Gen            int32  `json:"gen"`
+	Customer       string `json:"customer"`
+	InvoiceID      string `json:"invoice_id"`
+	SubscriptionID string `json:"subscription_id"`
+	Currency       string `json:"currency"`
+	Plan           string `json:"plan"`
+	// What was due at the first attempt
+	AmountMinor int64     `json:"amount_minor"`
+	FirstAt     time.Time `json:"first_at"`
+	LastAt      time.Time `json:"last_at"`
+	// The date of the first attempt in the definition's zone, as settled_day is that of settled_at
+	Day time.Time `json:"day"`
+	// How many attempts are told that did not succeed
+	Attempts int32 `json:"attempts"`
+	// The bank asked for the customer's confirmation at the first attempt, which is no decline
+	Asked      bool        `json:"asked"`
+	Fate       string      `json:"fate"`
+	SettledAt  *time.Time  `json:"settled_at"`
+	SettledDay pgtype.Date `json:"settled_day"`
+	// Decline code of the first attempt; empty where there is none or nobody told it
+	Reason string `json:"reason"`
+	// It is the customer's first in its currency that was declined that day; failed_week and failed_month likewise, so that sums of them count customers
+	FailedDay   bool `json:"failed_day"`
+	FailedWeek  bool `json:"failed_week"`
+	FailedMonth bool `json:"failed_month"`
 }
 
 // MRR movements under the live definition
@@ -324,6 +485,17 @@ type Outbox struct {
 	SentAt    *time.Time `json:"sent_at"`
 }
 
+// Rollup of customer_outlook by day
+type OutlookDaily struct {
+	Gen           int32     `json:"gen"`
+	Currency      string    `json:"currency"`
+	Day           time.Time `json:"day"`
+	Plan          string    `json:"plan"`
+	Kind          string    `json:"kind"`
+	AmountMicro   int64     `json:"amount_micro"`
+	Subscriptions int64     `json:"subscriptions"`
+}
+
 // What an operator must look at, from its first sight to its end. Times are of the business clock.
 type PaymentAlert struct {
 	ID   int64  `json:"id"`
@@ -347,6 +519,37 @@ type PaymentAlert struct {
 	Proposal *string         `json:"proposal"`
 }
 
+// Rollup of invoice_outcome by the day of the first attempt; open and asked_open are changes of a level, at the first attempt and when it is settled
+type PaymentDaily struct {
+	Gen      int32     `json:"gen"`
+	Day      time.Time `json:"day"`
+	Currency string    `json:"currency"`
+	Plan     string    `json:"plan"`
+	// That of the decline; empty for whatever was not declined, too
+	Reason         string `json:"reason"`
+	Attempted      int64  `json:"attempted"`
+	AttemptedMinor int64  `json:"attempted_minor"`
+	Asked          int64  `json:"asked"`
+	AskedMinor     int64  `json:"asked_minor"`
+	// Those of asked that were paid in the end
+	Confirmed      int64 `json:"confirmed"`
+	ConfirmedMinor int64 `json:"confirmed_minor"`
+	Recovered      int64 `json:"recovered"`
+	RecoveredMinor int64 `json:"recovered_minor"`
+	InRetry        int64 `json:"in_retry"`
+	InRetryMinor   int64 `json:"in_retry_minor"`
+	Lost           int64 `json:"lost"`
+	LostMinor      int64 `json:"lost_minor"`
+	Open           int64 `json:"open"`
+	OpenMinor      int64 `json:"open_minor"`
+	AskedOpen      int64 `json:"asked_open"`
+	AskedOpenMinor int64 `json:"asked_open_minor"`
+	// Customers of whom something was declined that day; customers_week and customers_month count each on the first such day of its week and month. Sum the one of the period's length
+	CustomersDay   int64 `json:"customers_day"`
+	CustomersWeek  int64 `json:"customers_week"`
+	CustomersMonth int64 `json:"customers_month"`
+}
+
 // Business events: what happened to a customer, in the words of the trade. payment_metrics is the daily aggregate.
 type PaymentEvent struct {
 	ID   int64  `json:"id"`
@@ -368,6 +571,22 @@ type PaymentEvent struct {
 	RecordedAt       time.Time       `json:"recorded_at"`
 	// The invoice that a payment event is about; NULL for the kinds that have none
 	InvoiceID *string `json:"invoice_id"`
+	// The random number in the browser of whoever looked at the prices or began a checkout; NULL where none was counted
+	VisitorID *uuid.UUID `json:"visitor_id"`
+}
+
+// Rollup of invoice_outcome by the hour of the first attempt and by what it came to, whatever came later
+type PaymentHourly struct {
+	Gen            int32     `json:"gen"`
+	Hour           time.Time `json:"hour"`
+	Currency       string    `json:"currency"`
+	Plan           string    `json:"plan"`
+	Attempted      int64     `json:"attempted"`
+	AttemptedMinor int64     `json:"attempted_minor"`
+	Asked          int64     `json:"asked"`
+	AskedMinor     int64     `json:"asked_minor"`
+	Failed         int64     `json:"failed"`
+	FailedMinor    int64     `json:"failed_minor"`
 }
 
 // Daily aggregates under the live definition
@@ -379,6 +598,32 @@ type PaymentMetric struct {
 	AmountMicro int64     `json:"amount_micro"`
 	Customers   int64     `json:"customers"`
 	Subscribers int64     `json:"subscribers"`
+}
+
+// payment_daily by month, so that long ranges and levels read few rows
+type PaymentMonthly struct {
+	Gen            int32     `json:"gen"`
+	Month          time.Time `json:"month"`
+	Currency       string    `json:"currency"`
+	Plan           string    `json:"plan"`
+	Reason         string    `json:"reason"`
+	Attempted      int64     `json:"attempted"`
+	AttemptedMinor int64     `json:"attempted_minor"`
+	Asked          int64     `json:"asked"`
+	AskedMinor     int64     `json:"asked_minor"`
+	Confirmed      int64     `json:"confirmed"`
+	ConfirmedMinor int64     `json:"confirmed_minor"`
+	Recovered      int64     `json:"recovered"`
+	RecoveredMinor int64     `json:"recovered_minor"`
+	InRetry        int64     `json:"in_retry"`
+	InRetryMinor   int64     `json:"in_retry_minor"`
+	Lost           int64     `json:"lost"`
+	LostMinor      int64     `json:"lost_minor"`
+	Open           int64     `json:"open"`
+	OpenMinor      int64     `json:"open_minor"`
+	AskedOpen      int64     `json:"asked_open"`
+	AskedOpenMinor int64     `json:"asked_open_minor"`
+	Customers      int64     `json:"customers"`
 }
 
 // Rollup of customer_pledge by day
@@ -456,6 +701,8 @@ type StripeObject struct {
 	BalanceTransactionID *string    `json:"balance_transaction_id"`
 	CreatedAt            *time.Time `json:"created_at"`
 	SeenAt               time.Time  `json:"seen_at"`
+	// Of a charge that was declined: the bank's decline code, or Stripe's where the bank gave none
+	FailureReason *string `json:"failure_reason"`
 }
 
 // Stripe's last answer about each subscription: pages, access and mails follow it.
@@ -570,6 +817,36 @@ type SyncQueue struct {
 	// Answers in a row that were older than the event that raised them
 	StaleAsks int32   `json:"stale_asks"`
 	LastError *string `json:"last_error"`
+}
+
+// Rollup of trial_outcome: what began on a day with what came of it, and what ended on that day
+type TrialDaily struct {
+	Gen              int32     `json:"gen"`
+	Day              time.Time `json:"day"`
+	Currency         string    `json:"currency"`
+	Plan             string    `json:"plan"`
+	Started          int64     `json:"started"`
+	StartedConverted int64     `json:"started_converted"`
+	// Those of started that run or are provisional
+	StartedOpen int64 `json:"started_open"`
+	Ended       int64 `json:"ended"`
+	Converted   int64 `json:"converted"`
+	Provisional int64 `json:"provisional"`
+}
+
+// Applied contributions: what came of the first trial of each subscription
+type TrialOutcome struct {
+	Gen            int32       `json:"gen"`
+	Customer       string      `json:"customer"`
+	SubscriptionID string      `json:"subscription_id"`
+	Currency       string      `json:"currency"`
+	Plan           string      `json:"plan"`
+	StartedAt      time.Time   `json:"started_at"`
+	StartedDay     time.Time   `json:"started_day"`
+	EndedAt        *time.Time  `json:"ended_at"`
+	EndedDay       pgtype.Date `json:"ended_day"`
+	// provisional is over and not paid for, and still may be, until fourteen days after its end
+	Fate string `json:"fate"`
 }
 
 // People who can log in. is_admin opens /admin; it is given by the command line only.

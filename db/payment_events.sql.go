@@ -99,7 +99,7 @@ func (q *Queries) OwedOfSubscription(ctx context.Context, arg OwedOfSubscription
 }
 
 const paymentEventsOfCustomers = `-- name: PaymentEventsOfCustomers :many
-SELECT id, kind, natural_key, at, org_id, stripe_customer_id, subscription_id, plan, interval, currency, amount_minor, source_event_id, details, livemode, recorded_at, invoice_id FROM payment_events WHERE stripe_customer_id = ANY ($1::text[])
+SELECT id, kind, natural_key, at, org_id, stripe_customer_id, subscription_id, plan, interval, currency, amount_minor, source_event_id, details, livemode, recorded_at, invoice_id, visitor_id FROM payment_events WHERE stripe_customer_id = ANY ($1::text[])
 `
 
 func (q *Queries) PaymentEventsOfCustomers(ctx context.Context, customers []string) ([]PaymentEvent, error) {
@@ -128,6 +128,7 @@ func (q *Queries) PaymentEventsOfCustomers(ctx context.Context, customers []stri
 			&i.Livemode,
 			&i.RecordedAt,
 			&i.InvoiceID,
+			&i.VisitorID,
 		); err != nil {
 			return nil, err
 		}
@@ -141,9 +142,9 @@ func (q *Queries) PaymentEventsOfCustomers(ctx context.Context, customers []stri
 
 const recordPaymentEvents = `-- name: RecordPaymentEvents :exec
 INSERT INTO payment_events
-    (kind, natural_key, at, org_id, stripe_customer_id, subscription_id, plan, "interval", currency, amount_minor, invoice_id, source_event_id, details, livemode)
+    (kind, natural_key, at, org_id, stripe_customer_id, subscription_id, plan, "interval", currency, amount_minor, invoice_id, source_event_id, details, livemode, visitor_id)
 SELECT DISTINCT ON (r.kind, r.natural_key)
-    r.kind, r.natural_key, r.at, r.org_id, r.stripe_customer_id, r.subscription_id, r.plan, r."interval", r.currency, r.amount_minor, r.invoice_id, r.source_event_id, r.details, r.livemode
+    r.kind, r.natural_key, r.at, r.org_id, r.stripe_customer_id, r.subscription_id, r.plan, r."interval", r.currency, r.amount_minor, r.invoice_id, r.source_event_id, r.details, r.livemode, r.visitor_id
 FROM jsonb_populate_recordset(NULL::payment_events, $1::jsonb) AS r
 ORDER BY r.kind, r.natural_key, r.at, coalesce(r.source_event_id, '~')
 ON CONFLICT (kind, natural_key) DO UPDATE SET

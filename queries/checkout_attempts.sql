@@ -22,8 +22,10 @@ WHERE a.session_id = @session_id::text;
 SELECT * FROM checkout_attempts WHERE id = $1;
 
 -- name: BeginAttempt :exec
-INSERT INTO checkout_attempts (id, org_id, user_id, plan, "interval", price_id, params, state, created_at)
-VALUES (@id, @org_id, @user_id, @plan, @interval, @price_id, @params, 'creating', @created_at);
+-- The funnel is of customers, so that what an administrator tries is not in it.
+INSERT INTO checkout_attempts (id, org_id, user_id, plan, "interval", price_id, params, state, created_at, visitor_id, in_funnel)
+VALUES (@id, @org_id, @user_id, @plan, @interval, @price_id, @params, 'creating', @created_at, @visitor_id,
+    NOT coalesce((SELECT u.is_admin FROM users u WHERE u.id = @user_id), false));
 
 -- name: AttemptOpened :execrows
 UPDATE checkout_attempts SET state = 'open', session_id = @session_id::text, url = @url::text, expires_at = @expires_at::timestamptz

@@ -2,9 +2,9 @@
 -- Of two that are one and the same, the earlier stays, and of the same moment
 -- the one that an event told: whichever is heard first.
 INSERT INTO payment_events
-    (kind, natural_key, at, org_id, stripe_customer_id, subscription_id, plan, "interval", currency, amount_minor, invoice_id, source_event_id, details, livemode)
+    (kind, natural_key, at, org_id, stripe_customer_id, subscription_id, plan, "interval", currency, amount_minor, invoice_id, source_event_id, details, livemode, visitor_id)
 SELECT DISTINCT ON (r.kind, r.natural_key)
-    r.kind, r.natural_key, r.at, r.org_id, r.stripe_customer_id, r.subscription_id, r.plan, r."interval", r.currency, r.amount_minor, r.invoice_id, r.source_event_id, r.details, r.livemode
+    r.kind, r.natural_key, r.at, r.org_id, r.stripe_customer_id, r.subscription_id, r.plan, r."interval", r.currency, r.amount_minor, r.invoice_id, r.source_event_id, r.details, r.livemode, r.visitor_id
 FROM jsonb_populate_recordset(NULL::payment_events, @rows::jsonb) AS r
 ORDER BY r.kind, r.natural_key, r.at, coalesce(r.source_event_id, '~')
 ON CONFLICT (kind, natural_key) DO UPDATE SET

@@ -92,8 +92,9 @@ SELECT e.id, e.kind, e.at, o.id AS org_id, o.name AS org_name, e.stripe_customer
 FROM payment_events e
 LEFT JOIN customers c ON c.stripe_customer_id = e.stripe_customer_id
 LEFT JOIN organizations o ON o.id = coalesce(e.org_id, c.org_id)
--- A card comes with every purchase, and its owner's page tells of it.
-WHERE e.kind NOT IN ('payment_method_attached', 'payment_method_detached', 'payment_method_updated')
+-- A card comes with every purchase, and its owner's page tells of it; of whoever
+-- only looks the funnel tells.
+WHERE e.kind <> 'pricing_viewed' AND e.kind NOT IN ('payment_method_attached', 'payment_method_detached', 'payment_method_updated')
 ORDER BY e.at DESC, e.id DESC LIMIT $1;
 
 -- name: LiveFigures :one

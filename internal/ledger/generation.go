@@ -104,6 +104,11 @@ func (l *Ledger) open(ctx context.Context, q *db.Queries, live, want db.MetricGe
 	if err != nil {
 		return fmt.Errorf("mark everyone: %w", err)
 	}
+	visits, err := q.MarkEveryVisit(ctx, gen)
+	if err != nil {
+		return fmt.Errorf("mark every visitor: %w", err)
+	}
+	n += visits
 	l.Logger.InfoContext(ctx, "generation opened", "generation", gen, "time_zone", want.TimeZone, "discounts", want.DiscountPolicy,
 		"definition", want.Definition, "to_count", n)
 	return nil

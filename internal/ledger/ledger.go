@@ -26,7 +26,10 @@ import (
 type Ledger struct {
 	Pool *pgxpool.Pool
 	// Now is the business clock: it says which coupons have ended.
-	Now    func() time.Time
+	Now func() time.Time
+	// Livemode is the mode of the configured key: what happened in the other one
+	// is not in the funnel.
+	Livemode bool
 	Logger *slog.Logger
 	// Changed is told after a transaction that may have changed figures, and must
 	// not block; nil: nobody is.
@@ -162,11 +165,11 @@ func (l *Ledger) Step(ctx context.Context) (int, error) {
 		if len(todo) > 0 {
 			// Only under the generations that are being built: counting the live one
 			// anew might mend in silence what a verification should find.
-			customers, _, err := resolve(ctx, q, todo)
-			if err != nil {
+			uncounted := sortMarks(todo)
+			if uncounted.customers, _, err = resolve(ctx, q, uncounted.customers); err != nil {
 				return err
 			}
-			if err := l.count(ctx, q, marks{customers: customers}, building, now); err != nil {
+			if err := l.count(ctx, q, uncounted, building, now); err != nil {
 				return err
 			}
 		}
@@ -216,7 +219,7 @@ func (l *Ledger) count(ctx context.Context, q *db.Queries, changed marks, genera
 	if err := countCash(ctx, q, changed.transactions, generations); err != nil {
 		return err
 	}
-	if err := countFunnel(ctx, q, changed.visits, generations); err != nil {
+	if err := l.countFunnel(ctx, q, changed.visits, generations); err != nil {
 		return err
 	}
 	return setClocks(ctx, q, changed.customers, accounts, now)

@@ -91,6 +91,7 @@ var fullChecks = []check{
 	{[]string{levelsAreRecount}, (*verification).customerLevels},
 	{[]string{movementsAreLegal, cohortsAreRecount, retentionIsRecount}, (*verification).histories},
 	{[]string{rebuildIsEqual}, (*verification).sample},
+	{[]string{funnelIsRecount}, (*verification).funnel},
 }
 
 // recentDays is how far back a quick look goes.
