@@ -3,6 +3,7 @@
 import "htmx.org";
 import "./chart.js";
 import "./copy.js";
+import "./figures.js";
 import "./live.js";
 import "./menu.js";
 import "./rail.js";

@@ -2,8 +2,10 @@ package ui
 
 import (
 	"cmp"
+	"fmt"
 	"math"
 	"strconv"
+	"strings"
 )
 
 // Chart is figures by period on one scale: columns that are stacked away from
@@ -46,6 +48,8 @@ type Slot struct {
 	// elsewhere.
 	Group string
 	Long  string // in the table and the tooltip: "March 2026"
+	// Href is where what happened in the period is explained; empty: nowhere.
+	Href string
 	// IsRunning marks the period that is not over: it is hatched or dashed.
 	IsRunning bool
 }
@@ -71,10 +75,11 @@ type Band struct {
 	Texts     []string // the ranges in words: "2.1% to 6.4%"
 }
 
-// Look tells figures apart, by pattern where by colour too.
+// Look tells figures apart, by pattern or dashes where by colour too.
 type Look string
 
-// The looks. A dotted or striped one goes beside a plain one of its colour.
+// The looks of columns and lines. A dotted or striped one goes beside a plain one
+// of its colour; the steps are shades of one hue, and striped from the fourth on.
 const (
 	Plain       Look = "plain"
 	Gain        Look = "gain"
@@ -84,6 +89,16 @@ const (
 	LossStriped Look = "loss-striped"
 	Quiet       Look = "quiet"
 	Strong      Look = "strong"
+	Step1       Look = "step-1"
+	Step2       Look = "step-2"
+	Step3       Look = "step-3"
+	Step4       Look = "step-4"
+	Step5       Look = "step-5"
+	Step6       Look = "step-6"
+	// Dashed is a second line beside a plain one, Earlier one of another time to
+	// compare with.
+	Dashed  Look = "dashed"
+	Earlier Look = "earlier"
 )
 
 // patterns are the strokes that make the looks which are no plain colour, in a
@@ -95,6 +110,9 @@ var patterns = []struct {
 	{GainDotted, "M1.5 1.5h.01M4.5 4.5h.01"},
 	{GainStriped, "M0 3h6"},
 	{LossStriped, "M0 3h6"},
+	{Step4, "M3 0v6"},
+	{Step5, "M3 0v6"},
+	{Step6, "M3 0v6"},
 }
 
 // Tick is a line across a chart.
@@ -136,7 +154,7 @@ func niceStep(x float64) int64 {
 }
 
 // Extent are the values that the ticks must span: the ends of the stacks, and
-// every value of a line or a mark.
+// every value of a line, a band, a mark or a reference.
 func (c Chart) Extent() []int64 {
 	var out []int64
 	for i := range c.Slots {
@@ -148,7 +166,21 @@ func (c Chart) Extent() []int64 {
 		out = append(out, up, down)
 	}
 	for _, s := range append(append([]Series{}, c.Lines...), c.Marks...) {
-		out = append(out, s.Values...)
+		for i, v := range s.Values {
+			if !s.isMissing(i) {
+				out = append(out, v)
+			}
+		}
+	}
+	for _, b := range c.Bands {
+		for i := range c.Slots {
+			if low, high, ok := b.at(i); ok {
+				out = append(out, low, high)
+			}
+		}
+	}
+	for _, r := range c.References {
+		out = append(out, r.Value)
 	}
 	return out
 }
@@ -160,18 +192,35 @@ func (s Series) at(i int) int64 {
 	return s.Values[i]
 }
 
-func (s Series) text(i int) string {
-	if i >= len(s.Texts) {
-		return ""
+func (s Series) text(i int) string { return at(s.Texts, i) }
+
+// isMissing reports whether a slot has no value.
+func (s Series) isMissing(i int) bool { return i >= len(s.Values) || at(s.Missing, i) }
+
+func (s Series) isSoft(i int) bool { return at(s.Soft, i) }
+
+// at is an element, or nothing where there is none.
+func at[T any](list []T, i int) T {
+	var none T
+	if i < 0 || i >= len(list) {
+		return none
 	}
-	return s.Texts[i]
+	return list[i]
+}
+
+// at is the range in a slot, if it has one.
+func (b Band) at(i int) (low, high int64, ok bool) {
+	if i >= len(b.Low) || i >= len(b.High) || b.Low[i] > b.High[i] {
+		return 0, 0, false
+	}
+	return b.Low[i], b.High[i], true
 }
 
 // isEmpty reports whether nothing differs from nought.
 func (c Chart) isEmpty() bool {
 	for _, s := range c.all() {
-		for _, v := range s.Values {
-			if v != 0 {
+		for i, v := range s.Values {
+			if v != 0 && !s.isMissing(i) {
 				return false
 			}
 		}
@@ -186,6 +235,12 @@ func (c Chart) all() []Series {
 	return append(out, c.Marks...)
 }
 
+// fineFrom is from how many slots on columns are thinner than their patterns:
+// they are drawn as one shape a series then, in shades.
+const fineFrom = 63
+
+func (c Chart) isFine() bool { return len(c.Slots) >= fineFrom }
+
 // rect is a rectangle in percent of the plot, as SVG attributes have it.
 type rect struct {
 	x, y, width, height string
@@ -198,11 +253,20 @@ const columnShare = 0.6
 
 func (c Chart) slot() float64 { return 100 / float64(max(len(c.Slots), 1)) }
 
-// rects are the stacks, month by month, from nought outwards. A value of nought
-// is not drawn.
-func (c Chart) rects() []rect {
+// piece is a part of a stack: what it is, and from where to where it reaches, in
+// percent of the plot from its top.
+type piece struct {
+	slot        int
+	look        Look
+	top, bottom float64
+	running     bool
+}
+
+// pieces are the stacks, slot by slot, from nought outwards. A value of nought
+// is none.
+func (c Chart) pieces() []piece {
 	low, high := c.span()
-	var out []rect
+	var out []piece
 	for i, m := range c.Slots {
 		var up, down int64
 		for _, s := range c.Columns {
@@ -213,13 +277,173 @@ func (c Chart) rects() []rect {
 			}
 			top, bottom := level(max(*from, *from+v), low, high), level(min(*from, *from+v), low, high)
 			*from += v
-			if v == 0 {
+			if v != 0 {
+				out = append(out, piece{slot: i, look: s.Look, top: top, bottom: bottom, running: m.IsRunning})
+			}
+		}
+	}
+	return out
+}
+
+// rects are the stacks where there is room for patterns.
+func (c Chart) rects() []rect {
+	if c.isFine() {
+		return nil
+	}
+	var out []rect
+	for _, p := range c.pieces() {
+		out = append(out, rect{
+			x: percent(c.slot() * (float64(p.slot) + (1-columnShare)/2)), y: percent(p.top),
+			width: percent(c.slot() * columnShare), height: percent(p.bottom - p.top), look: p.look, running: p.running,
+		})
+	}
+	return out
+}
+
+// shape is a path in the coordinates of viewBox.
+type shape struct {
+	path    string
+	look    Look
+	running bool
+	// soft rests on little.
+	soft bool
+}
+
+// The plot in coordinates of paths: ten across for a slot, a thousand down.
+const (
+	slotUnits  = 10
+	plotHeight = 1000
+)
+
+func (c Chart) viewBox() string {
+	return "0 0 " + strconv.Itoa(slotUnits*max(len(c.Slots), 1)) + " " + strconv.Itoa(plotHeight)
+}
+
+// fineColumns are the stacks where there is no room: a path for each look.
+func (c Chart) fineColumns() []shape {
+	if !c.isFine() {
+		return nil
+	}
+	type kind struct {
+		look    Look
+		running bool
+	}
+	paths := map[kind]*strings.Builder{}
+	for _, p := range c.pieces() {
+		k := kind{p.look, p.running}
+		if paths[k] == nil {
+			paths[k] = &strings.Builder{}
+		}
+		top, bottom := down(p.top), down(p.bottom)
+		fmt.Fprintf(paths[k], "M%d %dh8V%dh-8z", slotUnits*p.slot+1, top, bottom)
+	}
+	var out []shape
+	for _, s := range c.Columns {
+		for _, running := range []bool{false, true} {
+			if path := paths[kind{s.Look, running}]; path != nil {
+				out = append(out, shape{path: path.String(), look: s.Look, running: running})
+				delete(paths, kind{s.Look, running})
+			}
+		}
+	}
+	return out
+}
+
+// down is a share of the plot's height, given in percent, in whole units.
+func down(percent float64) int { return int(math.Round(percent * plotHeight / 100)) }
+
+// strokes are the lines, from the middle of a slot to the middle of the next. The
+// piece into the running slot is not settled, and one to or from a value that
+// rests on little is soft. Where a value is missing there is a gap.
+func (c Chart) strokes() []shape {
+	low, high := c.span()
+	var out []shape
+	for _, s := range c.Lines {
+		var pen [3]pen // settled, running, soft
+		for i := 1; i < len(c.Slots); i++ {
+			if s.isMissing(i-1) || s.isMissing(i) {
 				continue
 			}
-			out = append(out, rect{
-				x: percent(c.slot() * (float64(i) + (1-columnShare)/2)), y: percent(top),
-				width: percent(c.slot() * columnShare), height: percent(bottom - top), look: s.Look, running: m.IsRunning,
-			})
+			kind := 0
+			switch {
+			case c.Slots[i].IsRunning:
+				kind = 1
+			case s.isSoft(i-1) || s.isSoft(i):
+				kind = 2
+			}
+			pen[kind].line(middle(i-1), down(level(s.at(i-1), low, high)), middle(i), down(level(s.at(i), low, high)))
+		}
+		for kind := range pen {
+			if path := pen[kind].path.String(); path != "" {
+				out = append(out, shape{path: path, look: s.Look, running: kind == 1, soft: kind == 2})
+			}
+		}
+	}
+	return out
+}
+
+// pen draws straight lines with as few characters as it can.
+type pen struct {
+	path strings.Builder
+	x, y int
+	// isDrawing: the last thing drawn was a line, so that the next needs no letter.
+	isDrawing bool
+}
+
+func (p *pen) line(x1, y1, x2, y2 int) {
+	if p.path.Len() == 0 || p.x != x1 || p.y != y1 {
+		fmt.Fprintf(&p.path, "M%d %d", x1, y1)
+		p.x, p.y, p.isDrawing = x1, y1, false
+	}
+	if p.isDrawing {
+		p.path.WriteByte(' ')
+	} else {
+		p.path.WriteByte('l')
+	}
+	dy := strconv.Itoa(y2 - y1)
+	p.path.WriteString(strconv.Itoa(x2 - x1))
+	if dy[0] != '-' {
+		p.path.WriteByte(' ')
+	}
+	p.path.WriteString(dy)
+	p.x, p.y, p.isDrawing = x2, y2, true
+}
+
+// middle is the middle of a slot across.
+func middle(i int) int { return slotUnits*i + slotUnits/2 }
+
+// areas are the bands, a path for each.
+func (c Chart) areas() []shape {
+	low, high := c.span()
+	var out []shape
+	for _, b := range c.Bands {
+		var path strings.Builder
+		for i := 0; i < len(c.Slots); i++ {
+			last := i - 1
+			for last+1 < len(c.Slots) {
+				if _, _, ok := b.at(last + 1); !ok {
+					break
+				}
+				last++
+			}
+			if last < i {
+				continue
+			}
+			for j := i; j <= last; j++ {
+				letter := "L"
+				if j == i {
+					letter = "M"
+				}
+				fmt.Fprintf(&path, "%s%d %d", letter, middle(j), down(level(b.High[j], low, high)))
+			}
+			for j := last; j >= i; j-- {
+				fmt.Fprintf(&path, "L%d %d", middle(j), down(level(b.Low[j], low, high)))
+			}
+			path.WriteByte('z')
+			i = last
+		}
+		if path.Len() > 0 {
+			out = append(out, shape{path: path.String()})
 		}
 	}
 	return out
@@ -229,33 +453,22 @@ func (c Chart) rects() []rect {
 type stroke struct {
 	x1, y1, x2, y2 string
 	look           Look
-	running        bool
 }
 
-// strokes are the pieces of the lines, from the middle of a month to the middle
-// of the next; the one into the running month is not settled.
-func (c Chart) strokes() []stroke {
-	low, high := c.span()
-	var out []stroke
-	for _, s := range c.Lines {
-		for i := 1; i < len(c.Slots); i++ {
-			out = append(out, stroke{
-				x1: c.middle(i - 1), y1: percent(level(s.at(i-1), low, high)),
-				x2: c.middle(i), y2: percent(level(s.at(i), low, high)),
-				look: s.Look, running: c.Slots[i].IsRunning,
-			})
-		}
-	}
-	return out
-}
-
-// dashes are the marks, each a little wider than its column.
+// dashes are the marks, each a little wider than its column. Where columns are
+// fine they are one line: see netLine.
 func (c Chart) dashes() []stroke {
+	if c.isFine() {
+		return nil
+	}
 	low, high := c.span()
 	const share = (columnShare + 0.16) / 2
 	var out []stroke
 	for _, s := range c.Marks {
 		for i := range c.Slots {
+			if s.isMissing(i) {
+				continue
+			}
 			y := percent(level(s.at(i), low, high))
 			middle := float64(i) + 0.5
 			out = append(out, stroke{x1: percent(c.slot() * (middle - share)), y1: y, x2: percent(c.slot() * (middle + share)), y2: y, look: s.Look})
@@ -264,29 +477,56 @@ func (c Chart) dashes() []stroke {
 	return out
 }
 
+// fineMarks are the marks where there is no room for dashes: lines.
+func (c Chart) fineMarks() []shape {
+	if !c.isFine() {
+		return nil
+	}
+	return Chart{Slots: c.Slots, Lines: c.Marks, Ticks: c.ticksOr()}.strokes()
+}
+
+// ticksOr are the ends of the scale, whether or not there are ticks.
+func (c Chart) ticksOr() []Tick {
+	low, high := c.span()
+	return []Tick{{Value: low}, {Value: high}}
+}
+
 // dot is a point of a line.
 type dot struct {
 	x, y    string
 	look    Look
 	running bool
+	soft    bool
 }
 
-// dots are the points of the lines: all of them while there is room, else only
-// the last.
+// mostDots is up to how many slots each has its dot.
+const mostDots = 24
+
+// dots are the points of the lines: all of them while there is room, else the
+// last one, and those that no line leads to.
 func (c Chart) dots() []dot {
 	low, high := c.span()
 	var out []dot
 	for _, s := range c.Lines {
-		for i, m := range c.Slots {
-			if len(c.Slots) <= 24 || i == len(c.Slots)-1 {
-				out = append(out, dot{x: c.middle(i), y: percent(level(s.at(i), low, high)), look: s.Look, running: m.IsRunning})
+		last := -1
+		for i := range c.Slots {
+			if !s.isMissing(i) {
+				last = i
 			}
+		}
+		for i, m := range c.Slots {
+			isAlone := (i == 0 || s.isMissing(i-1)) && (i == len(c.Slots)-1 || s.isMissing(i+1))
+			if s.isMissing(i) || (len(c.Slots) > mostDots || s.Look == Earlier) && i != last && !isAlone {
+				continue
+			}
+			out = append(out, dot{
+				x: percent(c.slot() * (float64(i) + 0.5)), y: percent(level(s.at(i), low, high)),
+				look: s.Look, running: m.IsRunning, soft: s.isSoft(i),
+			})
 		}
 	}
 	return out
 }
-
-func (c Chart) middle(i int) string { return percent(c.slot() * (float64(i) + 0.5)) }
 
 // level is how far below the top of the plot a value lies, in percent.
 func level(v, low, high int64) float64 {
@@ -325,6 +565,77 @@ func (c Chart) lines() []line {
 	}
 	return lines
 }
+
+// reference is a line across that has a name.
+type reference struct {
+	y, text string
+	// dy moves the name above the line, or below it at the top of the plot.
+	dy string
+}
+
+func (c Chart) references() []reference {
+	low, high := c.span()
+	var out []reference
+	for _, t := range c.References {
+		y := level(t.Value, low, high)
+		r := reference{y: percent(y), text: t.Text, dy: "-4"}
+		if y < 10 {
+			r.dy = "12"
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+// label is the name of a slot beneath the plot.
+type label struct {
+	x, short, group, anchor, class string
+}
+
+func (l label) anchorOr() string { return cmp.Or(l.anchor, "middle") }
+
+// Room for names beneath a plot, in characters: of a chart beside another one,
+// and of one on a phone.
+const (
+	wideRoom   = 60
+	narrowRoom = 30
+)
+
+// labels are the names that there is room for, so that the newest stays.
+func (c Chart) labels() []label {
+	longest := 1
+	for _, m := range c.Slots {
+		longest = max(longest, len([]rune(m.Short)))
+	}
+	n := len(c.Slots)
+	wide, narrow := step(n, wideRoom/(longest+2)), step(n, narrowRoom/(longest+2))
+	narrow = (narrow + wide - 1) / wide * wide // those of a phone are among the others
+	var out []label
+	for i, m := range c.Slots {
+		back := n - 1 - i
+		l := label{x: percent(c.slot() * (float64(i) + 0.5)), group: m.Group}
+		if back%wide == 0 {
+			l.short = m.Short
+		}
+		if back%narrow != 0 {
+			l.class = "chart-label-wide"
+		}
+		switch {
+		case n > mostDots && i == n-1:
+			l.x, l.anchor = "100%", "end"
+		case n > mostDots && i < n/20:
+			l.x, l.anchor = "0%", "start"
+		}
+		if l.short != "" || l.group != "" {
+			out = append(out, l)
+		}
+	}
+	return out
+}
+
+// step is which of n names are left, every one or every so many, where there is
+// room for some.
+func step(n, room int) int { return max(1, (n+max(room, 1)-1)/max(room, 1)) }
 
 // ticksDown are the ticks as they stand at the side, highest first.
 func (c Chart) ticksDown() []Tick {
@@ -365,45 +676,28 @@ func (c Chart) usesPattern(look Look) bool {
 }
 
 // isWorthALegend: one series is named by the title.
-func (c Chart) isWorthALegend() bool { return len(c.all()) > 1 }
+func (c Chart) isWorthALegend() bool { return len(c.all())+len(c.Bands) > 1 }
 
-// monthsClass says how many months there are, for how many of their names there
-// is room.
-func (c Chart) monthsClass() string {
-	switch n := len(c.Slots); {
-	case n > 24:
-		return "chart-months chart-months-many"
-	case n > 12:
-		return "chart-months chart-months-some"
-	}
-	return "chart-months"
-}
-
-// tipClass puts a tooltip on the side of its column where there is room, or over
-// one in the middle.
-func (c Chart) tipClass(i int) string {
-	switch n := len(c.Slots); {
-	case 2*(i+1) <= n:
-		return "chart-tip"
-	case 2*i >= n:
-		return "chart-tip chart-tip-before"
-	}
-	return "chart-tip chart-tip-over"
-}
-
+// table is the same as figures.
 func (c Chart) table() Table {
 	t := Table{Caption: c.Title, Empty: "There is no period to show yet.", Columns: []Column{{Label: cmp.Or(c.Heading, "Period"), Short: true}}}
 	for _, s := range c.all() {
 		t.Columns = append(t.Columns, Column{Label: s.Name, Numeric: true})
 	}
+	for _, b := range c.Bands {
+		t.Columns = append(t.Columns, Column{Label: b.Name, Numeric: true})
+	}
 	for i, m := range c.Slots {
-		name := Cell{Text: m.Long}
+		name := Cell{Text: m.Long, Href: m.Href}
 		if m.IsRunning {
 			name.Note = "so far"
 		}
 		row := Row{name}
 		for _, s := range c.all() {
 			row = append(row, Cell{Text: s.text(i)})
+		}
+		for _, b := range c.Bands {
+			row = append(row, Cell{Text: at(b.Texts, i)})
 		}
 		t.Rows = append(t.Rows, row)
 	}

@@ -1,5 +1,7 @@
 package ui
 
+import "math"
+
 // KeyFigure is a figure that is the point of its card, with where it came from
 // and where to look further.
 type KeyFigure struct {
@@ -10,6 +12,8 @@ type KeyFigure struct {
 	Delta Delta
 	Spark Spark
 	Link  Link
+	// Explain is where the figure is explained; empty: nowhere.
+	Explain string
 }
 
 // Delta is how a figure compares with an earlier one. The words say all; the
@@ -36,41 +40,50 @@ type Link struct {
 	Href string
 }
 
-// Spark is a figure over the months, as small as a word. It has no words of its
+// Spark is a figure over the periods, as small as a word. It has no words of its
 // own: the chart or the page behind the link has them.
 type Spark struct {
 	Values []int64
-	// IsRunning: the last value is of a month that is not over.
+	// IsRunning: the last value is of a period that is not over.
 	IsRunning bool
 }
 
-// strokes are the pieces of the line, whose ends touch the edges.
-func (s Spark) strokes() []stroke {
+// sparkUnits is how wide a step of a spark is in its coordinates, which are a
+// hundred high.
+const sparkUnits = 10
+
+func (s Spark) width() int { return sparkUnits * max(len(s.Values)-1, 1) }
+
+// strokes are the settled line and the piece into the running period; their ends
+// touch the edges.
+func (s Spark) strokes() []shape {
 	low, high := extremes(s.Values)
-	var out []stroke
+	y := func(i int) int { return int(math.Round(level(s.Values[i], low, high))) }
+	var settled, running pen
 	for i := 1; i < len(s.Values); i++ {
-		out = append(out, stroke{
-			x1: s.x(i - 1), y1: percent(level(s.Values[i-1], low, high)), x2: s.x(i), y2: percent(level(s.Values[i], low, high)),
-			running: s.IsRunning && i == len(s.Values)-1,
-		})
+		to := &settled
+		if s.IsRunning && i == len(s.Values)-1 {
+			to = &running
+		}
+		to.line(sparkUnits*(i-1), y(i-1), sparkUnits*i, y(i))
+	}
+	var out []shape
+	if path := settled.path.String(); path != "" {
+		out = append(out, shape{path: path})
+	}
+	if path := running.path.String(); path != "" {
+		out = append(out, shape{path: path, running: true})
 	}
 	return out
 }
 
-func (s Spark) end() dot {
-	low, high := extremes(s.Values)
+// end is how far down the last value lies.
+func (s Spark) end() string {
 	if len(s.Values) == 0 {
-		return dot{}
+		return ""
 	}
-	last := len(s.Values) - 1
-	return dot{x: s.x(last), y: percent(level(s.Values[last], low, high)), running: s.IsRunning}
-}
-
-func (s Spark) x(i int) string {
-	if len(s.Values) < 2 {
-		return "100%"
-	}
-	return percent(100 * float64(i) / float64(len(s.Values)-1))
+	low, high := extremes(s.Values)
+	return percent(level(s.Values[len(s.Values)-1], low, high))
 }
 
 // extremes always span nought, so that a spark does not make much of little.

@@ -3,6 +3,8 @@ package ui
 import (
 	"flag"
 	"os"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -82,10 +84,11 @@ func TestStacksStandOnNoughtAndGrowAwayFromIt(t *testing.T) {
 
 func TestEverythingStaysInsideThePlot(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		values := rapid.SliceOfN(rapid.Int64Range(-1e12, 1e12), 1, 36).Draw(t, "values")
+		values := rapid.SliceOfN(rapid.Int64Range(-1e12, 1e12), 1, 80).Draw(t, "values")
 		c := Chart{
 			Slots: make([]Slot, len(values)), Columns: []Series{{Values: values}, {Values: values}}, Lines: []Series{{Values: values}},
-			Marks: []Series{{Values: values[:1]}}, // one that is shorter is nought for the rest
+			Marks: []Series{{Values: values[:1]}}, // one that is shorter is missing for the rest
+			Bands: []Band{{Low: values, High: values}}, References: []Tick{{Value: values[0]}},
 		}
 		if rapid.Bool().Draw(t, "with ticks") {
 			for _, v := range TickValues(c.Extent()) {
@@ -102,8 +105,15 @@ func TestEverythingStaysInsideThePlot(t *testing.T) {
 		for _, r := range c.rects() {
 			inside(r.x, r.y, r.width, r.height)
 		}
-		for _, s := range append(c.strokes(), c.dashes()...) {
+		for _, s := range c.dashes() {
 			inside(s.x1, s.x2, s.y1, s.y2)
+		}
+		for _, s := range slices.Concat(c.strokes(), c.fineColumns(), c.fineMarks(), c.areas()) {
+			for _, at := range ends(t, s.path) {
+				if at[0] < 0 || at[0] > slotUnits*len(values) || at[1] < 0 || at[1] > plotHeight {
+					t.Fatalf("%s reaches %v", s.path, at)
+				}
+			}
 		}
 		for _, d := range c.dots() {
 			inside(d.x, d.y)
@@ -119,12 +129,100 @@ func TestALineEndsUnsettledInTheRunningMonth(t *testing.T) {
 		Slots: []Slot{{}, {}, {IsRunning: true}}, Lines: []Series{{Look: Plain, Values: []int64{0, 50, 100}}},
 		Ticks: []Tick{{Value: 0}, {Value: 100}},
 	}
-	want := []stroke{
-		{x1: "16.67%", y1: "100%", x2: "50%", y2: "50%", look: Plain},
-		{x1: "50%", y1: "50%", x2: "83.33%", y2: "0%", look: Plain, running: true},
-	}
-	if diff := cmp.Diff(want, c.strokes(), cmp.AllowUnexported(stroke{})); diff != "" {
+	want := []shape{{path: "M5 1000l10-500", look: Plain}, {path: "M15 500l10-500", look: Plain, running: true}}
+	if diff := cmp.Diff(want, c.strokes(), cmp.AllowUnexported(shape{})); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
+	}
+}
+
+func TestALineHasAGapWhereItHasNoValue(t *testing.T) {
+	c := Chart{
+		Slots: make([]Slot, 6),
+		Lines: []Series{{
+			Look: Plain, Values: []int64{0, 100, 50, 0, 100, 0}, Missing: []bool{false, false, true, false, true, false},
+			Soft: []bool{true},
+		}},
+		Ticks: []Tick{{Value: 0}, {Value: 100}},
+	}
+	// Nothing leads to the values after the gaps: they are dots alone.
+	if diff := cmp.Diff([]shape{{path: "M5 1000l10-1000", look: Plain, soft: true}}, c.strokes(), cmp.AllowUnexported(shape{})); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+	if got := len(c.dots()); got != 4 {
+		t.Errorf("%d dots, want one for each of the 4 values", got)
+	}
+	if diff := cmp.Diff([]int64{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 100, 0, 0}, c.Extent()); diff != "" {
+		t.Errorf("a value that is missing is among the extent: -want +got\n%s", diff)
+	}
+}
+
+func TestABandIsDrawnWhereItIsOne(t *testing.T) {
+	c := Chart{
+		Slots: make([]Slot, 4),
+		Bands: []Band{{Low: []int64{0, 25, 1, 50}, High: []int64{50, 75, 0, 100}}},
+		Ticks: []Tick{{Value: 0}, {Value: 100}},
+	}
+	want := []shape{{path: "M5 500L15 250L15 750L5 1000zM35 0L35 500z"}}
+	if diff := cmp.Diff(want, c.areas(), cmp.AllowUnexported(shape{})); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+}
+
+func TestManySlotsAreDrawnWithFewShapes(t *testing.T) {
+	values := make([]int64, 366)
+	for i := range values {
+		values[i] = int64(i % 7)
+	}
+	c := Chart{
+		Slots: make([]Slot, len(values)), Columns: []Series{{Look: Gain, Values: values}, {Look: GainStriped, Values: values}},
+		Lines: []Series{{Look: Plain, Values: values}}, Marks: []Series{{Look: Strong, Values: values}},
+	}
+	c.Slots[365].IsRunning = true
+	if n := len(c.rects()) + len(c.dashes()); n != 0 {
+		t.Errorf("%d shapes for single slots", n)
+	}
+	// Two looks and their running slot, a line and its running piece, twice.
+	if n := len(c.fineColumns()) + len(c.strokes()) + len(c.fineMarks()); n != 8 {
+		t.Errorf("%d shapes, want 8", n)
+	}
+	if got := len(c.dots()); got != 1 {
+		t.Errorf("%d dots, want the last", got)
+	}
+	if got := len(c.labels()); got > 20 {
+		t.Errorf("%d names beneath", got)
+	}
+}
+
+func TestNamesBeneathKeepTheNewest(t *testing.T) {
+	for name, test := range map[string]struct {
+		slots        int
+		short        string
+		wide, narrow int
+	}{
+		"twelve months have room, and half of them on a phone": {12, "Jan", 12, 6},
+		"of thirty days some":   {30, "24 Nov", 6, 3},
+		"of a year of days too": {366, "24 Nov", 7, 3},
+		"one is there":          {1, "Jan", 1, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := Chart{Slots: make([]Slot, test.slots)}
+			for i := range c.Slots {
+				c.Slots[i].Short = test.short
+			}
+			labels := c.labels()
+			narrow := 0
+			for _, l := range labels {
+				if l.class == "" {
+					narrow++
+				}
+			}
+			if len(labels) != test.wide || narrow != test.narrow {
+				t.Errorf("%d names and %d on a phone, want %d and %d", len(labels), narrow, test.wide, test.narrow)
+			}
+			if last := labels[len(labels)-1]; last.class != "" || last.short == "" {
+				t.Errorf("the newest is %+v", last)
+			}
+		})
 	}
 }
 
@@ -136,7 +234,8 @@ func TestASparkSpansNoughtAndItsValues(t *testing.T) {
 	}{
 		"no value is nothing":         {Spark{}, 0, ""},
 		"one value is a dot":          {Spark{Values: []int64{5}}, 0, "0%"},
-		"a rise ends at the top":      {Spark{Values: []int64{0, 5, 10}}, 2, "0%"},
+		"a rise ends at the top":      {Spark{Values: []int64{0, 5, 10}}, 1, "0%"},
+		"a running one is a piece":    {Spark{Values: []int64{0, 5, 10}, IsRunning: true}, 2, "0%"},
 		"a fall below ends beneath":   {Spark{Values: []int64{10, -10}}, 1, "100%"},
 		"all nought lies at the foot": {Spark{Values: []int64{0, 0}}, 1, "100%"},
 	} {
@@ -144,7 +243,7 @@ func TestASparkSpansNoughtAndItsValues(t *testing.T) {
 			if got := len(test.spark.strokes()); got != test.pieces {
 				t.Errorf("%d pieces, want %d", got, test.pieces)
 			}
-			if got := test.spark.end().y; got != test.end {
+			if got := test.spark.end(); got != test.end {
 				t.Errorf("ends at %s, want %s", got, test.end)
 			}
 		})
@@ -183,28 +282,35 @@ func TestChartFigureIsDrawnAsBefore(t *testing.T) {
 	}
 }
 
-func TestATooltipIsWhereThereIsRoom(t *testing.T) {
-	for name, test := range map[string]struct {
-		months int
-		want   string
-	}{
-		"one is over its column":           {1, "o"},
-		"two are beside them":              {2, "ab"},
-		"of three the middle one is over":  {3, "aob"},
-		"of four half are on either side":  {4, "aabb"},
-		"of an odd number one is over its": {5, "aaobb"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			var got string
-			c := Chart{Slots: make([]Slot, test.months)}
-			for i := range c.Slots {
-				got += map[string]string{"chart-tip": "a", "chart-tip chart-tip-before": "b", "chart-tip chart-tip-over": "o"}[c.tipClass(i)]
+// ends are the points that a path goes through, given in whole numbers.
+func ends(t interface{ Fatalf(string, ...any) }, path string) [][2]int {
+	var out [][2]int
+	var x, y int
+	for _, step := range regexp.MustCompile(`[MLlHhVvz][^MLlHhVvz]*`).FindAllString(path, -1) {
+		var n []int
+		for _, text := range regexp.MustCompile(`-?\d+`).FindAllString(step[1:], -1) {
+			v, err := strconv.Atoi(text)
+			if err != nil {
+				t.Fatalf("%s in %s", text, path)
 			}
-			if got != test.want {
-				t.Errorf("tips are %s, want %s", got, test.want)
+			n = append(n, v)
+		}
+		switch step[0] {
+		case 'M', 'L':
+			x, y = n[0], n[1]
+		case 'h':
+			x += n[0]
+		case 'V':
+			y = n[0]
+		case 'l':
+			for len(n) > 1 {
+				x, y, n = x+n[0], y+n[1], n[2:]
+				out = append(out, [2]int{x, y})
 			}
-		})
+		}
+		out = append(out, [2]int{x, y})
 	}
+	return out
 }
 
 func TestAChartOfNothingSaysSo(t *testing.T) {

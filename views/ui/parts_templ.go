@@ -5,8 +5,10 @@ package ui
 
 //lint:file-ignore SA4006 This context is only used if a nested component is present.
 
-import "github.com/a-h/templ"
-import templruntime "github.com/a-h/templ/runtime"
+import (
+	"github.com/a-h/templ"
+	templruntime "github.com/a-h/templ/runtime"
+)
 
 import "strconv"
 
@@ -33,7 +35,7 @@ func StatusBadge(b Badge) templ.Component {
 		}
 		ctx = templ.ClearChildren(ctx)
 		if b.Text != "" {
-			var templ_7745c5c3_Var2 = []any{b.Tone.class("badge")}
+			templ_7745c5c3_Var2 := []any{b.Tone.class("badge")}
 			templ_7745c5c3_Err = templ.RenderCSSItems(ctx, templ_7745c5c3_Buffer, templ_7745c5c3_Var2...)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
@@ -119,7 +121,7 @@ func FlashMessage(f Flash) templ.Component {
 		}
 		ctx = templ.ClearChildren(ctx)
 		if f.Text != "" {
-			var templ_7745c5c3_Var7 = []any{f.Tone.class("flash")}
+			templ_7745c5c3_Var7 := []any{f.Tone.class("flash")}
 			templ_7745c5c3_Err = templ.RenderCSSItems(ctx, templ_7745c5c3_Buffer, templ_7745c5c3_Var7...)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
@@ -182,7 +184,7 @@ func ProblemBanner(b Banner) templ.Component {
 		}
 		ctx = templ.ClearChildren(ctx)
 		if !b.IsZero() {
-			var templ_7745c5c3_Var11 = []any{b.Tone.class("banner")}
+			templ_7745c5c3_Var11 := []any{b.Tone.class("banner")}
 			templ_7745c5c3_Err = templ.RenderCSSItems(ctx, templ_7745c5c3_Buffer, templ_7745c5c3_Var11...)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
@@ -576,7 +578,7 @@ func Meters(meters []Meter) templ.Component {
 				return templ_7745c5c3_Err
 			}
 			if m.Used != "" {
-				var templ_7745c5c3_Var31 = []any{m.tone().class("meter")}
+				templ_7745c5c3_Var31 := []any{m.tone().class("meter")}
 				templ_7745c5c3_Err = templ.RenderCSSItems(ctx, templ_7745c5c3_Buffer, templ_7745c5c3_Var31...)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err

@@ -5,8 +5,10 @@ package ui
 
 //lint:file-ignore SA4006 This context is only used if a nested component is present.
 
-import "github.com/a-h/templ"
-import templruntime "github.com/a-h/templ/runtime"
+import (
+	"github.com/a-h/templ"
+	templruntime "github.com/a-h/templ/runtime"
+)
 
 // DataTable draws a table, or the sentence that says why it is empty.
 func DataTable(t Table) templ.Component {
@@ -80,7 +82,7 @@ func DataTable(t Table) templ.Component {
 				return templ_7745c5c3_Err
 			}
 			for i, c := range t.Columns {
-				var templ_7745c5c3_Var5 = []any{t.class(i)}
+				templ_7745c5c3_Var5 := []any{t.class(i)}
 				templ_7745c5c3_Err = templ.RenderCSSItems(ctx, templ_7745c5c3_Buffer, templ_7745c5c3_Var5...)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
@@ -180,7 +182,7 @@ func tableRow(t Table, row Row) templ.Component {
 		}
 		for i, cell := range row {
 			if i == 0 {
-				var templ_7745c5c3_Var9 = []any{t.class(i)}
+				templ_7745c5c3_Var9 := []any{t.class(i)}
 				templ_7745c5c3_Err = templ.RenderCSSItems(ctx, templ_7745c5c3_Buffer, templ_7745c5c3_Var9...)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
@@ -211,7 +213,7 @@ func tableRow(t Table, row Row) templ.Component {
 					return templ_7745c5c3_Err
 				}
 			} else {
-				var templ_7745c5c3_Var11 = []any{t.class(i)}
+				templ_7745c5c3_Var11 := []any{t.class(i)}
 				templ_7745c5c3_Err = templ.RenderCSSItems(ctx, templ_7745c5c3_Buffer, templ_7745c5c3_Var11...)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
@@ -522,7 +524,7 @@ func ListTable(l List) templ.Component {
 			return templ_7745c5c3_Err
 		}
 		for i, c := range l.Columns {
-			var templ_7745c5c3_Var27 = []any{l.class(i)}
+			templ_7745c5c3_Var27 := []any{l.class(i)}
 			templ_7745c5c3_Err = templ.RenderCSSItems(ctx, templ_7745c5c3_Buffer, templ_7745c5c3_Var27...)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
@@ -651,7 +653,7 @@ func ListTable(l List) templ.Component {
 			}
 			for i, cell := range row.Cells {
 				if i == 0 {
-					var templ_7745c5c3_Var35 = []any{l.class(i)}
+					templ_7745c5c3_Var35 := []any{l.class(i)}
 					templ_7745c5c3_Err = templ.RenderCSSItems(ctx, templ_7745c5c3_Buffer, templ_7745c5c3_Var35...)
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
@@ -718,7 +720,7 @@ func ListTable(l List) templ.Component {
 						return templ_7745c5c3_Err
 					}
 				} else {
-					var templ_7745c5c3_Var39 = []any{l.class(i)}
+					templ_7745c5c3_Var39 := []any{l.class(i)}
 					templ_7745c5c3_Err = templ.RenderCSSItems(ctx, templ_7745c5c3_Buffer, templ_7745c5c3_Var39...)
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
