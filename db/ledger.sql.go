@@ -603,7 +603,7 @@ func (q *Queries) BrokenTransfers(ctx context.Context, gens []int32) ([]BrokenTr
 }
 
 const builtGenerations = `-- name: BuiltGenerations :many
-SELECT g.gen, g.time_zone, g.discount_policy, g.decoder, g.state, g.created_at, g.definition, g.live_since FROM metric_generation g
+SELECT g.gen, g.time_zone, g.discount_policy, g.decoder, g.state, g.created_at, g.definition, g.live_since, g.past_due_cap_days FROM metric_generation g
 WHERE g.state = 'building' AND NOT EXISTS (SELECT FROM metric_todo t WHERE t.gen = g.gen) ORDER BY g.gen
 `
 
@@ -626,6 +626,7 @@ func (q *Queries) BuiltGenerations(ctx context.Context) ([]MetricGeneration, err
 			&i.CreatedAt,
 			&i.Definition,
 			&i.LiveSince,
+			&i.PastDueCapDays,
 		); err != nil {
 			return nil, err
 		}
@@ -935,7 +936,7 @@ func (q *Queries) GenerationMRR(ctx context.Context, gen int32) ([]GenerationMRR
 }
 
 const generations = `-- name: Generations :many
-SELECT gen, time_zone, discount_policy, decoder, state, created_at, definition, live_since FROM metric_generation ORDER BY gen
+SELECT gen, time_zone, discount_policy, decoder, state, created_at, definition, live_since, past_due_cap_days FROM metric_generation ORDER BY gen
 `
 
 func (q *Queries) Generations(ctx context.Context) ([]MetricGeneration, error) {
@@ -956,6 +957,7 @@ func (q *Queries) Generations(ctx context.Context) ([]MetricGeneration, error) {
 			&i.CreatedAt,
 			&i.Definition,
 			&i.LiveSince,
+			&i.PastDueCapDays,
 		); err != nil {
 			return nil, err
 		}
@@ -1165,19 +1167,25 @@ func (q *Queries) MarkEveryCustomer(ctx context.Context, gen int32) (int64, erro
 }
 
 const openGeneration = `-- name: OpenGeneration :one
-INSERT INTO metric_generation (gen, time_zone, discount_policy, decoder, definition, state)
-SELECT max(gen) + 1, $1, $2, max(decoder), $3, 'building' FROM metric_generation
+INSERT INTO metric_generation (gen, time_zone, discount_policy, past_due_cap_days, decoder, definition, state)
+SELECT max(gen) + 1, $1, $2, $3, max(decoder), $4, 'building' FROM metric_generation
 RETURNING gen
 `
 
 type OpenGenerationParams struct {
 	TimeZone       string `json:"time_zone"`
 	DiscountPolicy string `json:"discount_policy"`
+	PastDueCapDays int32  `json:"past_due_cap_days"`
 	Definition     int16  `json:"definition"`
 }
 
 func (q *Queries) OpenGeneration(ctx context.Context, arg OpenGenerationParams) (int32, error) {
-	row := q.db.QueryRow(ctx, openGeneration, arg.TimeZone, arg.DiscountPolicy, arg.Definition)
+	row := q.db.QueryRow(ctx, openGeneration,
+		arg.TimeZone,
+		arg.DiscountPolicy,
+		arg.PastDueCapDays,
+		arg.Definition,
+	)
 	var gen int32
 	err := row.Scan(&gen)
 	return gen, err
@@ -1214,12 +1222,13 @@ func (q *Queries) RaiseIntegrityIssue(ctx context.Context, arg RaiseIntegrityIss
 }
 
 const redefineGeneration = `-- name: RedefineGeneration :exec
-UPDATE metric_generation SET time_zone = $1, discount_policy = $2, definition = $3 WHERE gen = $4
+UPDATE metric_generation SET time_zone = $1, discount_policy = $2, past_due_cap_days = $3, definition = $4 WHERE gen = $5
 `
 
 type RedefineGenerationParams struct {
 	TimeZone       string `json:"time_zone"`
 	DiscountPolicy string `json:"discount_policy"`
+	PastDueCapDays int32  `json:"past_due_cap_days"`
 	Definition     int16  `json:"definition"`
 	Gen            int32  `json:"gen"`
 }
@@ -1228,6 +1237,7 @@ func (q *Queries) RedefineGeneration(ctx context.Context, arg RedefineGeneration
 	_, err := q.db.Exec(ctx, redefineGeneration,
 		arg.TimeZone,
 		arg.DiscountPolicy,
+		arg.PastDueCapDays,
 		arg.Definition,
 		arg.Gen,
 	)
@@ -1460,7 +1470,7 @@ func (q *Queries) TodoIsEmpty(ctx context.Context) (bool, error) {
 }
 
 const workingGenerations = `-- name: WorkingGenerations :many
-SELECT gen, time_zone, discount_policy, decoder, state, created_at, definition, live_since FROM metric_generation WHERE state IN ('live', 'building') ORDER BY gen
+SELECT gen, time_zone, discount_policy, decoder, state, created_at, definition, live_since, past_due_cap_days FROM metric_generation WHERE state IN ('live', 'building') ORDER BY gen
 `
 
 func (q *Queries) WorkingGenerations(ctx context.Context) ([]MetricGeneration, error) {
@@ -1481,6 +1491,7 @@ func (q *Queries) WorkingGenerations(ctx context.Context) ([]MetricGeneration, e
 			&i.CreatedAt,
 			&i.Definition,
 			&i.LiveSince,
+			&i.PastDueCapDays,
 		); err != nil {
 			return nil, err
 		}

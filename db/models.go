@@ -100,7 +100,7 @@ type CashProgress struct {
 	WholeFrom time.Time `json:"whole_from"`
 	WholeTo   time.Time `json:"whole_to"`
 	Holder    uuid.UUID `json:"holder"`
-	// By the clock of the database; -infinity: nobody reads
+	// By the clock of the database; when it is past, nobody reads
 	LeaseUntil time.Time `json:"lease_until"`
 }
 
@@ -416,6 +416,8 @@ type MetricGeneration struct {
 	// The rules by which the program counts; a program with newer rules opens a generation of its own
 	Definition int16      `json:"definition"`
 	LiveSince  *time.Time `json:"live_since"`
+	// After how many days past due a subscription counts as lost; 0: when Stripe gives up
+	PastDueCapDays int32 `json:"past_due_cap_days"`
 }
 
 // Invariants of the figures that did not hold when they were checked. Open ones are shown across the top of every figure; nothing heals in silence.

@@ -358,7 +358,7 @@ func (q *Queries) LiveFigures(ctx context.Context) (LiveFiguresRow, error) {
 }
 
 const liveGeneration = `-- name: LiveGeneration :one
-SELECT gen, time_zone, discount_policy, decoder, state, created_at, definition, live_since FROM metric_generation WHERE state = 'live'
+SELECT gen, time_zone, discount_policy, decoder, state, created_at, definition, live_since, past_due_cap_days FROM metric_generation WHERE state = 'live'
 `
 
 func (q *Queries) LiveGeneration(ctx context.Context) (MetricGeneration, error) {
@@ -373,6 +373,7 @@ func (q *Queries) LiveGeneration(ctx context.Context) (MetricGeneration, error) 
 		&i.CreatedAt,
 		&i.Definition,
 		&i.LiveSince,
+		&i.PastDueCapDays,
 	)
 	return i, err
 }

@@ -8,7 +8,10 @@ CREATE TABLE metric_todo (
 );
 COMMENT ON TABLE metric_todo IS 'Marks of everyone whom a generation that is being built has not counted yet; taken when nothing is dirty, so that a change never waits behind them';
 
-ALTER TABLE metric_generation DROP COLUMN marked_to;
+ALTER TABLE metric_generation DROP COLUMN marked_to,
+    ADD COLUMN past_due_cap_days integer NOT NULL DEFAULT 0,
+    ADD CONSTRAINT metric_generation_cap_not_negative CHECK (past_due_cap_days >= 0);
+COMMENT ON COLUMN metric_generation.past_due_cap_days IS 'After how many days past due a subscription counts as lost; 0: when Stripe gives up';
 
 CREATE TABLE metric_integrity_issue (
     id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -40,4 +43,4 @@ CREATE INDEX metric_verification_scope_idx ON metric_verification (scope, starte
 
 -- +goose Down
 DROP TABLE metric_verification, metric_integrity_issue, metric_todo;
-ALTER TABLE metric_generation ADD COLUMN marked_to bigint;
+ALTER TABLE metric_generation DROP COLUMN past_due_cap_days, ADD COLUMN marked_to bigint;

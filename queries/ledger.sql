@@ -161,11 +161,11 @@ SELECT (NOT EXISTS (SELECT FROM customers) AND NOT EXISTS (SELECT FROM metric_di
     AND NOT EXISTS (SELECT FROM payment_events))::boolean AS is_empty;
 
 -- name: RedefineGeneration :exec
-UPDATE metric_generation SET time_zone = @time_zone, discount_policy = @discount_policy, definition = @definition WHERE gen = @gen;
+UPDATE metric_generation SET time_zone = @time_zone, discount_policy = @discount_policy, past_due_cap_days = @past_due_cap_days, definition = @definition WHERE gen = @gen;
 
 -- name: OpenGeneration :one
-INSERT INTO metric_generation (gen, time_zone, discount_policy, decoder, definition, state)
-SELECT max(gen) + 1, @time_zone, @discount_policy, max(decoder), @definition, 'building' FROM metric_generation
+INSERT INTO metric_generation (gen, time_zone, discount_policy, past_due_cap_days, decoder, definition, state)
+SELECT max(gen) + 1, @time_zone, @discount_policy, @past_due_cap_days, max(decoder), @definition, 'building' FROM metric_generation
 RETURNING gen;
 
 -- name: RetireGeneration :exec

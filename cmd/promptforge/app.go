@@ -47,8 +47,8 @@ type settings struct {
 	rateRead       ratelimit.Rate
 	// smtpURL and mailFrom are empty where mails are kept in the database.
 	smtpURL, mailFrom string
-	// timeZone is where the days of the figures begin; empty: as it is.
-	timeZone string
+	// proposal is the definition of the figures that is asked for.
+	proposal ledger.Proposal
 	// now is the business clock.
 	now func() time.Time
 	// simulatorURL is the stand-in's page in a demo; empty elsewhere.
@@ -84,7 +84,7 @@ func assemble(ctx context.Context, s settings, log *slog.Logger) (*app, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &app{pool: pool, log: log, proposal: ledger.Proposal{TimeZone: s.timeZone}}
+	a := &app{pool: pool, log: log, proposal: s.proposal}
 	if a.jobs, err = assembleJobs(s, pool, log); err != nil {
 		pool.Close()
 		return nil, err

@@ -8,8 +8,10 @@ import (
 	"time"
 	_ "time/tzdata" // a host without zone files still knows REPORTING_TIMEZONE's days
 
+	"github.com/promptforge/payments/internal/analytics"
 	"github.com/promptforge/payments/internal/billing"
 	"github.com/promptforge/payments/internal/config"
+	"github.com/promptforge/payments/internal/ledger"
 	"github.com/promptforge/payments/internal/payments"
 )
 
@@ -49,7 +51,7 @@ func openServe(ctx context.Context, args []string, std stdio) (*app, net.Listene
 	a, err := assemble(ctx, settings{
 		databaseURL: c.DatabaseURL, listenURL: c.ListenURL, baseURL: c.BaseURL, stripeKey: c.SecretKey, stripeBase: c.APIBase, maxRPS: c.MaxRPS, isLive: c.IsLive(),
 		webhookSecrets: c.WebhookSecrets, plans: c.Plans, sold: sold(c.Plans, c.PriceIDs), trustedProxies: c.TrustedProxies, support: c.SupportEmail,
-		rateCheckout: c.RateCheckout, rateRead: c.RateRead, smtpURL: c.SMTPURL, mailFrom: c.MailFrom, timeZone: c.ReportingTimeZone, now: time.Now,
+		rateCheckout: c.RateCheckout, rateRead: c.RateRead, smtpURL: c.SMTPURL, mailFrom: c.MailFrom, proposal: ledger.Proposal{TimeZone: c.ReportingTimeZone, Discounts: analytics.DiscountPolicy(c.DiscountPolicy), PastDueCap: c.PastDueCap}, now: time.Now,
 	}, log)
 	if err != nil {
 		listener.Close()

@@ -16,6 +16,10 @@ type Definition struct {
 	// Zone is where a day begins and ends.
 	Zone      *time.Location
 	Discounts DiscountPolicy
+	// PastDueCap is after how many days of an unbroken run of past due a
+	// subscription counts as lost, though Stripe goes on asking; 0: never, it is
+	// lost when Stripe gives up (metrics.md 0.4).
+	PastDueCap int
 }
 
 // MovementKind is how a customer's MRR moved in a day (metrics.md 1.3), or how
@@ -106,7 +110,7 @@ type Account struct {
 // currencies that begin on the customer's first paying day, the one first in
 // the alphabet is new.
 func Movements(history []Version, catalog Catalog, def Definition, now time.Time) Account {
-	subscriptions := split(history, catalog, def.Discounts)
+	subscriptions := split(history, catalog, def)
 	var account Account
 	closings := map[time.Time]time.Time{} // day -> the last instant at which something changes
 	for _, s := range subscriptions {
@@ -251,8 +255,10 @@ func classify(opening, closing int64, ever bool) MovementKind {
 type subscription struct {
 	versions []Version
 	bites    []time.Time
-	catalog  Catalog
-	policy   DiscountPolicy
+	// caps are from when each version is past due for too long; zero: never.
+	caps    []time.Time
+	catalog Catalog
+	policy  DiscountPolicy
 }
 
 // standing is how a subscription stands at an instant; the zero value is that
@@ -261,12 +267,14 @@ type standing struct {
 	id     string
 	facts  billing.Facts
 	paused bool
+	// capped: it is past due for too long to count.
+	capped bool
 	amount Amount
 	// trial is what a trial under way would be worth.
 	trial Amount
 }
 
-func split(history []Version, catalog Catalog, policy DiscountPolicy) []subscription {
+func split(history []Version, catalog Catalog, def Definition) []subscription {
 	sorted := slices.Clone(history)
 	slices.SortFunc(sorted, func(a, b Version) int {
 		return cmp.Or(cmp.Compare(a.SubscriptionID, b.SubscriptionID), a.At.Compare(b.At))
@@ -278,7 +286,8 @@ func split(history []Version, catalog Catalog, policy DiscountPolicy) []subscrip
 			n++
 		}
 		out = append(out, subscription{
-			versions: sorted[:n], bites: PauseBites(sorted[:n]), catalog: catalog, policy: policy,
+			versions: sorted[:n], bites: PauseBites(sorted[:n]), caps: pastDueCaps(sorted[:n], def.PastDueCap),
+			catalog: catalog, policy: def.Discounts,
 		})
 		sorted = sorted[n:]
 	}
@@ -307,6 +316,9 @@ func (s subscription) turns() []time.Time {
 		if stopsMRR(v.Facts.Pause) && within(s.bites[i]) {
 			out = append(out, s.bites[i])
 		}
+		if within(s.caps[i]) {
+			out = append(out, s.caps[i])
+		}
 	}
 	return out
 }
@@ -318,6 +330,9 @@ func (s subscription) at(t time.Time) standing {
 				id: v.SubscriptionID, facts: v.Facts, paused: isPaused(v.Facts, s.bites[i], t),
 				amount: MRR(v.Facts, s.catalog, s.policy, s.bites[i], t),
 			}
+			if from := s.caps[i]; !from.IsZero() && !t.Before(from) {
+				out.capped, out.amount = true, Amount{}
+			}
 			if v.Facts.Status == billing.StatusTrialing {
 				paid := v.Facts
 				paid.Status = billing.StatusActive
@@ -327,6 +342,28 @@ func (s subscription) at(t time.Time) standing {
 		}
 	}
 	return standing{}
+}
+
+// pastDueCaps are, for each version, when its unbroken run of past due has lasted
+// so many days of 24 hours; the zero time where it is not past due, or where
+// there is no limit.
+func pastDueCaps(versions []Version, days int) []time.Time {
+	caps := make([]time.Time, len(versions))
+	if days <= 0 {
+		return caps
+	}
+	var since time.Time
+	for i, v := range versions {
+		if v.Facts.Status != billing.StatusPastDue {
+			since = time.Time{}
+			continue
+		}
+		if since.IsZero() {
+			since = v.At
+		}
+		caps[i] = since.Add(time.Duration(days) * 24 * time.Hour)
+	}
+	return caps
 }
 
 // balance is the MRR in a currency by plan.

@@ -634,3 +634,61 @@ func TestASeriesIsAdditive(t *testing.T) {
 		}
 	})
 }
+
+func TestPastDueForTooLongIsLostWhereThereIsALimit(t *testing.T) {
+	t.Parallel()
+	history := []analytics.Version{
+		day(0, "a", on("pro_month")), day(30, "a", on("pro_month", status(billing.StatusPastDue))),
+		day(33, "a", on("pro_month", status(billing.StatusPastDue), quantity(2))), day(75, "a", on("pro_month")),
+	}
+	for name, tt := range map[string]struct {
+		limit, now int
+		want       string
+		next       int
+	}{
+		"without a limit it counts":        {0, 365, "0 new pro 99.00 purchase +1\n33 expansion pro 99.00 quantity\n75 contraction pro -99.00 quantity", 0},
+		"the run counts, not the version":  {30, 365, "0 new pro 99.00 purchase +1\n33 expansion pro 99.00 quantity\n60 churn pro -198.00 cancel_involuntary -1\n75 reactivation pro 99.00 payment_recovered +1", 0},
+		"it is due by itself":              {30, 40, "0 new pro 99.00 purchase +1\n33 expansion pro 99.00 quantity", 60},
+		"paid within the limit is nothing": {60, 365, "0 new pro 99.00 purchase +1\n33 expansion pro 99.00 quantity\n75 contraction pro -99.00 quantity", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			def := utc
+			def.PastDueCap = tt.limit
+			known := slices.DeleteFunc(slices.Clone(history), func(v analytics.Version) bool { return v.At.After(birth.AddDate(0, 0, tt.now)) })
+			account := analytics.Movements(known, shop(), def, birth.AddDate(0, 0, tt.now))
+			if diff := gocmp.Diff(tt.want, rows(account.Movements)); diff != "" {
+				t.Errorf("movements differ (-want +got):\n%s", diff)
+			}
+			var next time.Time
+			if tt.next != 0 {
+				next = birth.AddDate(0, 0, tt.next)
+			}
+			if !account.Next.Equal(next) {
+				t.Errorf("next change is at %v, want %v", account.Next, next)
+			}
+		})
+	}
+}
+
+// What is pledged is by day, too: an end that is scheduled, and a trial.
+func TestPledgesAreLevelsBesideTheMovements(t *testing.T) {
+	t.Parallel()
+	ends := func(f *billing.Facts) { f.EndsAt = billing.At(birth.AddDate(0, 0, 90)) }
+	account := analytics.Movements([]analytics.Version{
+		day(0, "a", on("pro_month", status(billing.StatusTrialing), coupon("half_for_now", 5))), day(14, "a", on("pro_month")),
+		day(20, "a", on("pro_month", ends)), day(25, "a", on("pro_month")),
+		day(30, "a", on("pro_month", ends)), day(90, "a", on("pro_month", status(billing.StatusCanceled), ends)),
+	}, shop(), utc, birth.AddDate(0, 0, 365))
+	var got []string
+	for _, p := range account.Pledges {
+		got = append(got, fmt.Sprintf("%d %s ending %.2f trial %.2f", int(p.Day.Sub(analytics.DayOf(birth, time.UTC)).Hours()/24), p.Plan, float64(p.EndingMicro)/dollar, float64(p.TrialMicro)/dollar))
+	}
+	want := []string{
+		"0 pro ending 0.00 trial 49.50", "5 pro ending 0.00 trial 49.50", "14 pro ending 0.00 trial -99.00",
+		"20 pro ending 99.00 trial 0.00", "25 pro ending -99.00 trial 0.00", "30 pro ending 99.00 trial 0.00", "90 pro ending -99.00 trial 0.00",
+	}
+	if diff := gocmp.Diff(want, got); diff != "" {
+		t.Errorf("pledges differ (-want +got):\n%s", diff)
+	}
+}

@@ -78,7 +78,7 @@ func reasonOfGain(kind MovementKind, before, after standing) Reason {
 	switch {
 	case before.paused || before.facts.Status == billing.StatusPaused:
 		return ReasonResume
-	case before.facts.Status == billing.StatusUnpaid:
+	case before.facts.Status == billing.StatusUnpaid, before.capped:
 		return ReasonPaymentRecovered
 	case before.facts.Status.CountsInMRR():
 		return reasonOfChange(before, after)
@@ -110,7 +110,7 @@ func reasonOfLoss(before, after standing) Reason {
 			}
 		}
 		return ReasonCancelVoluntary
-	case unpaid && !after.facts.Status.CountsInMRR():
+	case unpaid && (!after.facts.Status.CountsInMRR() || after.capped):
 		return ReasonCancelInvoluntary
 	case after.paused || after.facts.Status == billing.StatusPaused:
 		return ReasonPause

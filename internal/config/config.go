@@ -22,6 +22,7 @@ import (
 	"github.com/caarlos0/env/v11"
 	"github.com/joho/godotenv"
 
+	"github.com/promptforge/payments/internal/analytics"
 	"github.com/promptforge/payments/internal/billing"
 	"github.com/promptforge/payments/internal/ratelimit"
 )
@@ -43,6 +44,11 @@ type Serve struct {
 	// ReportingTimeZone is where the days of the figures begin, an IANA name; empty:
 	// as it is, UTC at first.
 	ReportingTimeZone string `env:"REPORTING_TIMEZONE"`
+	// DiscountPolicy says which coupons lower MRR, and PastDueCap after how many days
+	// past due a subscription counts as lost, 0 for when Stripe gives up; without
+	// them both are as they are: recurring, and 0, at first.
+	DiscountPolicy string `env:"MRR_DISCOUNT_POLICY"`
+	PastDueCap     *int   `env:"PAST_DUE_CHURN_AFTER_DAYS"`
 
 	// SupportEmail is where customers write to; empty: no page names one.
 	SupportEmail string `env:"SUPPORT_EMAIL"`
@@ -125,6 +131,12 @@ func LoadServe(environment map[string]string, insecureSimulator bool) (Serve, er
 	}
 	if _, err := time.LoadLocation(c.ReportingTimeZone); err != nil || c.ReportingTimeZone == "Local" {
 		faults.add("REPORTING_TIMEZONE", "must be the name of a time zone, such as Europe/Berlin")
+	}
+	if _, err := analytics.ParseDiscountPolicy(c.DiscountPolicy); err != nil && c.DiscountPolicy != "" {
+		faults.add("MRR_DISCOUNT_POLICY", "must be forever_only, recurring, all or none")
+	}
+	if c.PastDueCap != nil && (*c.PastDueCap < 0 || *c.PastDueCap > 365) {
+		faults.add("PAST_DUE_CHURN_AFTER_DAYS", "must be a number of days up to 365, or 0 for none")
 	}
 	faults.mail(c.SMTPURL, c.MailFrom)
 	if c.LogFormat != "json" && c.LogFormat != "text" {

@@ -51,8 +51,10 @@ func distinct(names []string) []string {
 // account is a ledger customer under every working generation.
 type account struct {
 	customer string
-	// history is all versions of its subscriptions, in no order.
+	// history is all versions of its subscriptions, in no order; catalog has the
+	// prices that they name.
 	history []analytics.Version
+	catalog analytics.Catalog
 	// figures are by generation.
 	figures map[int32]analytics.Account
 	// next is when something else about it changes by itself; zero: never.
@@ -77,7 +79,7 @@ func (l *Ledger) compute(ctx context.Context, q *db.Queries, customers []string,
 			l.Logger.ErrorContext(ctx, "versions unreadable", "customer", customer, "error", err)
 			continue
 		}
-		a := account{customer: customer, history: histories[customer], figures: map[int32]analytics.Account{}}
+		a := account{customer: customer, history: histories[customer], catalog: catalog, figures: map[int32]analytics.Account{}}
 		missing := map[string]bool{}
 		for gen, definition := range generations {
 			figures := analytics.Movements(histories[customer], catalog, definition, now)
@@ -111,7 +113,7 @@ func definitions(ctx context.Context, q *db.Queries) (all, building map[int32]an
 		if err != nil {
 			return nil, nil, fmt.Errorf("generation %d: %w", r.Gen, err)
 		}
-		all[r.Gen] = analytics.Definition{Zone: zone, Discounts: policy}
+		all[r.Gen] = analytics.Definition{Zone: zone, Discounts: policy, PastDueCap: int(r.PastDueCapDays)}
 		if r.State == "building" {
 			building[r.Gen] = all[r.Gen]
 		}

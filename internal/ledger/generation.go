@@ -28,6 +28,9 @@ type Proposal struct {
 	TimeZone string
 	// Discounts is empty where that of the live generation stays.
 	Discounts analytics.DiscountPolicy
+	// PastDueCap is analytics.Definition's, in days; nil: that of the live
+	// generation stays.
+	PastDueCap *int
 }
 
 // Propose makes the definition of the figures that of the proposal and of this
@@ -60,8 +63,11 @@ func (l *Ledger) Propose(ctx context.Context, p Proposal) error {
 		if p.Discounts != "" {
 			want.DiscountPolicy = string(p.Discounts)
 		}
+		if p.PastDueCap != nil {
+			want.PastDueCapDays = int32(*p.PastDueCap) //nolint:gosec // some days
+		}
 		isProposed := func(g db.MetricGeneration) bool {
-			return g.TimeZone == want.TimeZone && g.DiscountPolicy == want.DiscountPolicy && g.Definition == want.Definition
+			return g.TimeZone == want.TimeZone && g.DiscountPolicy == want.DiscountPolicy && g.PastDueCapDays == want.PastDueCapDays && g.Definition == want.Definition
 		}
 		for _, g := range generations {
 			if g.State == "building" {
@@ -91,11 +97,11 @@ func (l *Ledger) open(ctx context.Context, q *db.Queries, live, want db.MetricGe
 	}
 	if isEmpty {
 		return q.RedefineGeneration(ctx, db.RedefineGenerationParams{
-			Gen: live.Gen, TimeZone: want.TimeZone, DiscountPolicy: want.DiscountPolicy, Definition: want.Definition,
+			Gen: live.Gen, TimeZone: want.TimeZone, DiscountPolicy: want.DiscountPolicy, PastDueCapDays: want.PastDueCapDays, Definition: want.Definition,
 		})
 	}
 	gen, err := q.OpenGeneration(ctx, db.OpenGenerationParams{
-		TimeZone: want.TimeZone, DiscountPolicy: want.DiscountPolicy, Definition: want.Definition,
+		TimeZone: want.TimeZone, DiscountPolicy: want.DiscountPolicy, PastDueCapDays: want.PastDueCapDays, Definition: want.Definition,
 	})
 	if err != nil {
 		return fmt.Errorf("open a generation: %w", err)
@@ -110,7 +116,7 @@ func (l *Ledger) open(ctx context.Context, q *db.Queries, live, want db.MetricGe
 	}
 	n += visits
 	l.Logger.InfoContext(ctx, "generation opened", "generation", gen, "time_zone", want.TimeZone, "discounts", want.DiscountPolicy,
-		"definition", want.Definition, "to_count", n)
+		"past_due_cap_days", want.PastDueCapDays, "definition", want.Definition, "to_count", n)
 	return nil
 }
 

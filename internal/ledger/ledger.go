@@ -30,7 +30,7 @@ type Ledger struct {
 	// Livemode is the mode of the configured key: what happened in the other one
 	// is not in the funnel.
 	Livemode bool
-	Logger *slog.Logger
+	Logger   *slog.Logger
 	// Changed is told after a transaction that may have changed figures, and must
 	// not block; nil: nobody is.
 	Changed func()

@@ -89,6 +89,7 @@ var fullChecks = []check{
 	{[]string{pledgesAreRecount}, (*verification).pledges},
 	{[]string{subscriptionsAddUp}, (*verification).subscriptions},
 	{[]string{levelsAreRecount}, (*verification).customerLevels},
+	{[]string{paymentsAreRecount, paymentMonthsAreSum, paymentHoursAreCount, trialsAreRecount}, (*verification).outcomes},
 	{[]string{movementsAreLegal, cohortsAreRecount, retentionIsRecount}, (*verification).histories},
 	{[]string{rebuildIsEqual}, (*verification).sample},
 	{[]string{funnelIsRecount}, (*verification).funnel},
