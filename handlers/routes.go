@@ -20,10 +20,11 @@ const (
 	machine       audience = "programs: no session, no cookie, no origin"
 	// The scope of the key stands in keyScopes.
 	readsEntitlements audience = "programs with a key that may read entitlements: no session, no cookie, no origin"
+	readsMetrics      audience = "programs with a key that may read figures: no session, no cookie, no origin"
 )
 
 // keyScopes are what a program's key must be for.
-var keyScopes = map[audience]auth.Scope{readsEntitlements: auth.ReadEntitlements}
+var keyScopes = map[audience]auth.Scope{readsEntitlements: auth.ReadEntitlements, readsMetrics: auth.ReadMetrics}
 
 // limit is how often one may ask.
 type limit struct {
@@ -95,6 +96,7 @@ var routes = []route{
 
 	{"GET", "/admin", administrator, reads, 0, (*server).adminStart},
 	{"GET", "/admin/billing", administrator, reads, 0, (*server).adminOverview},
+	{"GET", "/admin/billing/revenue", administrator, reads, 0, (*server).adminRevenue},
 	{"GET", "/admin/billing/subscriptions", administrator, reads, 0, (*server).adminSubscriptions},
 	{"GET", "/admin/billing/organizations/:id", administrator, reads, 0, (*server).adminOrganization},
 	{"GET", "/admin/billing/export/subscriptions.csv", administrator, reads, 0, (*server).exportSubscriptions},
@@ -102,6 +104,7 @@ var routes = []route{
 	{"GET", "/admin/billing/export/:file", administrator, reads, 0, (*server).exportFigures},
 
 	{"GET", "/api/v1/orgs/:orgId/entitlements", readsEntitlements, byKey, 0, (*server).entitlements},
+	{"GET", "/api/v1/metrics", readsMetrics, byKey, 0, (*server).metrics},
 
 	{"POST", webhookPath, machine, unlimited("what Stripe signs is never turned away; what it does not sign is cheap to refuse"), hookBytes, (*server).webhook},
 	{"GET", "/healthz", machine, unlimited("a supervisor asks as often as it likes, and nothing is read"), 0, (*server).healthz},

@@ -29,6 +29,9 @@ type Query struct {
 	Plan string
 	// Compare is what each period is set beside.
 	Compare Comparison
+	// IsLong allows MaxLongDays by day or week instead of MaxDays, where nobody
+	// draws them.
+	IsLong bool
 }
 
 // Recent is a stretch of days that ends with today. The first of its fields that
@@ -59,6 +62,8 @@ const (
 const (
 	// MaxDays is how many days a series by day or week may have.
 	MaxDays = 366
+	// MaxLongDays is the same for what is long: three years.
+	MaxLongDays = 3*365 + 1
 )
 
 // Scope is what a report covers, with everything that goes without saying said.
@@ -184,7 +189,11 @@ func (s *Scope) choose(query Query) error {
 	if _, err := analytics.ParseInterval(string(s.Interval)); err != nil {
 		return refuseField("interval", "Choose days, weeks or months.")
 	}
-	first, last, err := s.span(query.First, query.Last, query.Recent)
+	maxDays := MaxDays
+	if query.IsLong {
+		maxDays = MaxLongDays
+	}
+	first, last, err := s.span(query.First, query.Last, query.Recent, maxDays)
 	if err != nil {
 		return err
 	}
@@ -202,7 +211,7 @@ func (s *Scope) choose(query Query) error {
 }
 
 // span is the first and the last day to show.
-func (s *Scope) span(first, last time.Time, recent Recent) (time.Time, time.Time, error) {
+func (s *Scope) span(first, last time.Time, recent Recent, maxDays int) (time.Time, time.Time, error) {
 	running := analytics.Monthly.Start(s.Today)
 	isFirstSaid, isLastSaid := !first.IsZero(), !last.IsZero()
 	if !isLastSaid {
@@ -224,7 +233,9 @@ func (s *Scope) span(first, last time.Time, recent Recent) (time.Time, time.Time
 		return refuse("from", "The first day has not come yet.")
 	case first.After(last):
 		return refuse("from", "The first day is after the last one.")
-	case s.Interval != analytics.Monthly && first.AddDate(0, 0, MaxDays).Before(last):
+	case s.Interval != analytics.Monthly && first.AddDate(0, 0, maxDays).Before(last) && maxDays > MaxDays:
+		return refuse("from", "Choose at most three years.")
+	case s.Interval != analytics.Monthly && first.AddDate(0, 0, maxDays).Before(last):
 		return refuse("interval", "Choose months for more than a year.")
 	case s.Interval == analytics.Monthly && first.AddDate(MaxYears, 1, 0).Before(last):
 		return refuse("from", "Choose at most ten years.")
