@@ -43,6 +43,8 @@ type Cell struct {
 	Term string
 	// Instant says the text's moment to machines, and the rest on hover.
 	Instant Instant
+	// Spark is drawn beneath the text.
+	Spark Spark
 }
 
 func (t Table) class(column int) string {
