@@ -91,8 +91,8 @@ func (q *Queries) LockHandover(ctx context.Context, arg LockHandoverParams) ([]L
 }
 
 const rememberStripeObjects = `-- name: RememberStripeObjects :exec
-INSERT INTO stripe_objects (object_id, stripe_customer_id, invoice_id, amount_minor, currency, balance_transaction_id, created_at)
-SELECT r.object_id, min(r.stripe_customer_id), min(r.invoice_id), min(r.amount_minor), min(r.currency), min(r.balance_transaction_id), min(r.created_at)
+INSERT INTO stripe_objects (object_id, stripe_customer_id, invoice_id, amount_minor, currency, balance_transaction_id, created_at, failure_reason)
+SELECT r.object_id, min(r.stripe_customer_id), min(r.invoice_id), min(r.amount_minor), min(r.currency), min(r.balance_transaction_id), min(r.created_at), min(r.failure_reason)
 FROM jsonb_populate_recordset(NULL::stripe_objects, $1::jsonb) AS r GROUP BY r.object_id ORDER BY r.object_id
 ON CONFLICT (object_id) DO UPDATE SET
     stripe_customer_id     = coalesce(stripe_objects.stripe_customer_id, excluded.stripe_customer_id),
@@ -100,7 +100,8 @@ ON CONFLICT (object_id) DO UPDATE SET
     amount_minor           = coalesce(stripe_objects.amount_minor, excluded.amount_minor),
     currency               = coalesce(stripe_objects.currency, excluded.currency),
     balance_transaction_id = coalesce(stripe_objects.balance_transaction_id, excluded.balance_transaction_id),
-    created_at             = coalesce(stripe_objects.created_at, excluded.created_at)
+    created_at             = coalesce(stripe_objects.created_at, excluded.created_at),
+    failure_reason         = coalesce(stripe_objects.failure_reason, excluded.failure_reason)
 `
 
 // What one shape does not say, another has said: nothing is forgotten.
@@ -110,7 +111,7 @@ func (q *Queries) RememberStripeObjects(ctx context.Context, rows json.RawMessag
 }
 
 const stripeObject = `-- name: StripeObject :one
-SELECT object_id, stripe_customer_id, invoice_id, amount_minor, currency, balance_transaction_id, created_at, seen_at FROM stripe_objects WHERE object_id = $1
+SELECT object_id, stripe_customer_id, invoice_id, amount_minor, currency, balance_transaction_id, created_at, seen_at, failure_reason FROM stripe_objects WHERE object_id = $1
 `
 
 func (q *Queries) StripeObject(ctx context.Context, objectID string) (StripeObject, error) {
@@ -125,12 +126,13 @@ func (q *Queries) StripeObject(ctx context.Context, objectID string) (StripeObje
 		&i.BalanceTransactionID,
 		&i.CreatedAt,
 		&i.SeenAt,
+		&i.FailureReason,
 	)
 	return i, err
 }
 
 const stripeObjects = `-- name: StripeObjects :many
-SELECT object_id, stripe_customer_id, invoice_id, amount_minor, currency, balance_transaction_id, created_at, seen_at FROM stripe_objects WHERE object_id = ANY ($1::text[])
+SELECT object_id, stripe_customer_id, invoice_id, amount_minor, currency, balance_transaction_id, created_at, seen_at, failure_reason FROM stripe_objects WHERE object_id = ANY ($1::text[])
 `
 
 func (q *Queries) StripeObjects(ctx context.Context, ids []string) ([]StripeObject, error) {
@@ -151,6 +153,7 @@ func (q *Queries) StripeObjects(ctx context.Context, ids []string) ([]StripeObje
 			&i.BalanceTransactionID,
 			&i.CreatedAt,
 			&i.SeenAt,
+			&i.FailureReason,
 		); err != nil {
 			return nil, err
 		}

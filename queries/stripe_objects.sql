@@ -6,8 +6,8 @@ SELECT * FROM stripe_objects WHERE object_id = ANY (@ids::text[]);
 
 -- name: RememberStripeObjects :exec
 -- What one shape does not say, another has said: nothing is forgotten.
-INSERT INTO stripe_objects (object_id, stripe_customer_id, invoice_id, amount_minor, currency, balance_transaction_id, created_at)
-SELECT r.object_id, min(r.stripe_customer_id), min(r.invoice_id), min(r.amount_minor), min(r.currency), min(r.balance_transaction_id), min(r.created_at)
+INSERT INTO stripe_objects (object_id, stripe_customer_id, invoice_id, amount_minor, currency, balance_transaction_id, created_at, failure_reason)
+SELECT r.object_id, min(r.stripe_customer_id), min(r.invoice_id), min(r.amount_minor), min(r.currency), min(r.balance_transaction_id), min(r.created_at), min(r.failure_reason)
 FROM jsonb_populate_recordset(NULL::stripe_objects, @rows::jsonb) AS r GROUP BY r.object_id ORDER BY r.object_id
 ON CONFLICT (object_id) DO UPDATE SET
     stripe_customer_id     = coalesce(stripe_objects.stripe_customer_id, excluded.stripe_customer_id),
@@ -15,7 +15,8 @@ ON CONFLICT (object_id) DO UPDATE SET
     amount_minor           = coalesce(stripe_objects.amount_minor, excluded.amount_minor),
     currency               = coalesce(stripe_objects.currency, excluded.currency),
     balance_transaction_id = coalesce(stripe_objects.balance_transaction_id, excluded.balance_transaction_id),
-    created_at             = coalesce(stripe_objects.created_at, excluded.created_at);
+    created_at             = coalesce(stripe_objects.created_at, excluded.created_at),
+    failure_reason         = coalesce(stripe_objects.failure_reason, excluded.failure_reason);
 
 -- name: LockHandover :many
 -- Locks the rows of a subject and of the customer it turned out to be, in the

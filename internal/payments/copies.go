@@ -206,6 +206,7 @@ func (w *writing) recordWithPlan(o occasion, h happening) {
 
 func (w *writing) record(o occasion, h happening) {
 	params := recording(o, h)
+	w.mark()
 	w.changes.recorded = append(w.changes.recorded, params)
 	isKnown := func(kind, key string) bool { return kind == params.Kind && key == params.NaturalKey }
 	if !slices.ContainsFunc(w.rows.events[w.Subject], func(row db.PaymentEvent) bool { return isKnown(row.Kind, row.NaturalKey) }) &&
@@ -254,6 +255,7 @@ func (w *writing) locateEarlier() {
 		}
 		if id := w.subscriptionOf(*row.InvoiceID); id != "" {
 			events[i].SubscriptionID = &id // whose story then says the plan
+			w.mark()
 			w.changes.located = append(w.changes.located, db.LocatePaymentEventParams{ID: row.ID, SubscriptionID: &id})
 		}
 	}
@@ -264,6 +266,9 @@ func (w *writing) rememberCharges() {
 	for _, t := range w.events {
 		if t.charge != nil && t.parked == "" && t.charge.CustomerID == w.Subject {
 			w.changes.objects = append(w.changes.objects, chargeToRemember(*t.charge)...)
+			if t.charge.FailureReason != "" {
+				w.mark()
+			}
 		}
 	}
 }

@@ -123,9 +123,17 @@ func (w *writing) writeVersions() error {
 		w.changes.versionsGone = append(w.changes.versionsGone, db.DeleteVersionParams{SubscriptionID: k.id, At: row.At})
 	}
 	if changed {
-		w.changes.dirty = append(w.changes.dirty, w.Subject)
+		w.mark()
 	}
 	return nil
+}
+
+// mark lets the ledger count the customer anew: by a history that is another, or
+// by what else was told of it, which says what came of its invoices.
+func (w *writing) mark() {
+	if !slices.Contains(w.changes.dirty, w.Subject) {
+		w.changes.dirty = append(w.changes.dirty, w.Subject)
+	}
 }
 
 func equalFacts(stored json.RawMessage, facts billing.Facts) bool {

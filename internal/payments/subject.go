@@ -79,6 +79,7 @@ func chargeToRemember(c stripeshape.Charge) []db.StripeObject {
 		ObjectID: c.ID, StripeCustomerID: optional(c.CustomerID), InvoiceID: optional(c.InvoiceID),
 		AmountMinor: optional(c.AmountMinor), Currency: optional(string(c.Currency)),
 		BalanceTransactionID: optional(c.BalanceTransactionID), CreatedAt: optional(c.CreatedAt),
+		FailureReason: optional(c.FailureReason),
 	}}
 	if c.PaymentIntentID != "" {
 		out = append(out, db.StripeObject{

@@ -24,7 +24,7 @@ type taken struct {
 	// happenings are what the event tells beyond a state: nothing, for most.
 	happenings []happening
 	session    *stripeshape.CheckoutSession
-	// charge is that of charge.succeeded and charge.refunded.
+	// charge is that of charge.succeeded, charge.failed and charge.refunded.
 	charge *stripeshape.Charge
 	// customer is that of customer.updated.
 	customer *stripeshape.Customer

@@ -110,7 +110,7 @@ func (e Event) Subject() string {
 // NeedsCustomer reports whether an event of the type is of no use without a
 // customer. Guests pay, and have payment methods, without being one.
 func NeedsCustomer(eventType string) bool {
-	for _, prefix := range []string{"charge.succeeded", "charge.refunded", "checkout.session.", "payment_method."} {
+	for _, prefix := range []string{"charge.succeeded", "charge.failed", "charge.refunded", "checkout.session.", "payment_method."} {
 		if strings.HasPrefix(eventType, prefix) {
 			return false
 		}

@@ -53,7 +53,10 @@ type Charge struct {
 	// BalanceTransactionID is where Stripe's fee is found.
 	BalanceTransactionID string
 	ReceiptURL           string
-	CreatedAt            time.Time
+	// FailureReason says why no money came of it, in the words of the bank's
+	// decline code, or else of Stripe's; empty of one that came through.
+	FailureReason string
+	CreatedAt     time.Time
 	// Refunds came with the charge; shapes since 2022-11-15 leave them out, and
 	// HasRefunds is false.
 	Refunds    []Refund
@@ -70,6 +73,10 @@ func DecodeCharge(raw json.RawMessage) (Charge, error) {
 		ID: id, CustomerID: o.ref("customer"), InvoiceID: o.ref("invoice"), PaymentIntentID: o.ref("payment_intent"),
 		Currency: money.Currency(o.str("currency")), AmountMinor: o.num("amount"), RefundedMinor: o.num("amount_refunded"),
 		BalanceTransactionID: o.ref("balance_transaction"), ReceiptURL: o.str("receipt_url"), CreatedAt: o.second("created").Time(),
+	}
+	if code := o.str("failure_code"); code != "" {
+		// The bank's own word stands in the outcome, and is more exact.
+		c.FailureReason = cmp.Or(o.obj("outcome").str("reason"), code)
 	}
 	refunds, isWhole := o.list("refunds")
 	for _, raw := range refunds {
