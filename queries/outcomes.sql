@@ -135,13 +135,6 @@ FROM (
 GROUP BY f.reason HAVING sum(f.recovered + f.in_retry + f.lost) > 0
 ORDER BY sum(f.recovered + f.in_retry + f.lost) DESC, f.reason;
 
--- name: FailedByMonth :many
--- What came of the renewals of each month by currency, from the beginning on: the
--- running sums of open are what is open.
-SELECT currency, month, sum(asked)::bigint AS asked, sum(asked_minor)::bigint AS asked_minor, sum(confirmed)::bigint AS confirmed, sum(confirmed_minor)::bigint AS confirmed_minor, sum(recovered)::bigint AS recovered, sum(recovered_minor)::bigint AS recovered_minor, sum(in_retry)::bigint AS in_retry, sum(in_retry_minor)::bigint AS in_retry_minor, sum(lost)::bigint AS lost, sum(lost_minor)::bigint AS lost_minor, sum(open)::bigint AS open, sum(open_minor)::bigint AS open_minor, sum(asked_open)::bigint AS asked_open, sum(asked_open_minor)::bigint AS asked_open_minor
-FROM payment_monthly WHERE gen = @gen AND month <= @last::date
-GROUP BY currency, month ORDER BY currency, month;
-
 -- name: InRetry :many
 -- What is retried now, or waits for the customer's confirmation: the largest
 -- first, with the next attempt where it is its subscription's newest invoice.

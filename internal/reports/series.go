@@ -178,11 +178,5 @@ func addRetention(ctx context.Context, q *db.Queries, scope Scope, points []anal
 // earlierMonths is how many months a customer's lifetime is computed from.
 const earlierMonths = 6
 
-// addTrials adds the trials of each period.
-func addTrials(context.Context, *db.Queries, Scope, []analytics.Point) error { return nil }
-
-// addPayments adds the renewals of each period.
-func addPayments(context.Context, *db.Queries, Scope, []analytics.Point) error { return nil }
-
 // addCash adds what went through the account in each period.
 func addCash(context.Context, *db.Queries, Scope, []analytics.Point) error { return nil }
