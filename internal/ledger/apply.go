@@ -257,7 +257,7 @@ func newFlowRollups() *flowRollups {
 
 func newFlowDaily() rollup[db.FlowDaily] {
 	return rollup[db.FlowDaily]{
-		what: "flows by day",
+		what: "flows by day", onlyGrows: true,
 		key: func(r db.FlowDaily) db.FlowDaily {
 			return db.FlowDaily{Gen: r.Gen, Day: r.Day, Currency: r.Currency, Plan: r.Plan, Kind: r.Kind}
 		},
@@ -282,7 +282,7 @@ func newFlowDaily() rollup[db.FlowDaily] {
 
 func newFlowMonthly() rollup[db.FlowMonthly] {
 	return rollup[db.FlowMonthly]{
-		what: "flows by month",
+		what: "flows by month", onlyGrows: true,
 		key: func(r db.FlowMonthly) db.FlowMonthly {
 			return db.FlowMonthly{Gen: r.Gen, Month: r.Month, Currency: r.Currency, Plan: r.Plan, Kind: r.Kind}
 		},
@@ -332,7 +332,7 @@ func newCohortChange() rollup[db.CohortChange] {
 
 func newRetentionChange() rollup[db.RetentionChange] {
 	return rollup[db.RetentionChange]{
-		what: "retention",
+		what: "retention", onlyGrows: true,
 		key: func(r db.RetentionChange) db.RetentionChange {
 			return db.RetentionChange{Gen: r.Gen, PeriodEnd: r.PeriodEnd, Horizon: r.Horizon, Currency: r.Currency, Plan: r.Plan}
 		},

@@ -127,9 +127,13 @@ type rollup[T comparable] struct {
 	// drop deletes those of the rows in which every amount has come to nought:
 	// nothing is behind them.
 	drop func(context.Context, *db.Queries, json.RawMessage) error
+	// onlyGrows says that some amount of a key is never of the other sign, so that
+	// a sum comes to nought only where something was taken away. Elsewhere what one
+	// customer gains may be what another loses.
+	onlyGrows bool
 
 	sums map[T]T
-	// lowered are the keys from which something was taken away.
+	// lowered are the keys whose sum may have come to nought.
 	lowered map[T]bool
 }
 
@@ -144,7 +148,7 @@ func (r *rollup[T]) count(row T, sign int64) {
 		r.sums, r.lowered = map[T]T{}, map[T]bool{}
 	}
 	r.sums[key] = r.plus(sum, row, sign)
-	if sign < 0 {
+	if sign < 0 || !r.onlyGrows {
 		r.lowered[key] = true
 	}
 }
