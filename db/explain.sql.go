@@ -12,7 +12,7 @@ import (
 )
 
 const customersWithPledges = `-- name: CustomersWithPledges :many
-SELECT p.customer, p.micro, coalesce(o.name, '')::text AS org_name
+SELECT p.customer, p.day, p.micro, coalesce(o.name, '')::text AS org_name
 FROM (
     SELECT c.customer, sum(CASE WHEN $1::boolean THEN c.trial_micro ELSE c.ending_micro END)::bigint AS micro, max(c.day)::date AS day
     FROM customer_pledge c
@@ -37,9 +37,10 @@ type CustomersWithPledgesParams struct {
 }
 
 type CustomersWithPledgesRow struct {
-	Customer string `json:"customer"`
-	Micro    int64  `json:"micro"`
-	OrgName  string `json:"org_name"`
+	Customer string    `json:"customer"`
+	Day      time.Time `json:"day"`
+	Micro    int64     `json:"micro"`
+	OrgName  string    `json:"org_name"`
 }
 
 // Customers of whose MRR some is scheduled to end after a day, or whose trials
@@ -62,7 +63,12 @@ func (q *Queries) CustomersWithPledges(ctx context.Context, arg CustomersWithPle
 	items := []CustomersWithPledgesRow{}
 	for rows.Next() {
 		var i CustomersWithPledgesRow
-		if err := rows.Scan(&i.Customer, &i.Micro, &i.OrgName); err != nil {
+		if err := rows.Scan(
+			&i.Customer,
+			&i.Day,
+			&i.Micro,
+			&i.OrgName,
+		); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
@@ -130,6 +136,38 @@ func (q *Queries) EventsOfDays(ctx context.Context, arg EventsOfDaysParams) ([]E
 			&i.SourceEventID,
 			&i.Details,
 		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const lastChecks = `-- name: LastChecks :many
+SELECT DISTINCT ON (scope) scope, finished_at::timestamptz AS finished_at, customers
+FROM metric_verification WHERE finished_at IS NOT NULL ORDER BY scope, started_at DESC
+`
+
+type LastChecksRow struct {
+	Scope      string    `json:"scope"`
+	FinishedAt time.Time `json:"finished_at"`
+	Customers  int64     `json:"customers"`
+}
+
+// When the invariants were last checked to the end, of the last weeks and of all.
+func (q *Queries) LastChecks(ctx context.Context) ([]LastChecksRow, error) {
+	rows, err := q.db.Query(ctx, lastChecks)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []LastChecksRow{}
+	for rows.Next() {
+		var i LastChecksRow
+		if err := rows.Scan(&i.Scope, &i.FinishedAt, &i.Customers); err != nil {
 			return nil, err
 		}
 		items = append(items, i)

@@ -295,6 +295,7 @@ func (s *server) figuresFrame(c echo.Context, scope reports.Scope, ask figuresAs
 		Live: ask.here(), Version: scope.FiguresVersion,
 	}
 	m.FiguresQuery = ask.href("")
+	m.Integrity = s.integrityBanner(c.Request().Context())
 	return m
 }
 

@@ -99,6 +99,8 @@ var routes = []route{
 	{"GET", "/admin/billing/revenue", administrator, reads, 0, (*server).adminRevenue},
 	{"GET", "/admin/billing/subscriptions", administrator, reads, 0, (*server).adminSubscriptions},
 	{"GET", "/admin/billing/organizations/:id", administrator, reads, 0, (*server).adminOrganization},
+	{"GET", "/admin/billing/explain", administrator, reads, 0, (*server).adminDefinitions},
+	{"GET", "/admin/billing/explain/:metric", administrator, reads, 0, (*server).adminExplain},
 	{"GET", "/admin/billing/export/subscriptions.csv", administrator, reads, 0, (*server).exportSubscriptions},
 	{"GET", "/admin/billing/stream", administrator, streamOpenings, 0, (*server).stream},
 	{"GET", "/admin/billing/export/:file", administrator, reads, 0, (*server).exportFigures},

@@ -31,7 +31,7 @@ GROUP BY c.day, c.customer ORDER BY c.day DESC, c.customer LIMIT @at_most::int;
 -- name: CustomersWithPledges :many
 -- Customers of whose MRR some is scheduled to end after a day, or whose trials
 -- are under way then, with how much.
-SELECT p.customer, p.micro, coalesce(o.name, '')::text AS org_name
+SELECT p.customer, p.day, p.micro, coalesce(o.name, '')::text AS org_name
 FROM (
     SELECT c.customer, sum(CASE WHEN @is_trial::boolean THEN c.trial_micro ELSE c.ending_micro END)::bigint AS micro, max(c.day)::date AS day
     FROM customer_pledge c
@@ -59,3 +59,8 @@ ORDER BY d.customer, d.day, e.at, e.id;
 -- A day that is not said is the first of the calendar.
 SELECT id, check_name, detail, coalesce(first_day, '0001-01-01')::date AS first_day, coalesce(last_day, '0001-01-01')::date AS last_day, found_at, seen_at FROM metric_integrity_issue
 WHERE resolved_at IS NULL ORDER BY found_at, id;
+
+-- name: LastChecks :many
+-- When the invariants were last checked to the end, of the last weeks and of all.
+SELECT DISTINCT ON (scope) scope, finished_at::timestamptz AS finished_at, customers
+FROM metric_verification WHERE finished_at IS NOT NULL ORDER BY scope, started_at DESC;
