@@ -6,6 +6,7 @@ import "./copy.js";
 import "./figures.js";
 import "./live.js";
 import "./menu.js";
+import "./panel.js";
 import "./rail.js";
 import "./rows.js";
 import "./submit.js";
