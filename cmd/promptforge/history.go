@@ -282,6 +282,12 @@ func (d *demo) makeHistory(ctx context.Context, a *app, sim *stripesim.Server, s
 			return err
 		}
 	}
+	if err := a.payments.SyncCash(ctx); err != nil {
+		return err
+	}
+	if err := settle(ctx); err != nil {
+		return err
+	}
 	d.history.Examples = examplesOf(plan, config.Plans)
 	var events int
 	if err := a.pool.QueryRow(ctx, "SELECT count(*) FROM webhook_events").Scan(&events); err != nil {

@@ -15,8 +15,8 @@ import (
 const settlePatience = time.Minute
 
 // settling adds POST /sim/settle to the stand-in of a demo: it waits until
-// everything that Stripe has to say is delivered, processed and counted, and the
-// mails about it have left or are kept. The product it waits for is assembled
+// everything that Stripe has to say is delivered, processed and counted, what moved
+// the balance is read, and the mails about it have left or are kept. The product it waits for is assembled
 // after the stand-in, which it needs.
 type settling struct {
 	next      http.Handler
@@ -40,7 +40,7 @@ func (s *settling) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		ctx, cancel := context.WithTimeout(r.Context(), settlePatience)
 		defer cancel()
-		if err := s.waitForMails(ctx); err != nil {
+		if err := s.waitForAll(ctx); err != nil {
 			answer(w, http.StatusServiceUnavailable, `{"error":{"type":"api_error","message":"Not settled within a minute: look at the product's log."}}`)
 			return
 		}
@@ -51,7 +51,19 @@ func (s *settling) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // wait is for everything that figures follow.
 func (s *settling) wait(ctx context.Context) error { return s.until(ctx, (*app).isSettled) }
 
-// waitForMails is for what people are told, too.
+// waitForAll is for what moved the balance, too, of which no event tells, and for
+// what people are told. What is read once all events are processed is whole.
+func (s *settling) waitForAll(ctx context.Context) error {
+	if err := s.wait(ctx); err != nil {
+		return err
+	}
+	if err := s.app.Load().payments.SyncCash(ctx); err != nil {
+		return err
+	}
+	return s.waitForMails(ctx)
+}
+
+// waitForMails is wait, and for what people are told.
 func (s *settling) waitForMails(ctx context.Context) error {
 	return s.until(ctx, func(a *app, ctx context.Context) (bool, error) {
 		settled, err := a.isSettled(ctx)

@@ -51,12 +51,14 @@ type Payments struct {
 	arrivals *group[incoming]
 	refused  *refusals
 	notices  *notices
+	// moved says that the balance of the account has moved.
+	moved chan struct{}
 }
 
 // New returns the door with its wake-up wired; the caller sets the fields of
 // its argument first.
 func New(p Payments) *Payments {
-	p.wake = make(chan struct{}, 1)
+	p.wake, p.moved = make(chan struct{}, 1), make(chan struct{}, 1)
 	p.refused, p.notices = newRefusals(), &notices{}
 	p.writes = &group[*material]{
 		write: p.write, flushers: 2, maxItems: maxSubjects, patience: patient,
@@ -142,6 +144,9 @@ type Stripe interface {
 	PaymentIntent(ctx context.Context, id string) (stripeshape.PaymentIntent, error)
 	// Refunds are all of a charge.
 	Refunds(ctx context.Context, chargeID string) ([]stripeshape.Refund, error)
+	// BalanceTransactions are a page of what moved the account's balance, newest
+	// first.
+	BalanceTransactions(ctx context.Context, query BalanceQuery) (BalancePage, error)
 }
 
 // Answer is what Stripe said about a customer, and when by its own clock.

@@ -42,6 +42,7 @@ func (p *Payments) write(ctx context.Context, all []*material) error {
 	})
 	if err == nil {
 		b.tell()
+		b.noticeCash()
 	}
 	return err
 }
