@@ -1,6 +1,22 @@
 package handlers
 
-import "github.com/promptforge/payments/internal/auth"
+import (
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/promptforge/payments/internal/auth"
+)
+
+// NewWithPace is New with streams that beat and look again at another pace.
+func NewWithPace(deps Deps, heartbeat, lookAgain time.Duration) *echo.Echo {
+	s := newServer(deps)
+	s.pace = pace{heartbeat, lookAgain}
+	return s.router()
+}
+
+// MaxStreams is maxStreams.
+const MaxStreams = maxStreams
 
 // Rule is a row of the route table, as tests see it.
 type Rule struct{ Method, Path, Audience, Limit, Why string }

@@ -73,20 +73,31 @@ type server struct {
 	// streams bounds those that are open; watching are their sessions, answers
 	// what those were answered with.
 	streams  *semaphore.Weighted
+	pace     pace
 	watching watchers
 	answers  answers
 }
 
 // New returns the router with every route on it.
 func New(deps Deps) *echo.Echo {
-	s := &server{Deps: deps, unverified: semaphore.NewWeighted(maxUnverified), files: semaphore.NewWeighted(filesAtOnce), streams: semaphore.NewWeighted(maxStreams)}
+	return newServer(deps).router()
+}
+
+func newServer(deps Deps) *server {
+	return &server{
+		Deps: deps, unverified: semaphore.NewWeighted(maxUnverified), files: semaphore.NewWeighted(filesAtOnce),
+		streams: semaphore.NewWeighted(maxStreams), pace: usualPace,
+	}
+}
+
+func (s *server) router() *echo.Echo {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = s.fail
-	e.IPExtractor = extractor(deps.TrustedProxies)
+	e.IPExtractor = extractor(s.TrustedProxies)
 	e.Pre(s.request, s.secureHeaders)
 	e.Use(s.astray)
-	deps.Sessions.ErrorFunc = s.failSession
+	s.Sessions.ErrorFunc = s.failSession
 	for _, r := range routes {
 		e.Add(r.method, r.path, r.handler(s), s.chain(r)...)
 		if r.method == "GET" {

@@ -27,13 +27,18 @@ import (
 const (
 	// maxStreams is how many a process keeps open; more are told to come back.
 	maxStreams = 1000
-	// heartbeat is how often a stream that has nothing to say shows that it lives.
-	heartbeat = 15 * time.Second
-	// lookAgain is how often a stream asks whether its session may still see it.
-	lookAgain = 30 * time.Second
 	// sendPatience is how long a browser may take to accept what it is sent.
 	sendPatience = 10 * time.Second
 )
+
+// pace is how a stream spends its time.
+type pace struct {
+	// heartbeat is how often one that has nothing to say shows that it lives,
+	// lookAgain how often it asks whether its session may still see it.
+	heartbeat, lookAgain time.Duration
+}
+
+var usualPace = pace{heartbeat: 15 * time.Second, lookAgain: 30 * time.Second}
 
 // refreshLimit is for the parts that are asked for again because figures changed:
 // whoever looks at several pages in a busy hour must not be locked out of others.
@@ -80,7 +85,7 @@ func (s *server) stream(c echo.Context) error {
 }
 
 func (s *server) streamTo(ctx context.Context, out sender, token string, sent int64) error {
-	beat, check := time.NewTicker(heartbeat), time.NewTicker(lookAgain)
+	beat, check := time.NewTicker(s.pace.heartbeat), time.NewTicker(s.pace.lookAgain)
 	defer beat.Stop()
 	defer check.Stop()
 	version, changed := s.Live.Version()
@@ -192,7 +197,7 @@ type forgetful struct{ context.Context }
 func (forgetful) Value(any) any { return nil }
 
 // watchers are the sessions that have a stream open. A refresh of one of them
-// needs no look at its session, which its stream has had at most lookAgain ago:
+// needs no look at its session, which its stream has looked at of late:
 // otherwise a hundred that are told at once would cost some hundred queries
 // before the first figure is read.
 type watchers struct {
@@ -246,16 +251,15 @@ func (w *watchers) forget(token string) {
 	delete(w.all, sha256.Sum256([]byte(token)))
 }
 
-// find is whose session it is, where a stream has seen it of late.
-func (w *watchers) find(token string, now time.Time) (visitor, bool) {
+// find is whose session it is, where a stream has seen it since.
+func (w *watchers) find(token string, since time.Time) (visitor, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	one := w.all[sha256.Sum256([]byte(token))]
-	if one == nil || !one.visitor.user.IsAdmin {
+	if one == nil || !one.visitor.user.IsAdmin || one.seen.Before(since) {
 		return visitor{}, false
 	}
-	age := now.Sub(one.seen)
-	return one.visitor, age >= 0 && age <= lookAgain
+	return one.visitor, true
 }
 
 // unlessWatching spares a refresh the steps that find out whose session it is,
@@ -270,7 +274,7 @@ func (s *server) unlessWatching(steps ...echo.MiddlewareFunc) echo.MiddlewareFun
 			if !isRefresh(c.Request()) {
 				return full(c)
 			}
-			v, ok := s.watching.find(s.sessionToken(c.Request()), s.Clock())
+			v, ok := s.watching.find(s.sessionToken(c.Request()), s.Clock().Add(-s.pace.lookAgain))
 			if !ok {
 				return full(c)
 			}
