@@ -191,7 +191,7 @@ func newFunnelRollups() *funnelRollups {
 
 func newFunnelDaily() rollup[db.FunnelDaily] {
 	return rollup[db.FunnelDaily]{
-		what: "the funnel by day",
+		what: "the funnel by day", onlyGrows: true,
 		key: func(r db.FunnelDaily) db.FunnelDaily {
 			return db.FunnelDaily{Gen: r.Gen, Day: r.Day, Bucket: r.Bucket, Plan: r.Plan}
 		},
@@ -207,9 +207,9 @@ func newFunnelDaily() rollup[db.FunnelDaily] {
 			return cmp.Or(cmp.Compare(a.Gen, b.Gen), a.Day.Compare(b.Day), cmp.Compare(a.Bucket, b.Bucket), cmp.Compare(a.Plan, b.Plan))
 		},
 		add: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error {
-			if err := q.AddToFunnelDaily(ctx, rows); err != nil {
-				return err
-			}
+			return q.AddToFunnelDaily(ctx, rows)
+		},
+		drop: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error {
 			return q.DropEmptyFunnelDaily(ctx, rows)
 		},
 	}
@@ -217,7 +217,7 @@ func newFunnelDaily() rollup[db.FunnelDaily] {
 
 func newFunnelTime() rollup[db.FunnelTime] {
 	return rollup[db.FunnelTime]{
-		what: "times in the funnel",
+		what: "times in the funnel", onlyGrows: true,
 		key: func(r db.FunnelTime) db.FunnelTime {
 			r.N = 0
 			return r
@@ -231,9 +231,9 @@ func newFunnelTime() rollup[db.FunnelTime] {
 				cmp.Compare(a.Step, b.Step), cmp.Compare(a.Took, b.Took))
 		},
 		add: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error {
-			if err := q.AddToFunnelTime(ctx, rows); err != nil {
-				return err
-			}
+			return q.AddToFunnelTime(ctx, rows)
+		},
+		drop: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error {
 			return q.DropEmptyFunnelTime(ctx, rows)
 		},
 	}
@@ -241,7 +241,7 @@ func newFunnelTime() rollup[db.FunnelTime] {
 
 func newFunnelPending() rollup[db.FunnelPending] {
 	return rollup[db.FunnelPending]{
-		what: "who is still in the funnel",
+		what: "who is still in the funnel", onlyGrows: true,
 		key: func(r db.FunnelPending) db.FunnelPending {
 			r.N = 0
 			return r
@@ -255,9 +255,9 @@ func newFunnelPending() rollup[db.FunnelPending] {
 				cmp.Compare(a.Plan, b.Plan), cmp.Compare(a.Reached, b.Reached))
 		},
 		add: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error {
-			if err := q.AddToFunnelPending(ctx, rows); err != nil {
-				return err
-			}
+			return q.AddToFunnelPending(ctx, rows)
+		},
+		drop: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error {
 			return q.DropEmptyFunnelPending(ctx, rows)
 		},
 	}

@@ -33,6 +33,9 @@ type CheckoutRequest struct {
 	UserID, OrgID uuid.UUID
 	Plan          string
 	Interval      billing.Interval
+	// Visitor is who looked at the prices in the same browser, so that the checkout
+	// follows the look in the funnel; uuid.Nil where nobody is counted.
+	Visitor uuid.UUID
 }
 
 // Checkout is where to send the customer.
@@ -265,7 +268,7 @@ func (p *Payments) beginAttempt(ctx context.Context, r CheckoutRequest, plan bil
 		id := uuid.New()
 		if err := q.BeginAttempt(ctx, db.BeginAttemptParams{
 			ID: id, OrgID: r.OrgID, UserID: r.UserID, Plan: r.Plan, Interval: string(r.Interval), PriceID: params.PriceID,
-			Params: mustJSON(params), CreatedAt: p.Now(),
+			Params: mustJSON(params), CreatedAt: p.Now(), VisitorID: optional(r.Visitor),
 		}); err != nil {
 			return fmt.Errorf("begin attempt: %w", err)
 		}
@@ -360,9 +363,12 @@ func (p *Payments) openAttempt(ctx context.Context, attempt db.CheckoutAttempt) 
 		if err := audit.Write(ctx, q, act); err != nil {
 			return err
 		}
-		return record(ctx, q, occasion{orgID: &attempt.OrgID, customerID: params.CustomerID, livemode: p.Livemode, at: p.Now()}, happening{
-			kind: "checkout_started", key: session.ID, plan: attempt.Plan, interval: billing.Interval(attempt.Interval),
-		})
+		if err := record(ctx, q, occasion{orgID: &attempt.OrgID, customerID: params.CustomerID, livemode: p.Livemode, at: p.Now()}, happening{
+			kind: "checkout_started", key: session.ID, plan: attempt.Plan, interval: billing.Interval(attempt.Interval), visitor: attempt.VisitorID,
+		}); err != nil {
+			return err
+		}
+		return q.MarkVisits(ctx, db.MarkVisitsParams{SessionIds: []string{session.ID}})
 	})
 	if err != nil {
 		return attempt, fmt.Errorf("open attempt %s: %w", attempt.ID, err)

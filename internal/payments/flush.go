@@ -27,6 +27,7 @@ type changes struct {
 	recorded     []db.PaymentEvent
 	revised      []db.RevisePaymentEventParams
 	takenBack    []int64
+	reconsidered []string // subscriptions whose earlier story is taken back
 	marked       db.MarkEventsParams
 	finished     db.FinishClaimsParams
 	// told are those of recorded that nobody knew.
@@ -45,6 +46,7 @@ type attemptEnd struct {
 // are guarded by its queue row, and those of an organization by its own.
 func (b *batch) flush() error {
 	c := &b.changes
+	visits := b.visitsOf()
 	for _, step := range []struct {
 		what string
 		skip bool
@@ -66,6 +68,7 @@ func (b *batch) flush() error {
 		{"payment events located", len(c.located) == 0, func() error { return each(b.q.LocatePaymentEvent(b.ctx, c.located)) }},
 		{"charges", len(c.objects) == 0, func() error { return rememberObjects(b.ctx, b.q, c.objects) }},
 		{"payment events", len(c.recorded) == 0, func() error { return asJSON(b.ctx, b.q.RecordPaymentEvents, c.recorded) }},
+		{"marks of visitors", len(visits.SessionIds)+len(visits.SubscriptionIds) == 0, func() error { return b.q.MarkVisits(b.ctx, visits) }},
 		{"events", len(c.marked.Ids) == 0, func() error { return b.q.MarkEvents(b.ctx, c.marked) }},
 		{"claims", len(c.finished.Subjects) == 0, func() error {
 			c.finished.Now = b.now

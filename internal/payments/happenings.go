@@ -34,7 +34,9 @@ type happening struct {
 	// isHearsay: an event about something later tells it too, and is not the one
 	// to be shown for it.
 	isHearsay bool
-	details   map[string]any
+	// visitor is who began a checkout, where they are counted.
+	visitor *uuid.UUID
+	details map[string]any
 }
 
 func trialWillEnd(s billing.Subscription) happening {
@@ -231,7 +233,7 @@ func recording(o occasion, h happening) db.PaymentEvent {
 		OrgID: o.orgID, StripeCustomerID: optional(o.customerID),
 		SubscriptionID: optional(h.subscriptionID), Plan: optional(h.plan), Interval: optional(string(h.interval)),
 		Currency: optional(string(h.currency)), AmountMinor: h.amountMinor, InvoiceID: optional(h.invoiceID), SourceEventID: optional(o.eventID),
-		Details: mustJSON(h.details), Livemode: o.livemode,
+		Details: mustJSON(h.details), Livemode: o.livemode, VisitorID: h.visitor,
 	}
 }
 

@@ -51,6 +51,8 @@ type Payments struct {
 	arrivals *group[incoming]
 	refused  *refusals
 	notices  *notices
+	// views are the looks at the prices that are not written yet.
+	views *viewBuffer
 	// moved says that the balance of the account has moved.
 	moved chan struct{}
 }
@@ -59,7 +61,7 @@ type Payments struct {
 // its argument first.
 func New(p Payments) *Payments {
 	p.wake, p.moved = make(chan struct{}, 1), make(chan struct{}, 1)
-	p.refused, p.notices = newRefusals(), &notices{}
+	p.refused, p.notices, p.views = newRefusals(), &notices{}, newViewBuffer()
 	p.writes = &group[*material]{
 		write: p.write, flushers: 2, maxItems: maxSubjects, patience: patient,
 		// Whatever it was, it may be one subject's fault alone.
@@ -84,6 +86,7 @@ var EventTypes = []string{
 	"charge.dispute.funds_reinstated",
 	"charge.dispute.funds_withdrawn",
 	"charge.dispute.updated",
+	"charge.failed",
 	"charge.refund.updated",
 	"charge.refunded",
 	"charge.succeeded",

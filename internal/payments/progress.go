@@ -162,8 +162,11 @@ func (p *Payments) endAttempt(ctx context.Context, attempt db.CheckoutAttempt, s
 		if err := audit.Write(ctx, q, checkoutAct(checkoutEnds[state], attempt, at)); err != nil {
 			return err
 		}
-		if state != attemptExpired || attempt.SessionID == nil {
+		if attempt.SessionID == nil {
 			return nil
+		}
+		if state != attemptExpired {
+			return q.MarkVisits(ctx, db.MarkVisitsParams{SessionIds: []string{*attempt.SessionID}})
 		}
 		var params CheckoutParams
 		if err := json.Unmarshal(attempt.Params, &params); err != nil {

@@ -1,8 +1,10 @@
 package payments
 
 import (
+	"cmp"
 	"encoding/json"
 	"maps"
+	"math/big"
 	"reflect"
 	"slices"
 	"strconv"
@@ -104,7 +106,7 @@ func at(all []chapter, moment time.Time) (chapter, bool) {
 var storyKinds = []string{
 	"subscription_created", "subscription_activated", "subscription_past_due", "subscription_recovered", "subscription_unpaid",
 	"subscription_canceled", "subscription_paused", "subscription_resumed", "subscription_incomplete_expired", "trial_started",
-	"plan_changed", "cancellation_scheduled", "cancellation_withdrawn", "collection_paused", "collection_resumed",
+	"trial_ended", "trial_converted", "plan_changed", "quantity_changed", "cancellation_scheduled", "cancellation_withdrawn", "collection_paused", "collection_resumed",
 }
 
 // story tells a history.
@@ -132,10 +134,15 @@ func story(all []chapter) []happening {
 		if was, is := before.Facts.Status, now.Facts.Status; was != is {
 			tellStatus(tell, was, is, id, dated)
 		}
-		if before.plan != now.plan || before.priceID != now.priceID {
-			tell("plan_changed", dated, map[string]any{
-				"from_plan": before.plan, "from_price": before.priceID, "to_price": now.priceID,
-			})
+		switch {
+		case before.plan != now.plan || before.priceID != now.priceID:
+			tell("plan_changed", dated, said(map[string]any{
+				"from_plan": before.plan, "from_price": before.priceID, "to_price": now.priceID, "direction": now.direction(before.meaning),
+			}))
+		case before.quantity != now.quantity:
+			tell("quantity_changed", dated, said(map[string]any{
+				"from_quantity": before.quantity, "quantity": now.quantity, "direction": now.direction(before.meaning),
+			}))
 		}
 		wasEnding, isEnding := before.Facts.EndsAt != 0, now.Facts.EndsAt != 0
 		switch ended := now.Facts.Status.IsTerminal(); {
@@ -156,6 +163,39 @@ func story(all []chapter) []happening {
 	return out
 }
 
+// The directions of a change of plan.
+const (
+	upgrade   = "upgrade"
+	downgrade = "downgrade"
+)
+
+// direction says whether a state costs more a month than the one before, or less;
+// empty where it costs the same, or where that is not known.
+func (m meaning) direction(before meaning) string {
+	now, ok := m.perMonth()
+	then, known := before.perMonth()
+	if !ok || !known {
+		return ""
+	}
+	switch now.Cmp(then) {
+	case 1:
+		return upgrade
+	case -1:
+		return downgrade
+	}
+	return ""
+}
+
+// perMonth is what a state costs a month, as MRR has it (metrics.md 1.2.1).
+func (m meaning) perMonth() (*big.Rat, bool) {
+	twelfths := map[billing.Interval]int64{billing.Year: 1, billing.Month: 12, billing.Week: 52, billing.Day: 365}[m.interval]
+	if m.amountMinor == nil || twelfths == 0 || m.intervalCount <= 0 {
+		return nil, false
+	}
+	amount := new(big.Rat).SetInt64(*m.amountMinor)
+	return amount.Mul(amount, big.NewRat(twelfths, 12*m.intervalCount)), true
+}
+
 func behavior(f billing.Facts) string {
 	if f.Pause == nil {
 		return ""
@@ -166,6 +206,9 @@ func behavior(f billing.Facts) string {
 // tellStatus: what happens at most once in a subscription's life has its id for
 // a key, what may come back has the second beside it.
 func tellStatus(tell func(kind, key string, details map[string]any), was, is billing.Status, id, dated string) {
+	if was == billing.StatusTrialing {
+		tell("trial_ended", id, map[string]any{"to_status": is})
+	}
 	switch is {
 	case billing.StatusTrialing:
 		tell("trial_started", id, nil)
@@ -201,7 +244,11 @@ func (w *writing) writeStories() {
 	}
 	for _, id := range slices.Sorted(maps.Keys(w.histories)) {
 		all := chapters(w.histories[id], w.prices)
-		for _, h := range story(all) {
+		told := story(all)
+		if h := w.converted(id, all); h != nil {
+			told = append(told, *h)
+		}
+		for _, h := range told {
 			key := h.kind + " " + h.key
 			row, ok := stored[key]
 			delete(stored, key)
@@ -209,12 +256,66 @@ func (w *writing) writeStories() {
 				continue
 			}
 			if ok {
-				w.changes.takenBack = append(w.changes.takenBack, row.ID)
+				w.takeBack(row)
 			}
 			w.record(w.occasion(), h)
 		}
 		w.reviseStory(id, all, stored)
 	}
+}
+
+// takeBack forgets what the history does not tell any more, or not so.
+func (w *writing) takeBack(row db.PaymentEvent) {
+	w.changes.takenBack = append(w.changes.takenBack, row.ID)
+	if row.SubscriptionID != nil && slices.Contains(funnelKinds, row.Kind) {
+		w.changes.reconsidered = append(w.changes.reconsidered, *row.SubscriptionID)
+	}
+}
+
+// converted is the first payment after a trial that was not cancelled
+// (metrics.md 1.9), nil while there is none. It follows the history and the
+// payments that are known, whichever comes first.
+func (w *writing) converted(id string, all []chapter) *happening {
+	end := slices.IndexFunc(all, func(c chapter) bool { return c.Facts.Status == billing.StatusTrialing })
+	for end >= 0 && end < len(all) && all[end].Facts.Status == billing.StatusTrialing {
+		end++
+	}
+	if end < 0 || end == len(all) || all[end].Facts.Status.IsTerminal() {
+		return nil
+	}
+	var paid *db.PaymentEvent
+	for _, known := range [][]db.PaymentEvent{w.rows.events[w.Subject], w.changes.recorded} {
+		for i := range known {
+			e := &known[i]
+			if e.Kind != "payment_succeeded" || deref(e.SubscriptionID) != id || e.At.Before(all[end].At) {
+				continue
+			}
+			if paid == nil || earlier(*e, *paid) {
+				paid = e
+			}
+		}
+	}
+	if paid == nil {
+		return nil
+	}
+	then, _ := at(all, paid.At)
+	return &happening{
+		kind: "trial_converted", key: id, at: paid.At, subscriptionID: id, plan: then.plan, interval: then.interval,
+		currency: money.Currency(deref(paid.Currency)), amountMinor: paid.AmountMinor, eventID: deref(paid.SourceEventID),
+		details: said(map[string]any{"invoice": deref(paid.InvoiceID)}),
+	}
+}
+
+// earlier orders payments as they are kept: of one and the same the earlier, and
+// of the same moment the one that an event told.
+func earlier(a, b db.PaymentEvent) bool {
+	source := func(e db.PaymentEvent) string {
+		if e.SourceEventID == nil {
+			return "~"
+		}
+		return *e.SourceEventID
+	}
+	return cmp.Or(a.At.Compare(b.At), cmp.Compare(source(a), source(b)), cmp.Compare(a.NaturalKey, b.NaturalKey)) < 0
 }
 
 // reviseStory takes back what the history no longer tells, and gives what came
@@ -225,7 +326,8 @@ func (w *writing) reviseStory(id string, all []chapter, stored map[string]db.Pay
 			continue
 		}
 		if slices.Contains(storyKinds, row.Kind) {
-			w.changes.takenBack = append(w.changes.takenBack, row.ID)
+			w.mark()
+			w.takeBack(row)
 			continue
 		}
 		then, ok := at(all, row.At)

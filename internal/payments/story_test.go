@@ -25,6 +25,7 @@ func TestStories(t *testing.T) {
 		}
 		return f
 	}
+	seats := func(n int64) func(*billing.Facts) { return func(f *billing.Facts) { f.Items[0].Quantity = n } }
 	ending := func(f *billing.Facts) { f.EndsAt = 1_800_000_000 }
 	paused := func(f *billing.Facts) { f.Pause = &billing.Pause{Behavior: "void", PeriodEnd: 1_800_000_000} }
 	for _, test := range []struct {
@@ -41,7 +42,7 @@ func TestStories(t *testing.T) {
 			"a trial that converts, fails later and is paid again",
 			[]billing.Facts{state("trialing", "pilot"), state("active", "pilot"), state("past_due", "pilot"), state("active", "pilot")},
 			[]string{
-				"0 subscription_created pilot", "0 trial_started pilot", "1 subscription_activated pilot", "2 subscription_past_due pilot",
+				"0 subscription_created pilot", "0 trial_started pilot", "1 trial_ended pilot", "1 subscription_activated pilot", "2 subscription_past_due pilot",
 				"3 subscription_recovered pilot",
 			},
 		},
@@ -49,8 +50,16 @@ func TestStories(t *testing.T) {
 			"an upgrade, the same plan by the year, and an unknown price, which keeps the plan",
 			[]billing.Facts{state("active", "pilot"), state("active", "pro"), state("active", "yearly"), state("active", "unheard")},
 			[]string{
-				"0 subscription_created pilot", "0 subscription_activated pilot", "1 plan_changed pro", "2 plan_changed pro",
+				"0 subscription_created pilot", "0 subscription_activated pilot", "1 plan_changed pro upgrade", "2 plan_changed pro downgrade",
 				"3 plan_changed pro",
+			},
+		},
+		{
+			"seats that come and go, and as many on another plan",
+			[]billing.Facts{state("active", "pilot"), state("active", "pilot", seats(3)), state("active", "pilot", seats(2)), state("active", "pro", seats(2)), state("active", "pilot", seats(9))},
+			[]string{
+				"0 subscription_created pilot", "0 subscription_activated pilot", "1 quantity_changed pilot upgrade", "2 quantity_changed pilot downgrade",
+				"3 plan_changed pro upgrade", "4 plan_changed pilot upgrade",
 			},
 		},
 		{
@@ -94,7 +103,11 @@ func TestStories(t *testing.T) {
 			keys := map[string]bool{}
 			for _, h := range story(chapters(history, prices)) {
 				day := int(h.at.Sub(begin) / (24 * time.Hour))
-				got = append(got, string(rune('0'+day))+" "+h.kind+" "+h.plan)
+				line := string(rune('0'+day)) + " " + h.kind + " " + h.plan
+				if direction, ok := h.details["direction"].(string); ok {
+					line += " " + direction
+				}
+				got = append(got, line)
 				if keys[h.kind+h.key] {
 					t.Errorf("%s is told twice under the key %s", h.kind, h.key)
 				}

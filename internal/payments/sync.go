@@ -83,6 +83,7 @@ func (p *Payments) Run(ctx context.Context) error {
 	defer running.Wait()
 	running.Go(func() { p.sweepEveryMinute(ctx) })
 	running.Go(func() { p.keepAlertsEverySecond(ctx) })
+	running.Go(func() { p.writeViewsEverySecond(ctx) })
 	running.Go(func() { p.keepCash(ctx) })
 	poll := time.NewTicker(250 * time.Millisecond)
 	defer poll.Stop()

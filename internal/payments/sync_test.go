@@ -34,7 +34,8 @@ func TestAPurchaseArrivesByWebhookAlone(t *testing.T) {
 	b.want("reads kept although the events say it all", []string{}, `SELECT source_id FROM subscription_observations WHERE source = 'read'`)
 	b.want("attempt", []string{"complete paid"}, `SELECT concat_ws(' ', state, payment_status) FROM checkout_attempts`)
 	b.want("events not processed", []string{}, `SELECT id FROM webhook_events WHERE state <> 'processed'`)
-	b.want("dirty customers", b.rows(`SELECT stripe_customer_id FROM customers`), `SELECT DISTINCT customer_id FROM metric_dirty`)
+	b.want("dirty customers", b.rows(`SELECT stripe_customer_id FROM customers`), `SELECT DISTINCT customer_id FROM metric_dirty WHERE customer_id LIKE 'cus%'`)
+	b.want("dirty visits", b.rows(`SELECT 'visit:org:' || id FROM organizations`), `SELECT DISTINCT customer_id FROM metric_dirty WHERE customer_id LIKE 'visit%'`)
 }
 
 func TestATrialBeginsWithoutAPayment(t *testing.T) {
