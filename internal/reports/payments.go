@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/promptforge/payments/db"
 	"github.com/promptforge/payments/internal/analytics"
 )
@@ -90,13 +88,9 @@ type Retrying struct {
 	InvoiceID   string
 	AmountMinor int64
 	Plan        string
-	// OrgID and OrgName are nil and empty where the customer is linked to none:
-	// then StripeCustomerID says who it is.
-	OrgID            *uuid.UUID
-	OrgName          string
-	StripeCustomerID string
-	FirstAt, LastAt  time.Time
-	Attempts         int
+	Customer
+	FirstAt, LastAt time.Time
+	Attempts        int
 	// NextAttemptAt is when Stripe tries it again; zero: not by itself.
 	NextAttemptAt time.Time
 	// IsAsked says that the customer has to confirm it.
@@ -155,11 +149,11 @@ func (p *Payments) addRetrying(ctx context.Context, q *db.Queries) error {
 	}
 	for _, r := range rows {
 		retrying := Retrying{
-			InvoiceID: r.InvoiceID, AmountMinor: r.AmountMinor, Plan: r.Plan, OrgID: r.OrgID, OrgName: r.OrgName,
+			InvoiceID: r.InvoiceID, AmountMinor: r.AmountMinor, Plan: r.Plan, Customer: Customer{ID: r.Customer, Name: r.OrgName},
 			FirstAt: r.FirstAt.UTC(), LastAt: r.LastAt.UTC(), Attempts: int(r.Attempts), IsAsked: r.Asked, Reason: r.Reason,
 		}
-		if r.OrgID == nil {
-			retrying.StripeCustomerID = r.Customer
+		if r.OrgID != nil {
+			retrying.ID = r.OrgID.String()
 		}
 		if r.NextPaymentAttempt != nil {
 			retrying.NextAttemptAt = r.NextPaymentAttempt.UTC()
