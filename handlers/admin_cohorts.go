@@ -82,7 +82,7 @@ func (p cohortsPage) table(ask figuresAsk) ui.HeatTable {
 		t.Columns = append(t.Columns, "M"+strconv.Itoa(k))
 	}
 	for _, c := range p.Cohorts.Cohorts {
-		row := ui.HeatRow{Name: c.Month.Format("Jan 2006"), Size: p.size(c.Began())}
+		row := ui.HeatRow{Name: c.Month.Format("Jan 2006"), Href: p.members(c, ask), Size: p.size(c.Began())}
 		for k, level := range c.Levels[:min(len(c.Levels), p.Columns)] {
 			cell := p.cell(level)
 			cell.IsRunning = c.IsRunning(k, p.Running.Start)
@@ -100,11 +100,19 @@ func (p cohortsPage) table(ask figuresAsk) ui.HeatTable {
 		}
 	}
 	t.Finding = p.finding()
-	t.Definition = words.definition + " A month's cohort is everyone whose first day with MRR lies in it, and stays so: who leaves and returns is counted where they began. M0 is the state at the end of that month, so that it shows who left within it; M1 is that at the end of the next, and so on. The last row weighs each cohort by its size and has those that are old enough; the running month, hatched, is in none of it."
+	t.Definition = words.definition + " A month's cohort is everyone whose first day with MRR lies in it, and stays so: who leaves and returns is counted where they began. M0 is the state at the end of that month, so that it shows who left within it; M1 is that at the end of the next, and so on. The last row weighs each cohort by its size and has those that are old enough; the running month, in italics, is in none of it."
 	if p.Plan != "" {
 		t.Definition += " The plan is the one that a customer began with."
 	}
 	return t
+}
+
+// members are those who began in a month: who is in a cohort was new then.
+func (p cohortsPage) members(c analytics.Cohort, ask figuresAsk) string {
+	of := ask
+	of.section, of.extra, of.interval = revenueSection, nil, ""
+	of.rangeName, of.from, of.to = rangeCustom, c.Month.Format(monthLayout), c.Month.Format(monthLayout)
+	return of.with(movedKey, string(analytics.New)) + "#moves"
 }
 
 // began is what all of the cohorts that are shown began with.

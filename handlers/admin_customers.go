@@ -57,7 +57,7 @@ func (p customersPage) keyFigures() []ui.KeyFigure {
 	sum, month := p.Sum(), lastWhole(p.Rates)
 	active := p.drawing.keyFigure("customers", "Active customers", sum, p.Points)
 	active.Note = fmt.Sprintf("%s came, %s left.", count(sum.Moved[analytics.New].Customers+sum.Moved[analytics.Reactivation].Customers), count(-sum.Moved[analytics.Churn].Customers))
-	active.Delta = compareCounts(sum.Closing.Customers-sum.Opening.Customers, "before "+periodName(p.Periods[0], p.Interval), ui.Good, ui.Bad)
+	active.Delta = compareCounts(sum.Closing.Customers-sum.Opening.Customers, "when "+periodName(p.Periods[0], p.Interval)+" began", ui.Good, ui.Bad)
 	average := p.drawing.keyFigure("arpa", "MRR a customer", sum, p.Points)
 	if before := analytics.Sum(p.Before); len(p.Before) > 0 {
 		active.Delta = compareCounts(sum.Closing.Customers-before.Closing.Customers, lowerFirst(comparedName(p.Scope)), ui.Good, ui.Bad)
@@ -265,34 +265,32 @@ func (p customersPage) trials() ui.Chart {
 
 func (s *server) largestList(r reports.Customers, ask figuresAsk) views.CustomerList {
 	list := views.CustomerList{
-		Note: "As of now, whatever time is shown above.", Empty: "Nobody has MRR now.", CSV: exportHref("customers", ask),
+		Note: "As of now, whatever time is shown above.", CSV: exportHref("customers", ask),
 		More: ui.Link{Text: "All subscriptions by MRR", Href: subscriptionsPath + "?sort=mrr"},
-		List: ui.List{Caption: "Customers with most MRR now", Columns: listColumns(ui.Column{Label: "Customer"}, ui.Column{Label: "Since", Short: true}, ui.Column{Label: "MRR", Numeric: true})},
+		Table: ui.Table{
+			Caption: "Customers with most MRR now", Empty: "Nobody has MRR now.",
+			Columns: []ui.Column{{Label: "Customer"}, {Label: "Since", Short: true}, {Label: "MRR", Numeric: true}},
+		},
 	}
 	for _, c := range r.Largest {
-		list.List.Rows = append(list.List.Rows, ui.ListRow{Href: customerHref(c.ID), Cells: []ui.Cell{
-			customerCell(c.Customer), {Instant: dayInstant(c.Since)}, {Text: money.FormatMicro(c.MRRMicro, r.Currency)},
-		}})
+		list.Table.Rows = append(list.Table.Rows, ui.Row{customerCell(c.Customer), {Instant: dayInstant(c.Since)}, {Text: money.FormatMicro(c.MRRMicro, r.Currency)}})
 	}
 	return list
 }
 
 func (s *server) leftList(r reports.Customers, ask figuresAsk) views.CustomerList {
-	list := views.CustomerList{
-		Empty: "Nobody left in this time.",
-		List: ui.List{Caption: "Customers who left, newest first", Columns: listColumns(
-			ui.Column{Label: "Customer"}, ui.Column{Label: "Day", Short: true}, ui.Column{Label: "Had", Numeric: true}, ui.Column{Label: "Because of"},
-		)},
-	}
+	list := views.CustomerList{Table: ui.Table{
+		Caption: "Customers who left, newest first", Empty: "Nobody left in this time.",
+		Columns: []ui.Column{{Label: "Customer"}, {Label: "Day", Short: true}, {Label: "Had", Numeric: true}},
+	}}
 	for _, c := range r.Left {
 		var plans []string
 		for _, plan := range c.Plans {
 			plans = append(plans, s.planName(plan))
 		}
-		list.List.Rows = append(list.List.Rows, ui.ListRow{Href: customerHref(c.ID), Cells: []ui.Cell{
-			customerCell(c.Customer), {Instant: dayInstant(c.Day)},
-			{Text: money.FormatMicro(c.LostMicro, r.Currency), Note: strings.Join(plans, ", ")}, {Text: upperFirst(reasonText(c.Reason))},
-		}})
+		who := customerCell(c.Customer)
+		who.Note = upperFirst(reasonText(c.Reason))
+		list.Table.Rows = append(list.Table.Rows, ui.Row{who, {Instant: dayInstant(c.Day)}, {Text: money.FormatMicro(c.LostMicro, r.Currency), Note: strings.Join(plans, ", ")}})
 	}
 	if left := -r.Sum().Moved[analytics.Churn].Customers; left > int64(len(r.Left)) && r.Plan == "" {
 		list.Note = fmt.Sprintf("The newest %d of %s.", len(r.Left), count(left))

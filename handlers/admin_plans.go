@@ -69,6 +69,12 @@ type planColumn struct {
 
 func (p plansPage) columns() []planColumn {
 	month := soFar(p.RateMonth, analytics.Monthly)
+	lost := func(r analytics.Retained) ui.Cell {
+		if r.BaseCustomers == 0 {
+			return ui.Cell{Text: "n/a", Title: "Nobody was there then"}
+		}
+		return ui.Cell{Text: percentage(r.LostCustomers, r.BaseCustomers), Note: fmt.Sprintf("%s of %s", count(r.LostCustomers), count(r.BaseCustomers))}
+	}
 	rate := func(of func(reports.PlanPerformance) analytics.Retained) (func(reports.PlanPerformance) float64, func(reports.PlanPerformance) ui.Cell) {
 		by := func(plan reports.PlanPerformance) float64 {
 			r := of(plan)
@@ -77,13 +83,7 @@ func (p plansPage) columns() []planColumn {
 			}
 			return float64(r.LostCustomers) / float64(r.BaseCustomers)
 		}
-		return by, func(plan reports.PlanPerformance) ui.Cell {
-			r := of(plan)
-			if r.BaseCustomers == 0 {
-				return ui.Cell{Text: "n/a", Title: "Nobody was on the plan then"}
-			}
-			return ui.Cell{Text: percentage(r.LostCustomers, r.BaseCustomers), Note: fmt.Sprintf("%s of %s", count(r.LostCustomers), count(r.BaseCustomers))}
-		}
+		return by, func(plan reports.PlanPerformance) ui.Cell { return lost(of(plan)) }
 	}
 	byMonth, monthCell := rate(func(plan reports.PlanPerformance) analytics.Retained { return plan.Month })
 	byYear, yearCell := rate(func(plan reports.PlanPerformance) analytics.Retained { return plan.Year })
@@ -120,10 +120,10 @@ func (p plansPage) columns() []planColumn {
 		}, footer: ui.Cell{Text: p.drawing.value("arpa", p.sum)}},
 		amount("new", "New", "MRR of new customers", moved(analytics.New), account[analytics.New].MRRMicro),
 		amount("churn", "Churn", "MRR of customers who left", moved(analytics.Churn), account[analytics.Churn].MRRMicro),
-		amount("transfers", "From other plans", "What came from other plans, less what went to them", moved(analytics.TransferIn, analytics.TransferOut), 0),
-		{key: "logoChurn", label: "Customers lost", title: "In " + month, by: byMonth, cell: monthCell, footer: ui.Cell{Text: ""}},
-		{key: "logoChurnYear", label: "In a year", title: "Customers lost over the twelve months to " + month, by: byYear, cell: yearCell, footer: ui.Cell{Text: ""}},
-		{key: "trialConversion", label: "Trials paid for", by: func(plan reports.PlanPerformance) float64 {
+		amount("transfers", "Transfers", "What came from other plans, less what went to them", moved(analytics.TransferIn, analytics.TransferOut), 0),
+		{key: "logoChurn", label: "Lost in " + p.RateMonth.Start.Format("Jan"), title: "Customers lost in " + month, by: byMonth, cell: monthCell, footer: lost(p.Month)},
+		{key: "logoChurnYear", label: "In a year", title: "Customers lost over the twelve months to " + month, by: byYear, cell: yearCell, footer: lost(p.Year)},
+		{key: "trialConversion", label: "Trials", by: func(plan reports.PlanPerformance) float64 {
 			v := valueOf("trialConversion", plan.Sum())
 			if !v.Defined() {
 				return -1
@@ -199,14 +199,19 @@ func (p plansPage) table() ui.FigureTable {
 // note says what the columns of the table are of.
 func (p plansPage) note() string {
 	nouns := intervalNouns[p.Interval]
-	return fmt.Sprintf("MRR and subscribers at the end of %s; new, churn and what came from other plans in %s. Customers lost are of who was on the plan when %s began, and of who was twelve months before its end: who only changed plans is not lost. A customer of two plans counts on both, so that subscribers may add up to more than all customers; amounts add up exactly.",
+	return fmt.Sprintf("MRR and subscribers at the end of %s; new, churn and transfers, which are what came from other plans less what went to them, in %s. Who was lost is of who was on the plan when %s began, and of who was twelve months before its end: who only changed plans is not lost. A customer of two plans counts on both, so that subscribers may add up to more than all customers; amounts add up exactly.",
 		soFar(p.Periods[len(p.Periods)-1], p.Interval), plural(int64(len(p.Periods)), nouns[0], nouns[1]), soFar(p.RateMonth, analytics.Monthly))
 }
 
 // plansDrawn is how many plans have a line of their own; the rest share one.
 const plansDrawn = 6
 
-var planLooks = []ui.Look{ui.Step1, ui.Step2, ui.Step3, ui.Step4, ui.Step5, ui.Step6}
+// planColumns are the looks of plans that are stacked, planLines those of lines,
+// which have no patterns and differ in colour and dashes.
+var (
+	planColumns = []ui.Look{ui.Step1, ui.Step2, ui.Step3, ui.Step4, ui.Step5, ui.Step6}
+	planLines   = []ui.Look{ui.Plain, ui.Strong, ui.Dashed, ui.Step3, ui.Step1, ui.Earlier}
+)
 
 // drawn are the plans that are drawn, those with most MRR at the end or at its
 // beginning, in the order in which they are sold, and the others.
@@ -231,11 +236,11 @@ func (p plansPage) drawn() (own, rest []reports.PlanPerformance) {
 }
 
 // series are a figure of each plan, of the smallest together.
-func (p plansPage) series(of func(analytics.Point) int64, text func(int64) string) []ui.Series {
+func (p plansPage) series(looks []ui.Look, of func(analytics.Point) int64, text func(int64) string) []ui.Series {
 	own, rest := p.drawn()
 	var out []ui.Series
 	for i, plan := range own {
-		series := ui.Series{Name: p.name(plan.Plan), Look: planLooks[i%len(planLooks)]}
+		series := ui.Series{Name: p.name(plan.Plan), Look: looks[i%len(looks)]}
 		for _, point := range plan.Points {
 			series.Values, series.Texts = append(series.Values, of(point)), append(series.Texts, text(of(point)))
 		}
@@ -257,7 +262,7 @@ func (p plansPage) series(of func(analytics.Point) int64, text func(int64) strin
 
 func (p plansPage) levels() ui.Chart {
 	chart := p.drawing.chart("plan-mrr", "MRR by plan", "mrr")
-	chart.Columns = p.series(func(point analytics.Point) int64 { return point.Closing.MRRMicro }, p.micro)
+	chart.Columns = p.series(planColumns, func(point analytics.Point) int64 { return point.Closing.MRRMicro }, p.micro)
 	chart.Finding = "No plan carries MRR."
 	if all := p.sum.Closing.MRRMicro; all > 0 {
 		top := slices.MaxFunc(p.Plans.Plans, func(a, b reports.PlanPerformance) int {
@@ -272,7 +277,7 @@ func (p plansPage) levels() ui.Chart {
 
 func (p plansPage) subscribers() ui.Chart {
 	chart := p.drawing.chart("plan-subscribers", "Subscribers by plan", "customers")
-	chart.Lines = p.series(func(point analytics.Point) int64 { return point.Closing.Customers }, count)
+	chart.Lines = p.series(planLines, func(point analytics.Point) int64 { return point.Closing.Customers }, count)
 	chart.Finding = "Nobody is on any plan."
 	if len(p.Plans.Plans) > 0 {
 		top := slices.MaxFunc(p.Plans.Plans, func(a, b reports.PlanPerformance) int {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/a-h/templ"
@@ -197,14 +196,13 @@ func (p revenuePage) keyFigures() []ui.KeyFigure {
 	sum, month := p.Sum(), lastWhole(p.Rates)
 	level := p.drawing.keyFigure("mrr", "MRR", sum, p.Points)
 	level.Note = "ARR " + p.drawing.value("arr", sum)
-	level.Delta = compare(sum.NetNewMicro(), p.micro, "before "+periodName(p.Periods[0], p.Interval), ui.Good, ui.Bad)
+	level.Delta = compare(sum.NetNewMicro(), p.micro, "when "+periodName(p.Periods[0], p.Interval)+" began", ui.Good, ui.Bad)
 	net := p.drawing.keyFigure("netNew", "Net new MRR", sum, p.Points)
-	net.Note = spanName(p.Scope)
+	net.Note = "In " + spanOf(p.Scope) + "."
 	if before := analytics.Sum(p.Before); len(p.Before) > 0 {
 		level.Delta = compare(sum.Closing.MRRMicro-before.Closing.MRRMicro, p.micro, lowerFirst(comparedName(p.Scope)), ui.Good, ui.Bad)
-		net.Delta = compare(sum.NetNewMicro()-before.NetNewMicro(), p.micro, "in "+lowerFirst(comparedName(p.Scope)), ui.Good, ui.Bad)
+		net.Delta = compare(sum.NetNewMicro()-before.NetNewMicro(), p.micro, lowerFirst(comparedName(p.Scope)), ui.Good, ui.Bad)
 	}
-	net.Delta.Text = strings.TrimPrefix(net.Delta.Text, "in ")
 	nrr := p.months.keyFigure("nrrYear", "Net revenue retention", month, p.Rates)
 	grr := p.months.keyFigure("grrYear", "Gross revenue retention", month, p.Rates)
 	for _, f := range []*ui.KeyFigure{&nrr, &grr} {
@@ -215,10 +213,10 @@ func (p revenuePage) keyFigures() []ui.KeyFigure {
 	return []ui.KeyFigure{level, net, nrr, grr}
 }
 
-// spanName is the range in words: "In 12 months."
-func spanName(scope reports.Scope) string {
+// spanOf is the range in words: "12 months".
+func spanOf(scope reports.Scope) string {
 	nouns := intervalNouns[scope.Interval]
-	return "In " + plural(int64(len(scope.Periods)), nouns[0], nouns[1]) + "."
+	return plural(int64(len(scope.Periods)), nouns[0], nouns[1])
 }
 
 // level is the line of MRR, with what of it is committed and what trials would
@@ -281,7 +279,7 @@ func (p revenuePage) movements() ui.Chart {
 	for _, moved := range sum.Moved {
 		gained, lost = gained+max(moved.MRRMicro, 0), lost-min(moved.MRRMicro, 0)
 	}
-	chart.Finding = fmt.Sprintf("%s gained, %s lost, %s net in %s.", p.micro(gained), p.micro(lost), p.micro(sum.NetNewMicro()), lowerFirst(spanName(p.Scope))[len("in "):len(spanName(p.Scope))-1])
+	chart.Finding = fmt.Sprintf("%s gained, %s lost, %s net in %s.", p.micro(gained), p.micro(lost), p.micro(sum.NetNewMicro()), spanOf(p.Scope))
 	chart.Empty = "Nobody came, left or changed plans in this time."
 	chart.Definition = "By customer and day, from the balance at its beginning to that at its end. Who comes back is a reactivation, however long they were away; who leaves the last plan is churn on the day the subscription ends."
 	chart.CSV = exportHref("movements", p.drawing.ask)
@@ -344,21 +342,33 @@ func (p revenuePage) growth() ui.Chart {
 	return p.drawing.ticked(chart, analytics.Ratio)
 }
 
+// quickDrawn is up to which a quick ratio is drawn: where next to nothing is lost
+// it has no bounds, and would press all others to the ground.
+const quickDrawn = 10 * millionths
+
 func (p revenuePage) quick() ui.Chart {
 	chart := p.drawing.chart("quick", "Quick ratio", "quickRatio")
 	chart.Lines = []ui.Series{p.drawing.line("quickRatio", "Quick ratio", ui.Plain, p.Points)}
 	chart = p.drawing.earlier(chart, "quickRatio", p.Before)
+	isCut := false
+	for _, line := range chart.Lines {
+		for i, v := range line.Values {
+			if v > quickDrawn {
+				line.Values[i], isCut = quickDrawn, true
+			}
+		}
+	}
+	if isCut {
+		chart.Definition += " What is more than 10 is drawn as 10."
+	}
 	chart.References = []ui.Tick{{Value: millionths, Text: "1: no growth"}, {Value: 4 * millionths, Text: "4"}}
 	chart.Finding = "Nothing was lost in this time."
 	if ratio := p.drawing.value("quickRatio", p.Sum()); ratio != "n/a" {
-		chart.Finding = fmt.Sprintf("%s gained for each %s lost, reactivations not counted. There is a gap where nothing was lost.", ratio, p.drawing.unit())
+		chart.Finding = fmt.Sprintf("%s gained for each 1.00 lost, reactivations not counted. There is a gap where nothing was lost.", ratio)
 	}
 	chart.Empty = "Nothing was lost in this time, so there is nothing to divide by."
 	return p.drawing.ticked(chart, analytics.Quotient)
 }
-
-// unit is one of the currency, as a word: "dollar" for those that have one.
-func (d drawing) unit() string { return "1.00 " + strings.ToUpper(string(d.scope.Currency)) }
 
 func (p revenuePage) retention() ui.Chart {
 	chart := p.months.chart("retained", "Net and gross revenue retention by month", "nrr")
@@ -434,6 +444,8 @@ func (d drawing) sheet(caption string, keys []string, points []analytics.Point) 
 	}
 	sheet.Table = ui.Table{Caption: caption, Columns: []ui.Column{{Label: "Figure", Short: true}}, Empty: "There is no period to show."}
 	layout := map[analytics.Interval]string{analytics.Daily: "2 Jan", analytics.Weekly: "2 Jan", analytics.Monthly: "Jan 2006"}[d.scope.Interval]
+	points = slices.Clone(points)
+	slices.Reverse(points) // what is newest is what is looked for
 	for _, p := range points {
 		label := p.Start.Format(layout)
 		if p.IsRunning {
@@ -473,7 +485,7 @@ func (s *server) movementList(scope reports.Scope, page reports.MovementPage, as
 		list.Empty = "Nothing moved in this way in this time."
 	}
 	first := ask
-	first.extra = nil
+	first.extra = nil // the first page of all kinds
 	kinds := reports.AccountKinds
 	if scope.Plan != "" {
 		kinds = reports.PlanKinds
@@ -530,11 +542,13 @@ func reasonText(reason analytics.Reason) string {
 // Stripe whom none owns.
 func customerHref(id string) string { return "/admin/billing/organizations/" + id }
 
+// customerCell names a customer and leads to its page.
 func customerCell(c reports.Customer) ui.Cell {
+	cell := ui.Cell{Text: c.Name, Href: customerHref(c.ID)}
 	if c.Name == "" {
-		return ui.Cell{Text: c.ID, Code: true}
+		cell.Text, cell.Code = c.ID, true
 	}
-	return ui.Cell{Text: c.Name}
+	return cell
 }
 
 // dayInstant is a day of the figures, which has no time.

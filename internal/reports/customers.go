@@ -44,7 +44,7 @@ type LeftCustomer struct {
 }
 
 // customersListed is how many customers a list beside figures has.
-const customersListed = 20
+const customersListed = 10
 
 // Customers reads the number of customers, their movements and retention, and
 // those behind them who matter most.

@@ -335,6 +335,9 @@ func TestPlansAddUpToTheAccount(t *testing.T) {
 	if !p.RateMonth.Start.Equal(date(time.November, 1)) {
 		t.Errorf("rates are of %s, want November", p.RateMonth.Start)
 	}
+	if p.Month.BaseCustomers != 4 || p.Month.LostCustomers != 1 || p.Year.BaseCustomers != 0 {
+		t.Errorf("of the account there left %+v in the month, %+v in the year", p.Month, p.Year)
+	}
 	for i, point := range p.Points {
 		var closing, moved int64
 		for _, plan := range p.Plans {

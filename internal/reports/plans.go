@@ -23,6 +23,8 @@ type Plans struct {
 	// RateMonth is the month of the rates: the last whole one in the range, or the
 	// running one where there is none.
 	RateMonth analytics.Period
+	// Month and Year are those of the account, as a PlanPerformance has them.
+	Month, Year analytics.Retained
 }
 
 // PlanPerformance is how one plan does.
@@ -95,7 +97,16 @@ func plans(ctx context.Context, q *db.Queries, scope Scope) (Plans, error) {
 		}
 		out.Plans = append(out.Plans, p)
 	}
-	return out, out.addRates(ctx, q, byMonth)
+	if err := out.addRates(ctx, q, byMonth); err != nil {
+		return out, err
+	}
+	account.Interval = analytics.Monthly
+	month := []analytics.Point{{Period: out.RateMonth}}
+	if err := addRetention(ctx, q, account, month); err != nil {
+		return out, err
+	}
+	out.Month, out.Year = *month[0].Month, *month[0].Year
+	return out, nil
 }
 
 // rateMonth is the month of which the rates of a range are told.
