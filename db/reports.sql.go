@@ -66,97 +66,6 @@ func (q *Queries) DailyFlows(ctx context.Context, arg DailyFlowsParams) ([]Daily
 	return items, nil
 }
 
-const failedInvoices = `-- name: FailedInvoices :many
-WITH tried AS (
-    SELECT invoice_id, min(at) AS first_at, max(at) AS last_at,
-        min(at) FILTER (WHERE kind = 'payment_failed') AS failed_at, min(at) FILTER (WHERE kind = 'payment_action_required') AS asked_at,
-        min(stripe_customer_id) AS stripe_customer_id, min(subscription_id) AS subscription_id, min(currency)::text AS currency,
-        (array_agg(amount_minor ORDER BY at, id))[1] AS amount_minor
-    FROM payment_events
-    WHERE kind IN ('payment_failed', 'payment_action_required') AND at >= $2::timestamptz
-        AND invoice_id IS NOT NULL AND currency IS NOT NULL AND amount_minor > 0
-        AND details ->> 'billing_reason' = 'subscription_cycle'
-    GROUP BY invoice_id
-), fate AS MATERIALIZED (
-    SELECT t.invoice_id, t.first_at, t.last_at, t.failed_at, t.asked_at, t.stripe_customer_id, t.subscription_id, t.currency, t.amount_minor,
-        -- Of one try Stripe tells both, in whatever order.
-        coalesce(t.asked_at <= t.failed_at + interval '1 minute', t.failed_at IS NULL) AS asked,
-        (SELECT min(p.at) FROM payment_events p WHERE p.invoice_id = t.invoice_id AND p.kind = 'payment_succeeded') AS paid_at,
-        least((SELECT min(e.at) FROM payment_events e
-               WHERE e.stripe_customer_id = t.stripe_customer_id AND e.subscription_id = t.subscription_id AND e.at >= t.first_at
-                   AND e.kind IN ('subscription_canceled', 'subscription_unpaid', 'subscription_incomplete_expired')),
-              (SELECT min(w.at) FROM payment_events w WHERE w.invoice_id = t.invoice_id AND w.kind = 'invoice_marked_uncollectible'),
-              CASE WHEN t.last_at + interval '60 days' <= $3::timestamptz THEN t.last_at + interval '60 days' END) AS lost_at
-    FROM tried t
-    WHERE NOT EXISTS (SELECT FROM payment_events v WHERE v.invoice_id = t.invoice_id AND v.kind = 'invoice_voided')
-        -- The history as it was then, or as it begins where that is later.
-        AND coalesce(to_timestamp((coalesce(
-            (SELECT v.facts FROM subscription_versions v WHERE v.subscription_id = t.subscription_id AND v.at <= t.first_at ORDER BY v.at DESC LIMIT 1),
-            (SELECT v.facts FROM subscription_versions v WHERE v.subscription_id = t.subscription_id ORDER BY v.at LIMIT 1)
-        ) ->> 'trial_end')::bigint) NOT BETWEEN t.first_at - interval '3 days' AND t.first_at, true)
-)
-SELECT currency, date_trunc('month', first_at AT TIME ZONE $1::text)::date AS month, asked::boolean AS asked,
-    (CASE WHEN paid_at IS NOT NULL THEN 'recovered' WHEN lost_at IS NOT NULL THEN 'lost' ELSE 'in_retry' END)::text AS outcome,
-    date_trunc('month', coalesce(paid_at, lost_at, first_at) AT TIME ZONE $1::text)::date AS settled,
-    sum(amount_minor)::bigint AS amount_minor, count(*) AS invoices
-FROM fate GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5
-`
-
-type FailedInvoicesParams struct {
-	Zone  string    `json:"zone"`
-	Since time.Time `json:"since"`
-	AsOf  time.Time `json:"as_of"`
-}
-
-type FailedInvoicesRow struct {
-	Currency    string    `json:"currency"`
-	Month       time.Time `json:"month"`
-	Asked       bool      `json:"asked"`
-	Outcome     string    `json:"outcome"`
-	Settled     time.Time `json:"settled"`
-	AmountMinor int64     `json:"amount_minor"`
-	Invoices    int64     `json:"invoices"`
-}
-
-// Renewals that were not paid at the first try: by the month of that try, by
-// whether the bank asked for the customer's confirmation then or declined, by
-// what became of them, and by the month in which that was settled, which means
-// nothing for those in retry. Paid by whatever means is recovered; lost is what
-// is not paid when the subscription ends or turns unpaid, when the invoice is
-// marked uncollectible, or sixty days after the last try, beyond which nobody
-// lets Stripe retry. Of a voided invoice nothing is owed, so it is none of them.
-// Neither is the first after a trial, which is a sign-up: no event tells its
-// period, but Stripe tries it within an hour of the trial's end, or within
-// three days where a webhook keeps its draft waiting.
-// Materialized, or each look-up would be made for each column that needs it.
-func (q *Queries) FailedInvoices(ctx context.Context, arg FailedInvoicesParams) ([]FailedInvoicesRow, error) {
-	rows, err := q.db.Query(ctx, failedInvoices, arg.Zone, arg.Since, arg.AsOf)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []FailedInvoicesRow{}
-	for rows.Next() {
-		var i FailedInvoicesRow
-		if err := rows.Scan(
-			&i.Currency,
-			&i.Month,
-			&i.Asked,
-			&i.Outcome,
-			&i.Settled,
-			&i.AmountMinor,
-			&i.Invoices,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const figureSegments = `-- name: FigureSegments :many
 SELECT currency, plan, sum(sum(amount_micro)) OVER (PARTITION BY currency)::bigint AS mrr_micro
 FROM flow_monthly WHERE gen = $1 GROUP BY currency, plan ORDER BY currency, plan
@@ -206,53 +115,6 @@ func (q *Queries) FirstFlow(ctx context.Context, arg FirstFlowParams) (time.Time
 	return month, err
 }
 
-const flowsBetween = `-- name: FlowsBetween :many
-SELECT currency, month, kind, sum(amount_micro)::bigint AS amount_micro, sum(customers)::bigint AS customers
-FROM flow_monthly WHERE gen = $1 AND month BETWEEN $2::date AND $3::date
-GROUP BY currency, month, kind ORDER BY currency, month, kind
-`
-
-type FlowsBetweenParams struct {
-	Gen   int32     `json:"gen"`
-	First time.Time `json:"first"`
-	Last  time.Time `json:"last"`
-}
-
-type FlowsBetweenRow struct {
-	Currency    string    `json:"currency"`
-	Month       time.Time `json:"month"`
-	Kind        string    `json:"kind"`
-	AmountMicro int64     `json:"amount_micro"`
-	Customers   int64     `json:"customers"`
-}
-
-// What moved in each month from the first to the last, of all plans together.
-func (q *Queries) FlowsBetween(ctx context.Context, arg FlowsBetweenParams) ([]FlowsBetweenRow, error) {
-	rows, err := q.db.Query(ctx, flowsBetween, arg.Gen, arg.First, arg.Last)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []FlowsBetweenRow{}
-	for rows.Next() {
-		var i FlowsBetweenRow
-		if err := rows.Scan(
-			&i.Currency,
-			&i.Month,
-			&i.Kind,
-			&i.AmountMicro,
-			&i.Customers,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const levelBefore = `-- name: LevelBefore :one
 SELECT coalesce(sum(f.amount_micro), 0)::bigint AS mrr_micro,
     coalesce(sum(CASE WHEN $1::text = '' THEN f.customers ELSE f.subscribers END), 0)::bigint AS customers
@@ -292,44 +154,6 @@ func (q *Queries) LevelBefore(ctx context.Context, arg LevelBeforeParams) (Level
 	var i LevelBeforeRow
 	err := row.Scan(&i.MRRMicro, &i.Customers)
 	return i, err
-}
-
-const levelsBefore = `-- name: LevelsBefore :many
-SELECT currency, sum(amount_micro)::bigint AS mrr_micro, sum(customers)::bigint AS customers
-FROM flow_monthly WHERE gen = $1 AND month < $2
-GROUP BY currency ORDER BY currency
-`
-
-type LevelsBeforeParams struct {
-	Gen   int32     `json:"gen"`
-	Month time.Time `json:"month"`
-}
-
-type LevelsBeforeRow struct {
-	Currency  string `json:"currency"`
-	MRRMicro  int64  `json:"mrr_micro"`
-	Customers int64  `json:"customers"`
-}
-
-// Running sums of all flows before a month.
-func (q *Queries) LevelsBefore(ctx context.Context, arg LevelsBeforeParams) ([]LevelsBeforeRow, error) {
-	rows, err := q.db.Query(ctx, levelsBefore, arg.Gen, arg.Month)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []LevelsBeforeRow{}
-	for rows.Next() {
-		var i LevelsBeforeRow
-		if err := rows.Scan(&i.Currency, &i.MRRMicro, &i.Customers); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
 }
 
 const liveFigures = `-- name: LiveFigures :one
@@ -440,7 +264,7 @@ SELECT e.id, e.kind, e.at, o.id AS org_id, o.name AS org_name, e.stripe_customer
 FROM payment_events e
 LEFT JOIN customers c ON c.stripe_customer_id = e.stripe_customer_id
 LEFT JOIN organizations o ON o.id = coalesce(e.org_id, c.org_id)
-WHERE e.kind <> 'pricing_viewed' AND e.kind NOT IN ('payment_method_attached', 'payment_method_detached', 'payment_method_updated')
+WHERE e.kind <> 'pricing_viewed' AND e.kind NOT IN ('trial_ended', 'payment_method_attached', 'payment_method_detached', 'payment_method_updated')
 ORDER BY e.at DESC, e.id DESC LIMIT $1
 `
 
@@ -465,7 +289,7 @@ type NewestPaymentEventsRow struct {
 // With the organization of the customer as it is linked now, where it was not
 // linked when it happened.
 // A card comes with every purchase, and its owner's page tells of it; of whoever
-// only looks the funnel tells.
+// only looks the funnel tells. A trial that ends becomes something that is told.
 func (q *Queries) NewestPaymentEvents(ctx context.Context, limit int32) ([]NewestPaymentEventsRow, error) {
 	rows, err := q.db.Query(ctx, newestPaymentEvents, limit)
 	if err != nil {
@@ -491,52 +315,6 @@ func (q *Queries) NewestPaymentEvents(ctx context.Context, limit int32) ([]Newes
 			&i.FromPlan,
 			&i.FromStatus,
 			&i.Outcome,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
-const planLevels = `-- name: PlanLevels :many
-SELECT currency, plan, sum(amount_micro)::bigint AS mrr_micro,
-    coalesce(sum(amount_micro) FILTER (WHERE month < $1::date), 0)::bigint AS opening_micro
-FROM flow_monthly WHERE gen = $2 AND month <= $1::date
-GROUP BY currency, plan ORDER BY currency, plan
-`
-
-type PlanLevelsParams struct {
-	Month time.Time `json:"month"`
-	Gen   int32     `json:"gen"`
-}
-
-type PlanLevelsRow struct {
-	Currency     string `json:"currency"`
-	Plan         string `json:"plan"`
-	MRRMicro     int64  `json:"mrr_micro"`
-	OpeningMicro int64  `json:"opening_micro"`
-}
-
-// MRR by plan at the end of a month and at its beginning. Customers are not
-// counted by plan here: a movement counts them on one plan's row only.
-func (q *Queries) PlanLevels(ctx context.Context, arg PlanLevelsParams) ([]PlanLevelsRow, error) {
-	rows, err := q.db.Query(ctx, planLevels, arg.Month, arg.Gen)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []PlanLevelsRow{}
-	for rows.Next() {
-		var i PlanLevelsRow
-		if err := rows.Scan(
-			&i.Currency,
-			&i.Plan,
-			&i.MRRMicro,
-			&i.OpeningMicro,
 		); err != nil {
 			return nil, err
 		}
@@ -644,52 +422,6 @@ func (q *Queries) RetentionBetween(ctx context.Context, arg RetentionBetweenPara
 			&i.LostMicro,
 			&i.InvoluntaryCustomers,
 			&i.InvoluntaryMicro,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
-const subscribersByPlan = `-- name: SubscribersByPlan :many
-SELECT l.currency, coalesce(nullif(l.plan, ''), $1)::text AS plan,
-    count(DISTINCT coalesce(l.org_id::text, l.stripe_customer_id)) FILTER (WHERE l.mrr_micro IS NOT NULL) AS customers,
-    count(*) FILTER (WHERE l.status = 'trialing') AS trialing,
-    count(*) FILTER (WHERE l.status IN ('active', 'past_due') AND l.amount_minor IS NULL) AS unpriced
-FROM subscription_list l WHERE l.status IN ('active', 'past_due', 'trialing')
-GROUP BY 1, 2 ORDER BY 1, 2
-`
-
-type SubscribersByPlanRow struct {
-	Currency  string `json:"currency"`
-	Plan      string `json:"plan"`
-	Customers int64  `json:"customers"`
-	Trialing  int64  `json:"trialing"`
-	Unpriced  int64  `json:"unpriced"`
-}
-
-// Customers with MRR by the plan that Stripe has their subscriptions on now, and
-// what has none: trials, and what is paid for at a price that is not known. A
-// price that no plan claims is called as the ledger calls it.
-func (q *Queries) SubscribersByPlan(ctx context.Context, unknownPlan string) ([]SubscribersByPlanRow, error) {
-	rows, err := q.db.Query(ctx, subscribersByPlan, unknownPlan)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []SubscribersByPlanRow{}
-	for rows.Next() {
-		var i SubscribersByPlanRow
-		if err := rows.Scan(
-			&i.Currency,
-			&i.Plan,
-			&i.Customers,
-			&i.Trialing,
-			&i.Unpriced,
 		); err != nil {
 			return nil, err
 		}

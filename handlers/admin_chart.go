@@ -24,6 +24,9 @@ func (d drawing) chart(id, title, metric string) ui.Chart {
 	chart := ui.Chart{ID: id, Title: title, Heading: intervalHeadings[d.scope.Interval], Slots: slots(d.scope.Periods, d.scope.Interval)}
 	if m, ok := analytics.MetricByKey(metric); ok {
 		chart.Definition, chart.Explain = m.Definition, explainHref(metric, d.ask, nil)
+		for i := range chart.Slots {
+			chart.Slots[i].Href = explainHref(metric, d.ask, &d.scope.Periods[i])
+		}
 	}
 	chart.CSV = exportHref("figures", d.ask)
 	return chart

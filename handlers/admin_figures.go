@@ -1,14 +1,10 @@
 package handlers
 
 import (
-	"cmp"
 	"fmt"
-	"slices"
 	"strings"
-	"time"
 
 	"github.com/promptforge/payments/internal/analytics"
-	"github.com/promptforge/payments/internal/billing"
 	"github.com/promptforge/payments/internal/money"
 	"github.com/promptforge/payments/internal/reports"
 	"github.com/promptforge/payments/views/ui"
@@ -17,89 +13,100 @@ import (
 // subscriptionsPath is the list behind the figures.
 const subscriptionsPath = "/admin/billing/subscriptions"
 
-// overviewBuilder puts the figures of one currency into words and drawings.
-type overviewBuilder struct {
-	reports.CurrencyFigures
-	plans billing.Plans
-	// AsOf is now; isPast: the last month that is shown is over.
-	AsOf   time.Time
-	isPast bool
+// overviewPage puts an overview into words and drawings.
+type overviewPage struct {
+	reports.Overview
+	drawing drawing
 }
 
-func (b overviewBuilder) micro(micro int64) string { return money.FormatMicro(micro, b.Currency) }
+func (p overviewPage) micro(micro int64) string { return money.FormatMicro(micro, p.Currency) }
 
-func (b overviewBuilder) minor(minor int64) string { return money.Format(minor, b.Currency) }
+func (p overviewPage) minor(minor int64) string { return money.Format(minor, p.Currency) }
 
-func (b overviewBuilder) last() analytics.Point { return b.Months[len(b.Months)-1] }
+func (p overviewPage) last() analytics.Point { return p.Points[len(p.Points)-1] }
 
-// previous is the month before the last that is shown.
-func (b overviewBuilder) previous() analytics.Point {
-	if len(b.Months) > 1 {
-		return b.Months[len(b.Months)-2]
+// previous is the period before the last that is shown.
+func (p overviewPage) previous() analytics.Point {
+	if len(p.Points) > 1 {
+		return p.Points[len(p.Points)-2]
 	}
-	return b.Before
+	return p.Ahead
 }
 
-func (b overviewBuilder) previousFailed() reports.FailedMonth {
-	if len(b.Failed) > 1 {
-		return b.Failed[len(b.Failed)-2]
+func (p overviewPage) previousPayments() reports.PaymentPoint {
+	if len(p.Payments) > 1 {
+		return p.Payments[len(p.Payments)-2]
 	}
-	return b.BeforeFailed
+	return p.PaymentsAhead
 }
 
-// figures are the four that one look should tell.
-func (b overviewBuilder) figures() []ui.KeyFigure {
-	last, previous := b.last(), b.previous()
-	before := "at the end of " + monthName(previous.Start, last.Start)
-	open, openBefore, asked := b.Failed[len(b.Failed)-1].Open, b.previousFailed().Open, b.Failed[len(b.Failed)-1].AskedOpen
-	figures := []ui.KeyFigure{
-		{
-			Label: "MRR", Value: b.micro(b.MRRMicro), Note: "ARR " + b.micro(b.ARRMicro),
-			Delta: compare(last.Closing.MRRMicro-previous.Closing.MRRMicro, b.micro, before, ui.Good, ui.Bad),
-			Spark: b.spark(func(p analytics.Point) int64 { return p.Closing.MRRMicro }),
-			Link:  ui.Link{Text: "Who pays", Href: subscriptionsPath},
-		},
-		{
-			Label: "Net new MRR this month", Value: b.micro(last.NetNewMicro()), Note: "So far.",
-			Delta: compare(last.NetNewMicro()-previous.NetNewMicro(), b.micro, "in the whole of "+monthName(previous.Start, last.Start), ui.Neutral, ui.Neutral),
-			Spark: b.spark(analytics.Point.NetNewMicro),
-			Link:  ui.Link{Text: "Movements", Href: "#movements"},
-		},
-		{
-			Label: "Active customers", Value: count(b.ActiveCustomers), Note: "Those with MRR.",
-			Delta: compareCounts(last.Closing.Customers-previous.Closing.Customers, before, ui.Good, ui.Bad),
-			Spark: b.spark(func(p analytics.Point) int64 { return p.Closing.Customers }),
-			Link:  ui.Link{Text: "By month", Href: "#customers"},
-		},
-		{
-			Label: "In recovery", Value: b.minor(open.AmountMinor), Note: plural(open.Count, "invoice.", "invoices."),
-			Delta: compare(open.AmountMinor-openBefore.AmountMinor, b.minor, before, ui.Bad, ui.Good),
-			Spark: ui.Spark{IsRunning: last.IsRunning},
-			Link:  ui.Link{Text: "Who fails to pay", Href: subscriptionsPath + "?failing=1"},
-		},
-	}
-	if asked.Count > 0 {
-		figures[3].Note = fmt.Sprintf("%s %s to be confirmed.", figures[3].Note, plural(asked.Count, "more waits", "more wait"))
-	}
-	for _, m := range b.Failed {
-		figures[3].Spark.Values = append(figures[3].Spark.Values, m.Open.AmountMinor)
-	}
-	if b.isPast {
-		for i := range figures {
-			figures[i].Label = strings.TrimSuffix(figures[i].Label, " this month") + " · " + last.Start.Format("Jan 2006")
+// figures are the four that one look should tell: where each stands, and what
+// the last period made of it.
+func (p overviewPage) figures() []ui.KeyFigure {
+	last, previous := p.last(), p.previous()
+	before := "at the end of " + p.beside(previous.Period)
+	now, earlier := p.Payments[len(p.Payments)-1], p.previousPayments()
+	card := func(metric, label string) ui.KeyFigure {
+		return ui.KeyFigure{
+			Label: label, Value: p.drawing.value(metric, last), Spark: p.drawing.spark(metric, p.Points),
+			Explain: explainHref(metric, p.drawing.ask, &last.Period),
 		}
-		figures[1].Note, figures[2].Note = "All of the month.", "At its end."
-		figures[3].Link = ui.Link{Text: "Failed payments", Href: "#failed"} // the list knows only today's
 	}
-	return figures
+	mrr := card("mrr", "MRR")
+	mrr.Note = "ARR " + p.drawing.value("arr", last)
+	mrr.Delta = compare(last.NetNewMicro(), p.micro, before, ui.Good, ui.Bad)
+	net := card("netNew", "Net new MRR "+p.thisPeriod())
+	net.Delta = compare(last.NetNewMicro()-previous.NetNewMicro(), p.micro, "in the whole of "+p.beside(previous.Period), ui.Neutral, ui.Neutral)
+	customers := card("customers", "Active customers")
+	customers.Note = "Those with MRR."
+	customers.Delta = compareCounts(last.Closing.Customers-last.Opening.Customers, before, ui.Good, ui.Bad)
+	recovery := ui.KeyFigure{
+		Label: "In recovery", Value: p.minor(now.Open.AmountMinor), Note: plural(now.Open.Count, "invoice.", "invoices."),
+		Delta: compare(now.Open.AmountMinor-earlier.Open.AmountMinor, p.minor, before, ui.Bad, ui.Good),
+		Spark: ui.Spark{IsRunning: last.IsRunning}, Link: ui.Link{Text: "Who fails to pay", Href: subscriptionsPath + "?failing=1"},
+		Explain: explainHref("recoveryRate", p.drawing.ask, &last.Period),
+	}
+	if n := now.AskedOpen.Count; n > 0 {
+		recovery.Note = fmt.Sprintf("%s %s to be confirmed.", recovery.Note, plural(n, "more waits", "more wait"))
+	}
+	for _, point := range p.Payments {
+		recovery.Spark.Values = append(recovery.Spark.Values, point.Open.AmountMinor)
+	}
+	out := []ui.KeyFigure{mrr, net, customers, recovery}
+	if !last.IsRunning {
+		when := " · " + shortPeriod(last.Period, p.Interval)
+		for i := range out {
+			out[i].Label += when
+		}
+		out[1].Label, out[1].Note = "Net new MRR"+when, "All of it."
+		out[2].Note = "At its end."
+		out[3].Link = ui.Link{} // the list knows only today's
+	} else {
+		out[1].Note = "So far."
+	}
+	return out
 }
 
-func (b overviewBuilder) spark(of func(analytics.Point) int64) ui.Spark {
-	spark := ui.Spark{IsRunning: b.last().IsRunning}
-	for _, p := range b.Months {
-		spark.Values = append(spark.Values, of(p))
+// thisPeriod is how the running period is called.
+func (p overviewPage) thisPeriod() string {
+	return map[analytics.Interval]string{analytics.Daily: "today", analytics.Weekly: "this week", analytics.Monthly: "this month"}[p.Interval]
+}
+
+// beside names a period beside the last one: the year of a month is said where
+// it is another.
+func (p overviewPage) beside(period analytics.Period) string {
+	if p.Interval == analytics.Monthly && period.Start.Year() == p.last().Start.Year() {
+		return period.Start.Format("January")
 	}
-	return spark
+	return periodName(period, p.Interval)
+}
+
+// shortPeriod is a period as a heading has room for it: "Apr 2026", "3 Apr 2026".
+func shortPeriod(p analytics.Period, interval analytics.Interval) string {
+	if interval == analytics.Monthly {
+		return p.Start.Format("Jan 2006")
+	}
+	return strings.TrimPrefix(periodName(p, interval), "the ")
 }
 
 // compare says how an amount differs from an earlier one. more and less are how
@@ -122,62 +129,50 @@ func compareCounts(by int64, than string, more, fewer ui.Tone) ui.Delta {
 	return compare(by, count, than, more, fewer)
 }
 
-// worth says how many invoices there are and what all of them come to.
-func (b overviewBuilder) worth(i reports.Invoices) string {
-	if i.Count == 1 {
-		return "1 invoice of " + b.minor(i.AmountMinor)
-	}
-	return count(i.Count) + " invoices worth " + b.minor(i.AmountMinor) + " in all"
-}
-
-// monthName names the year where it is another than that of the month beside.
-func monthName(month, beside time.Time) string {
-	if month.Year() != beside.Year() {
-		return month.Format("January 2006")
-	}
-	return month.Format("January")
-}
-
 // revenue is the line of MRR.
-func (b overviewBuilder) revenue() ui.Chart {
-	chart := b.chart("mrr", "Monthly recurring revenue")
-	line := ui.Series{Name: "MRR", Look: ui.Plain}
-	for _, p := range b.Months {
-		line.Values = append(line.Values, money.RoundMicro(p.Closing.MRRMicro))
-		line.Texts = append(line.Texts, b.micro(p.Closing.MRRMicro))
-	}
-	chart.Lines = []ui.Series{line}
-	chart.Finding, chart.Empty = b.revenueFinding(), "There was no MRR in these months."
-	chart.Definition = "At the end of each month: what active and past-due subscriptions cost a month: yearly prices by twelve, recurring discounts taken off, without tax, trials and what is metered."
-	return b.amounts(chart)
+func (p overviewPage) revenue() ui.Chart {
+	chart := p.drawing.chart("mrr", "Monthly recurring revenue", "mrr")
+	chart.Lines = []ui.Series{p.drawing.line("mrr", "MRR", ui.Plain, p.Points)}
+	chart = p.drawing.earlier(chart, "mrr", p.Before)
+	chart.Finding, chart.Empty = p.revenueFinding(), "There was no MRR in this time."
+	return p.drawing.ticked(chart, analytics.Money)
 }
 
-func (b overviewBuilder) revenueFinding() string {
-	last := b.last()
-	level, overall := b.micro(last.Closing.MRRMicro), last.Closing.MRRMicro-b.Months[0].Opening.MRRMicro
-	months := plural(int64(len(b.Months)), "month", "months")
+func (p overviewPage) revenueFinding() string {
+	last := p.last()
+	level, overall := p.micro(last.Closing.MRRMicro), last.Closing.MRRMicro-p.Points[0].Opening.MRRMicro
+	nouns := intervalNouns[p.Interval]
+	periods := plural(int64(len(p.Points)), nouns[0], nouns[1])
 	if !last.IsRunning {
-		end := "at the end of " + last.Start.Format("January 2006")
+		end := "at the end of " + periodName(last.Period, p.Interval)
 		if overall == 0 {
-			return fmt.Sprintf("MRR was %s %s, as it was %s before.", level, end, months)
+			return fmt.Sprintf("MRR was %s %s, as it was %s before.", level, end, periods)
 		}
-		return fmt.Sprintf("MRR %s in %s, to %s %s.", b.rise(overall), months, level, end)
+		return fmt.Sprintf("MRR %s in %s, to %s %s.", p.rise(overall), periods, level, end)
 	}
-	finding := fmt.Sprintf("MRR %s in %s so far, to %s.", b.rise(last.NetNewMicro()), last.Start.Format("January"), level)
+	finding := fmt.Sprintf("MRR %s %s so far, to %s.", p.rise(last.NetNewMicro()), p.inLast(), level)
 	if last.NetNewMicro() == 0 {
-		finding = fmt.Sprintf("MRR stayed at %s in %s so far.", level, last.Start.Format("January"))
+		finding = fmt.Sprintf("MRR stayed at %s %s so far.", level, p.inLast())
 	}
-	if len(b.Months) > 1 && overall != 0 {
-		finding += fmt.Sprintf(" It %s in %s.", b.rise(overall), months)
+	if len(p.Points) > 1 && overall != 0 {
+		finding += fmt.Sprintf(" It %s in %s.", p.rise(overall), periods)
 	}
 	return finding
 }
 
-func (b overviewBuilder) rise(by int64) string {
-	if by < 0 {
-		return "fell by " + b.micro(-by)
+// inLast is "in May", "today", "this week".
+func (p overviewPage) inLast() string {
+	if p.Interval == analytics.Monthly {
+		return "in " + p.last().Start.Format("January")
 	}
-	return "rose by " + b.micro(by)
+	return p.thisPeriod()
+}
+
+func (p overviewPage) rise(by int64) string {
+	if by < 0 {
+		return "fell by " + p.micro(-by)
+	}
+	return "rose by " + p.micro(by)
 }
 
 // movementSeries are the movements as they are stacked: gains from nought up,
@@ -194,122 +189,38 @@ var movementSeries = []struct {
 	{analytics.Contraction, "Contraction", ui.LossStriped},
 }
 
-// movements are what moved MRR in each month.
-func (b overviewBuilder) movements() ui.Chart {
-	chart := b.chart("movements", "Movements of MRR")
+// movements are what moved MRR in each period.
+func (p overviewPage) movements() ui.Chart {
+	chart := p.drawing.chart("moved", "Movements of MRR", "netNew")
 	for _, m := range movementSeries {
-		series := ui.Series{Name: m.name, Look: m.look}
-		for _, p := range b.Months {
-			micro := p.Moved[m.kind].MRRMicro
-			series.Values = append(series.Values, money.RoundMicro(micro))
-			series.Texts = append(series.Texts, b.micro(micro))
-		}
-		chart.Columns = append(chart.Columns, series)
+		chart.Columns = append(chart.Columns, p.drawing.line(string(m.kind), m.name, m.look, p.Points))
 	}
-	net := ui.Series{Name: "Net", Look: ui.Strong}
-	for _, p := range b.Months {
-		net.Values = append(net.Values, money.RoundMicro(p.NetNewMicro()))
-		net.Texts = append(net.Texts, b.micro(p.NetNewMicro()))
-	}
-	chart.Marks = []ui.Series{net}
-	chart.Finding, chart.Empty = b.movementsFinding(), "Nobody came, left or changed plans in these months."
-	chart.Definition = "By customer and day, from the balance at its beginning to that at its end. Who comes back is a reactivation, however long they were away; who leaves the last plan is churn on the day the subscription ends."
-	return b.amounts(chart)
+	chart.Marks = []ui.Series{p.drawing.line("netNew", "Net", ui.Strong, p.Points)}
+	chart.CSV = exportHref("movements", p.drawing.ask)
+	chart.Finding, chart.Empty = p.movementsFinding(), "Nobody came, left or changed plans in this time."
+	return p.drawing.ticked(chart, analytics.Money)
 }
 
-func (b overviewBuilder) movementsFinding() string {
-	last := b.last()
+func (p overviewPage) movementsFinding() string {
+	last := p.last()
 	var gained, lost int64
 	for _, level := range last.Moved {
 		gained += max(level.MRRMicro, 0)
 		lost += max(-level.MRRMicro, 0)
 	}
-	so := ""
-	if last.IsRunning {
-		so = " so far"
-	}
+	when := soFar(last.Period, p.Interval)
 	if gained == 0 && lost == 0 {
-		return fmt.Sprintf("Nothing moved in %s%s.", last.Start.Format("January 2006"), so)
+		return fmt.Sprintf("Nothing moved %s %s.", periodPreposition(p.Interval), when)
 	}
-	return fmt.Sprintf("%s%s: %s gained, %s lost, %s net.", last.Start.Format("January 2006"), so, b.micro(gained), b.micro(lost), b.micro(last.NetNewMicro()))
+	return fmt.Sprintf("%s: %s gained, %s lost, %s net.", upperFirst(when), p.micro(gained), p.micro(lost), p.micro(last.NetNewMicro()))
 }
 
-// customers is the line of active customers.
-func (b overviewBuilder) customers() ui.Chart {
-	chart := b.chart("active", "Active customers")
-	line := ui.Series{Name: "Customers", Look: ui.Plain}
-	for _, p := range b.Months {
-		line.Values = append(line.Values, p.Closing.Customers)
-		line.Texts = append(line.Texts, count(p.Closing.Customers))
+// periodPreposition goes before the name of a period.
+func periodPreposition(interval analytics.Interval) string {
+	if interval == analytics.Daily {
+		return "on"
 	}
-	chart.Lines = []ui.Series{line}
-	came, left := int64(0), int64(0)
-	for _, p := range b.Months {
-		came += p.Moved[analytics.New].Customers + p.Moved[analytics.Reactivation].Customers
-		left -= p.Moved[analytics.Churn].Customers
-	}
-	chart.Finding = fmt.Sprintf("%s now; %s came and %s left in these months.", plural(b.ActiveCustomers, "customer", "customers"), count(came), count(left))
-	if b.isPast {
-		chart.Finding = fmt.Sprintf("%s at the end of %s; %s came and %s left in these months.",
-			plural(b.ActiveCustomers, "customer", "customers"), b.last().Start.Format("January 2006"), count(came), count(left))
-	}
-	chart.Empty = "Nobody had MRR in these months."
-	chart.Definition = "At the end of each month, customers with MRR; an organization counts once, however many subscriptions it has. Trials do not count."
-	for _, v := range ui.TickValues(chart.Extent()) {
-		chart.Ticks = append(chart.Ticks, ui.Tick{Value: v, Text: count(v)})
-	}
-	return chart
-}
-
-// shares are the plans by their part of MRR, in the order in which they are
-// sold. Customers are only known as of now.
-func (b overviewBuilder) shares() ui.ShareTable {
-	table := ui.ShareTable{
-		ID: "plan-shares", Title: "Plans by MRR", Heading: "Plan", TotalName: "All plans",
-		Columns: []ui.Column{{Label: "MRR"}, {Label: "Share"}},
-		Total:   []ui.Cell{{Text: b.micro(b.MRRMicro)}, {Text: percentage(b.MRRMicro, b.MRRMicro)}},
-		Finding: "No plan carries MRR.",
-	}
-	if !b.isPast {
-		table.Columns = append(table.Columns, ui.Column{Label: "Customers"})
-		table.Total = append(table.Total, ui.Cell{Text: count(b.ActiveCustomers)})
-		table.Definition = "Customers are those with MRR on the plan now; who has it on two counts for both."
-	}
-	sold := slices.Clone(b.Plans)
-	slices.SortStableFunc(sold, func(x, y reports.PlanFigures) int { return cmp.Compare(b.rank(x.Plan), b.rank(y.Plan)) })
-	var top reports.PlanFigures
-	for i, p := range sold {
-		cells := []ui.Cell{
-			{Text: b.micro(p.MRRMicro), Note: signed(p.MRRMicro-p.OpeningMicro, b.micro)}, {Text: percentage(p.MRRMicro, b.MRRMicro)},
-		}
-		if !b.isPast {
-			customers := ui.Cell{Text: count(p.Customers)}
-			if p.Trialing > 0 {
-				customers.Note = plural(p.Trialing, "trial", "trials")
-			}
-			cells = append(cells, customers)
-		}
-		table.Shares = append(table.Shares, ui.Share{Name: b.planName(p.Plan), Percent: ratio(p.MRRMicro, b.MRRMicro), Step: i + 1, Cells: cells})
-		if p.MRRMicro > top.MRRMicro {
-			top = p
-		}
-	}
-	if b.MRRMicro > 0 {
-		month := b.last().Start
-		table.Finding = fmt.Sprintf("%s carries %s of MRR. Beneath each: what %s changed.",
-			b.planName(top.Plan), percentage(top.MRRMicro, b.MRRMicro), monthName(month, b.AsOf))
-	}
-	return table
-}
-
-// rank is the place of a plan among those that are sold; others come after them.
-func (b overviewBuilder) rank(code string) int {
-	for i, plan := range b.plans.Plans {
-		if plan.Code == code {
-			return i
-		}
-	}
-	return len(b.plans.Plans)
+	return "in"
 }
 
 // signed is a difference with its sign.
@@ -318,17 +229,6 @@ func signed(by int64, format func(int64) string) string {
 		return "+" + format(by)
 	}
 	return format(by)
-}
-
-// planName is a plan as people know it.
-func (b overviewBuilder) planName(code string) string {
-	if plan, ok := b.plans.ByCode(code); ok {
-		return plan.Name
-	}
-	if code == analytics.UnknownPlan {
-		return "Unknown price"
-	}
-	return code
 }
 
 func ratio(part, whole int64) float64 {
@@ -344,61 +244,4 @@ func percentage(part, whole int64) string {
 		return "n/a"
 	}
 	return fmt.Sprintf("%.1f%%", ratio(part, whole))
-}
-
-// failed is what became of the payments that failed in each month.
-func (b overviewBuilder) failed() ui.Chart {
-	chart := b.chart("failures", "Failed payments by what became of them")
-	recovered := ui.Series{Name: "Recovered", Look: ui.Gain}
-	retry := ui.Series{Name: "In retry", Look: ui.Quiet}
-	lost := ui.Series{Name: "Lost", Look: ui.LossStriped}
-	var all, back, asked reports.Invoices
-	for _, m := range b.Failed {
-		for _, s := range []struct {
-			series   *ui.Series
-			invoices reports.Invoices
-		}{{&recovered, m.Recovered}, {&retry, m.InRetry}, {&lost, m.Lost}} {
-			s.series.Values = append(s.series.Values, s.invoices.AmountMinor)
-			s.series.Texts = append(s.series.Texts, b.minor(s.invoices.AmountMinor))
-		}
-		all, back, asked = all.Plus(m.Failed()), back.Plus(m.Recovered), asked.Plus(m.Asked)
-	}
-	chart.Columns = []ui.Series{recovered, retry, lost}
-	chart.Finding = fmt.Sprintf("%s failed at the first try; %s of that was recovered.", b.worth(all), percentage(back.AmountMinor, all.AmountMinor))
-	if all.Count == 0 {
-		chart.Finding, chart.Empty = "No payment failed in these months.", "Nothing to recover: no renewal was declined."
-	}
-	if asked.Count > 0 {
-		chart.Finding += fmt.Sprintf(" Not among them: %s that the customer was asked to confirm.", b.worth(asked))
-	}
-	chart.Definition = "Each renewal once, in the month in which its payment was declined first, with what was due then. The first invoice of a subscription is left out, and so is the first after a trial, known by being tried within three days of its end; what is voided is not owed and leaves the figure. Recovered is paid later by any means; lost is unpaid when the subscription ends, when the invoice is marked uncollectible, or sixty days after the last try. Where the bank asked for the customer's confirmation at the first try, the invoice is counted apart, whatever came after."
-	return b.amounts(chart)
-}
-
-// chart is one without its series.
-func (b overviewBuilder) chart(id, title string) ui.Chart {
-	chart := ui.Chart{ID: id, Title: title, Heading: "Month"}
-	for i, p := range b.Months {
-		month := ui.Slot{Short: p.Start.Format("Jan"), Long: p.Start.Format("January 2006"), IsRunning: p.IsRunning}
-		if p.Start.Month() == time.January || (i == 0 && b.hasRoomForTheFirstYear()) {
-			month.Group = p.Start.Format("2006")
-		}
-		chart.Slots = append(chart.Slots, month)
-	}
-	return chart
-}
-
-// hasRoomForTheFirstYear: the name of the first year would otherwise run into
-// that of the second.
-func (b overviewBuilder) hasRoomForTheFirstYear() bool {
-	untilJanuary := 13 - int(b.Months[0].Start.Month())
-	return untilJanuary >= len(b.Months) || untilJanuary >= max(3, len(b.Months)/6)
-}
-
-// amounts gives a chart of amounts its lines across.
-func (b overviewBuilder) amounts(chart ui.Chart) ui.Chart {
-	for _, v := range ui.TickValues(chart.Extent()) {
-		chart.Ticks = append(chart.Ticks, ui.Tick{Value: v, Text: money.FormatShort(v, b.Currency)})
-	}
-	return chart
 }

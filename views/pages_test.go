@@ -182,7 +182,7 @@ func TestEveryErrorSaysWhatHappenedAndWhatToDo(t *testing.T) {
 }
 
 func TestLoggingOutIsAFormPost(t *testing.T) {
-	for _, s := range []sample{{"customer", views.BillingPage(billing())}, {"administrator", views.AdminOverviewPage(overview())}} {
+	for _, s := range []sample{{"customer", views.BillingPage(billing())}, {"administrator", views.FiguresPage(figuresFrame(), views.OverviewBody(overview()))}} {
 		doc := parse(t, s.page)
 		if doc.Find(`form[method=post][action="/logout"] button`).Length() != 1 || doc.Find(`a[href="/logout"]`).Length() != 0 {
 			t.Errorf("%s: no way to log out, or a link that logs out", s.name)
@@ -211,10 +211,10 @@ func TestTheHeaderLeadsNobodyAstray(t *testing.T) {
 }
 
 func TestTheStripSaysWhenNoRealMoneyMoves(t *testing.T) {
-	m := overview()
+	m := figuresFrame()
 	for _, test := range []bool{true, false} {
 		m.TestMode = test
-		if got := parse(t, views.AdminOverviewPage(m)).Find(".mode-strip").Length() == 1; got != test {
+		if got := parse(t, views.FiguresPage(m, views.OverviewBody(overview()))).Find(".mode-strip").Length() == 1; got != test {
 			t.Errorf("strip %t in mode test %t", got, test)
 		}
 	}

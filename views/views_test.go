@@ -28,7 +28,7 @@ func zeroPages() []sample {
 		{"billing", views.BillingPage(views.Billing{})},
 		{"billing with a plan", views.BillingPage(views.Billing{HasPlan: true})},
 		{"refusal", views.RefusalPage(views.Refusal{})},
-		{"admin", views.AdminOverviewPage(views.AdminOverview{})},
+		{"admin", views.FiguresPage(views.FiguresFrame{}, views.OverviewBody(views.Overview{}))},
 		{"subscriptions", views.AdminSubscriptionsPage(views.AdminSubscriptions{})},
 		{"no subscriptions", views.AdminSubscriptionsPage(views.AdminSubscriptions{Results: views.SubscriptionResults{IsBare: true}})},
 		{"organization", views.AdminOrganizationPage(views.AdminOrganization{})},

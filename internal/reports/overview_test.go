@@ -69,9 +69,9 @@ func (b *bundle) event(kind, key string, at time.Time, subscription, invoice str
 		VALUES ($1, $2, $3, 'cus_1', $4, nullif($5, ''), 'pro', 'month', 'usd', $6, '{"billing_reason": "subscription_cycle"}', false)`, kind, key, at, subscription, invoice, minor)
 }
 
-func (b *bundle) overview(span ...reports.Span) reports.Overview {
+func (b *bundle) overview(query ...reports.Query) reports.Overview {
 	b.Helper()
-	o, err := b.reports.Overview(b.Context(), append(span, reports.Span{})[0])
+	o, err := b.reports.Overview(b.Context(), append(query, reports.Query{})[0])
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -83,12 +83,16 @@ func month(year int, m time.Month) time.Time { return time.Date(year, m, 1, 0, 0
 func TestAnEmptyDatabaseIsAnEmptyOverview(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	want := reports.Overview{
-		AsOf: b.reports.Now(), TimeZone: "UTC", DefinitionVersion: 1, First: month(2026, time.January), Last: month(2026, time.December),
-		Running: month(2026, time.December), Earliest: month(2026, time.December),
+	o := b.overview()
+	if !o.IsEmpty() || len(o.Points) != 12 || o.Points[11].Closing != (analytics.Level{}) || len(o.Stories) != 0 || o.Trialing != 0 {
+		t.Errorf("overview is %+v", o)
 	}
-	if diff := cmp.Diff(want, b.overview()); diff != "" {
-		t.Errorf("overview differs (-want +got):\n%s", diff)
+	if !o.First().Equal(month(2026, time.January)) || !o.Earliest.Equal(month(2026, time.December)) || o.Zone != time.UTC || !o.AsOf.Equal(b.reports.Now()) {
+		t.Errorf("scope is %+v", o.Scope)
+	}
+	b.subscription("sub_1", "cus_1", "trialing", new("pilot"), new(int64(2900)))
+	if o := b.overview(); o.Trialing != 1 {
+		t.Errorf("%d trials are under way, want 1", o.Trialing)
 	}
 }
 
@@ -108,19 +112,15 @@ func TestLevelsAreRunningSumsAndCurrenciesAreNeverAdded(t *testing.T) {
 	b.exec(`INSERT INTO metric_generation VALUES (2, 'UTC', 'none', 1, 'building')`)
 	b.flow(2, "2026-06-01", "gbp", "pro", "new", 1, 1)
 
-	o := b.overview()
-	if len(o.Currencies) != 2 || o.Currencies[0].Currency != "eur" || o.Currencies[1].Currency != "usd" {
-		t.Fatalf("currencies are %+v, want eur and usd", o.Currencies)
+	usd := b.overview()
+	if diff := cmp.Diff([]money.Currency{"eur", "usd"}, usd.Currencies); diff != "" || usd.Currency != "usd" {
+		t.Fatalf("currencies are %v and %s is shown, want the one with most MRR of eur and usd", usd.Currencies, usd.Currency)
 	}
-	eur, usd := o.Currencies[0], o.Currencies[1]
-	if eur.MRRMicro != 90*dollar || eur.ARRMicro != 1080*dollar || eur.ActiveCustomers != 1 {
-		t.Errorf("eur figures are %+v", eur)
+	if eur := b.overview(reports.Query{Currency: "eur"}); eur.Sum().Closing != (analytics.Level{MRRMicro: 90 * dollar, Customers: 1}) || eur.DefaultCurrency != "usd" {
+		t.Errorf("in eur there are %+v", eur.Sum())
 	}
-	if usd.MRRMicro != 900*dollar || usd.ARRMicro != 10_800*dollar || usd.ActiveCustomers != 9 {
-		t.Errorf("usd figures are %+v", usd)
-	}
-	if len(usd.Months) != 12 {
-		t.Fatalf("there are %d months, want 12", len(usd.Months))
+	if len(usd.Points) != 12 {
+		t.Fatalf("there are %d months, want 12", len(usd.Points))
 	}
 	type moved = map[analytics.MovementKind]analytics.Level
 	for i, want := range map[int]analytics.Point{
@@ -137,51 +137,56 @@ func TestLevelsAreRunningSumsAndCurrenciesAreNeverAdded(t *testing.T) {
 			Opening: analytics.Level{MRRMicro: 1299 * dollar, Customers: 10}, Closing: analytics.Level{MRRMicro: 900 * dollar, Customers: 9},
 		},
 	} {
-		if diff := cmp.Diff(want, usd.Months[i]); diff != "" {
+		if diff := cmp.Diff(want, usd.Points[i]); diff != "" {
 			t.Errorf("month %d differs (-want +got):\n%s", i, diff)
 		}
 	}
-	if want := month(2025, time.December); !usd.Before.Start.Equal(want) || usd.Before.NetNewMicro() != -100*dollar {
-		t.Errorf("the month before is %+v, want that of the churn", usd.Before)
+	if want := month(2025, time.December); !usd.Ahead.Start.Equal(want) || usd.Ahead.NetNewMicro() != -100*dollar {
+		t.Errorf("the month before is %+v, want that of the churn", usd.Ahead)
 	}
-	if want := month(2024, time.March); !o.Earliest.Equal(want) {
-		t.Errorf("the earliest month is %s, want %s", o.Earliest, want)
+	if want := month(2024, time.March); !usd.Earliest.Equal(want) {
+		t.Errorf("the earliest month is %s, want %s", usd.Earliest, want)
 	}
-	// The plans add up to the account; what changed plans took its MRR along.
-	plans := []reports.PlanFigures{
-		{Plan: "enterprise", OpeningMicro: 399 * dollar}, {Plan: "pro", MRRMicro: 900 * dollar, OpeningMicro: 900 * dollar},
-	}
-	if diff := cmp.Diff(plans, usd.Plans); diff != "" {
-		t.Errorf("plans differ (-want +got):\n%s", diff)
+	// The same months of the year before, of which the first had nothing yet.
+	before := b.overview(reports.Query{Compare: reports.CompareYear}).Before
+	if len(before) != 12 || before[0].Closing.MRRMicro != 1000*dollar || before[11].Closing.MRRMicro != 900*dollar {
+		t.Errorf("the year before is %+v", before)
 	}
 }
 
-func TestASpanIsMonthsOfWhichNoneIsAhead(t *testing.T) {
+func TestARangeIsWholePeriodsOfWhichNoneIsAhead(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.flow(1, "2023-11-01", "usd", "pro", "new", 99, 1)
+	b.flow(1, "2024-11-01", "usd", "pro", "new", 99, 1)
+	day := func(m time.Month, d int) time.Time { return time.Date(2026, m, d, 0, 0, 0, 0, time.UTC) }
+	recent := func(r reports.Recent) reports.Query { return reports.Query{Recent: r} }
 	for name, test := range map[string]struct {
-		span        reports.Span
+		query       reports.Query
 		first, last time.Time
 		field       string
 	}{
-		"nothing asked for is twelve months":   {reports.Span{}, month(2026, time.January), month(2026, time.December), ""},
-		"six up to the running one":            {reports.Span{Months: 6}, month(2026, time.July), month(2026, time.December), ""},
-		"more than three years are three":      {reports.Span{Months: 99}, month(2024, time.January), month(2026, time.December), ""},
-		"this year":                            {reports.Span{ThisYear: true}, month(2026, time.January), month(2026, time.December), ""},
-		"from and to, whatever the day":        {reports.Span{From: month(2026, time.March).AddDate(0, 0, 30), To: month(2026, time.May)}, month(2026, time.March), month(2026, time.May), ""},
-		"one month":                            {reports.Span{From: month(2026, time.March), To: month(2026, time.March)}, month(2026, time.March), month(2026, time.March), ""},
-		"from alone goes up to now":            {reports.Span{From: month(2026, time.November)}, month(2026, time.November), month(2026, time.December), ""},
-		"three years to the month":             {reports.Span{From: month(2024, time.January)}, month(2024, time.January), month(2026, time.December), ""},
-		"a month more than three years":        {span: reports.Span{From: month(2023, time.December)}, field: "from"},
-		"a month that is ahead":                {span: reports.Span{From: month(2026, time.January), To: month(2027, time.January)}, field: "to"},
-		"an end before the beginning":          {span: reports.Span{From: month(2026, time.May), To: month(2026, time.April)}, field: "from"},
-		"a month before anything moved":        {span: reports.Span{From: month(2023, time.October), To: month(2023, time.November)}, field: "from"},
-		"months of another age":                {span: reports.Span{From: month(2, time.January), To: month(2, time.February)}, field: "from"},
-		"an end of another age":                {span: reports.Span{To: month(2, time.February)}, field: "to"},
-		"an end before all that is shown else": {span: reports.Span{To: month(2025, time.April)}, field: "from"},
+		"nothing asked for is twelve months":      {reports.Query{}, month(2026, time.January), day(time.December, 31), ""},
+		"six months up to the running one":        {recent(reports.Recent{Months: 6}), month(2026, time.July), day(time.December, 31), ""},
+		"more months than there are":              {recent(reports.Recent{Months: 99}), month(2024, time.November), day(time.December, 31), ""},
+		"this year":                               {recent(reports.Recent{ThisYear: true}), month(2026, time.January), day(time.December, 31), ""},
+		"all there are":                           {recent(reports.Recent{All: true}), month(2024, time.November), day(time.December, 31), ""},
+		"thirty days":                             {reports.Query{Recent: reports.Recent{Days: 30}, Interval: analytics.Daily}, day(time.December, 2), day(time.December, 31), ""},
+		"thirty days in months":                   {recent(reports.Recent{Days: 30}), month(2026, time.December), day(time.December, 31), ""},
+		"days are widened to months":              {reports.Query{First: day(time.March, 31), Last: day(time.May, 2)}, month(2026, time.March), day(time.May, 31), ""},
+		"and to weeks":                            {reports.Query{First: day(time.March, 5), Last: day(time.March, 5), Interval: analytics.Weekly}, day(time.March, 2), day(time.March, 8), ""},
+		"one day":                                 {reports.Query{First: day(time.March, 5), Last: day(time.March, 5), Interval: analytics.Daily}, day(time.March, 5), day(time.March, 5), ""},
+		"a beginning alone goes up to now":        {reports.Query{First: day(time.November, 3)}, month(2026, time.November), day(time.December, 31), ""},
+		"an end alone is of twelve months":        {reports.Query{Last: day(time.November, 3)}, month(2025, time.December), day(time.November, 30), ""},
+		"an end before the beginning":             {query: reports.Query{First: day(time.May, 1), Last: day(time.April, 1)}, field: "from"},
+		"a beginning that is ahead":               {query: reports.Query{First: day(time.December, 31).AddDate(0, 0, 1)}, field: "from"},
+		"an end before anything moved":            {query: reports.Query{Last: month(2024, time.October)}, field: "to"},
+		"a beginning of another age":              {query: reports.Query{First: month(2, time.January), Last: month(2, time.February)}, field: "from"},
+		"more days than anybody can look at":      {query: reports.Query{Recent: reports.Recent{All: true}, Interval: analytics.Daily}, field: "interval"},
+		"a currency that there are no figures of": {query: reports.Query{Currency: "chf"}, field: "currency"},
+		"a plan that there are no figures of":     {query: reports.Query{Plan: "gold"}, field: "plan"},
+		"a comparison that nobody knows":          {query: reports.Query{Compare: "moon"}, field: "compare"},
 	} {
-		o, err := b.reports.Overview(b.Context(), test.span)
+		o, err := b.reports.Overview(b.Context(), test.query)
 		var refusal *billing.Refusal
 		switch {
 		case test.field != "":
@@ -190,58 +195,24 @@ func TestASpanIsMonthsOfWhichNoneIsAhead(t *testing.T) {
 			}
 		case err != nil:
 			t.Errorf("%s: %v", name, err)
-		case !o.First.Equal(test.first) || !o.Last.Equal(test.last):
-			t.Errorf("%s: %s to %s, want %s to %s", name, o.First, o.Last, test.first, test.last)
+		case !o.First().Equal(test.first) || !o.Last().Equal(test.last):
+			t.Errorf("%s: %s to %s, want %s to %s", name, o.First(), o.Last(), test.first, test.last)
+		case len(o.Points) != len(o.Payments):
+			t.Errorf("%s: %d points and %d of payments", name, len(o.Points), len(o.Payments))
 		}
 	}
 }
 
-func TestNobodyLooksBackFurtherThanThereIsAnything(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	refused := func(span reports.Span, field, message string) {
-		t.Helper()
-		var refusal *billing.Refusal
-		if _, err := b.reports.Overview(t.Context(), span); !errors.As(err, &refusal) || refusal.Fields[field] != message {
-			t.Errorf("%+v is answered with %v, want %q", span, err, message)
-		}
-	}
-	refused(reports.Span{From: month(2026, time.November)}, "from", "There is nothing before December 2026.")
-	b.flow(1, "2026-10-01", "usd", "pro", "new", 99, 1)
-	refused(reports.Span{From: month(2026, time.September)}, "from", "There is nothing before October 2026.")
-	if o := b.overview(reports.Span{To: month(2026, time.November)}); !o.First.Equal(month(2026, time.October)) {
-		t.Errorf("without a first month it is %s, want the earliest", o.First)
-	}
-	// What is long ago is over.
-	b.flow(1, "2009-10-01", "usd", "pro", "new", 99, 1)
-	refused(reports.Span{From: month(2016, time.November), To: month(2017, time.January)}, "from", "Choose a month of the last ten years.")
-	o := b.overview(reports.Span{From: month(2016, time.December), To: month(2017, time.January)})
-	if want := month(2016, time.December); !o.Earliest.Equal(want) || !o.First.Equal(want) {
-		t.Errorf("the earliest month is %s and the first %s, want %s", o.Earliest, o.First, want)
-	}
-}
-
-func TestASpanOfThePastEndsWithItsOwnLevels(t *testing.T) {
+func TestARangeOfThePastEndsWithItsOwnLevels(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.flow(1, "2026-02-01", "usd", "pro", "new", 99, 1)
-	b.flow(1, "2026-03-01", "usd", "pro", "transfer_out", -99, 0)
-	b.flow(1, "2026-03-01", "usd", "pilot", "transfer_in", 99, 0)
-	b.flow(1, "2026-03-01", "usd", "pilot", "contraction", -70, 0)
+	b.flow(1, "2026-03-01", "usd", "pro", "contraction", -70, 0)
 	b.flow(1, "2026-04-01", "usd", "enterprise", "new", 399, 1)
-	// Who is on a plan today was on none then.
-	b.subscription("sub_1", "cus_1", "trialing", new("enterprise"), new(int64(39900)))
-	o := b.overview(reports.Span{From: month(2026, time.February), To: month(2026, time.March)})
-	if o.Trialing != 1 {
-		t.Errorf("%d trials are under way, want 1", o.Trialing)
-	}
-	usd := o.Currencies[0]
-	if usd.MRRMicro != 29*dollar || usd.ActiveCustomers != 1 || len(usd.Months) != 2 || usd.Months[1].IsRunning || usd.Before.Closing.MRRMicro != 0 {
-		t.Errorf("figures are %+v", usd)
-	}
-	plans := []reports.PlanFigures{{Plan: "pilot", MRRMicro: 29 * dollar}, {Plan: "pro", OpeningMicro: 99 * dollar}}
-	if diff := cmp.Diff(plans, usd.Plans); diff != "" {
-		t.Errorf("plans differ (-want +got):\n%s", diff)
+	usd := b.overview(reports.Query{First: month(2026, time.February), Last: month(2026, time.March)})
+	want := analytics.Level{MRRMicro: 29 * dollar, Customers: 1}
+	if got := usd.Sum().Closing; got != want || len(usd.Points) != 2 || usd.Points[1].IsRunning || usd.Ahead.Closing.MRRMicro != 0 {
+		t.Errorf("figures are %+v", usd.Points)
 	}
 }
 
@@ -251,226 +222,56 @@ func TestTheRunningMonthIsThatOfTheDefinitionsZone(t *testing.T) {
 	b.exec(`UPDATE metric_generation SET time_zone = 'Pacific/Auckland'`)
 	b.flow(1, "2027-01-01", "usd", "pro", "new", 99, 1)
 	o := b.overview()
-	if o.TimeZone != "Pacific/Auckland" || len(o.Currencies) != 1 {
-		t.Fatalf("overview is %+v", o)
+	if o.Zone.String() != "Pacific/Auckland" {
+		t.Fatalf("scope is %+v", o.Scope)
 	}
-	last := o.Currencies[0].Months[11]
+	last := o.Points[11]
 	if !last.Start.Equal(month(2027, time.January)) || !last.IsRunning || last.Closing.MRRMicro != 99*dollar {
 		t.Errorf("last month is %+v, want January with 99.00", last)
 	}
 }
 
-func TestCustomersAreCountedByThePlansOnWhichTheyHaveMRR(t *testing.T) {
+func TestWhatIsPaidForAtAnUnknownPriceIsCounted(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.flow(1, "2026-02-01", "usd", "pro", "new", 99, 1)
-	worth := func(customer, subscription string) {
-		b.exec(`INSERT INTO customer_subscription (gen, customer, subscription_id, currency, mrr_micro) VALUES (1, $1, $2, 'usd', 1)`, customer, subscription)
-	}
-	// Two subscriptions to a plan are one customer; a trial, what is paused and
-	// what has ended are worth nothing.
 	b.subscription("sub_1", "cus_1", "active", new("pro"), new(int64(9900)))
-	b.subscription("sub_2", "cus_1", "past_due", new("pro"), new(int64(9900)))
-	b.subscription("sub_3", "cus_1", "trialing", new("pilot"), new(int64(2900)))
-	b.subscription("sub_4", "cus_1", "active", nil, nil)
-	b.subscription("sub_5", "cus_1", "canceled", new("pro"), new(int64(9900)))
-	b.subscription("sub_6", "cus_4", "active", new("pro"), new(int64(9900)))
-	worth("cus_1", "sub_1")
-	worth("cus_1", "sub_2")
-	// Two Stripe customers of one organization are one customer.
-	acme := b.organization("Acme")
-	b.subscription("sub_7", "cus_2", "active", new("enterprise"), new(int64(39900)))
-	b.subscription("sub_8", "cus_3", "active", new("enterprise"), new(int64(39900)))
-	b.exec(`UPDATE customers SET org_id = $1, is_current = false WHERE stripe_customer_id IN ('cus_2', 'cus_3')`, acme)
-	worth("org:"+acme.String(), "sub_7")
-	worth("org:"+acme.String(), "sub_8")
-	// A price that no plan claims is one row, whoever tells of it.
-	b.flow(1, "2026-03-01", "usd", "unknown", "new", 7, 1)
-	b.subscription("sub_9", "cus_9", "active", nil, new(int64(700)))
-	worth("cus_9", "sub_9")
-	o := b.overview()
-	want := []reports.PlanFigures{
-		{Plan: "enterprise", Customers: 1},
-		{Plan: "pilot", Trialing: 1},
-		{Plan: "pro", Customers: 1, MRRMicro: 99 * dollar, OpeningMicro: 99 * dollar},
-		{Plan: "unknown", Customers: 1, MRRMicro: 7 * dollar, OpeningMicro: 7 * dollar},
-	}
-	if diff := cmp.Diff(want, o.Currencies[0].Plans); diff != "" {
-		t.Errorf("plans differ (-want +got):\n%s", diff)
-	}
-	if o.UnpricedSubscriptions != 1 || o.Trialing != 1 {
-		t.Errorf("%d subscriptions have no known price and %d are in a trial, want 1 and 1", o.UnpricedSubscriptions, o.Trialing)
+	b.subscription("sub_2", "cus_1", "active", nil, nil)
+	b.subscription("sub_3", "cus_1", "past_due", nil, nil)
+	b.subscription("sub_4", "cus_1", "trialing", nil, nil)
+	b.subscription("sub_5", "cus_1", "canceled", nil, nil)
+	if got := b.overview().UnpricedSubscriptions; got != 2 {
+		t.Errorf("%d subscriptions have no known price, want 2", got)
 	}
 }
 
-func TestAFailedInvoiceCountsOnceInTheMonthOfItsFirstFailure(t *testing.T) {
+func TestTheOverviewKnowsWhatWasInRecovery(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.flow(1, "2026-02-01", "usd", "pro", "new", 99, 1)
-	at := func(m time.Month, day int) time.Time { return time.Date(2026, m, day, 12, 0, 0, 0, time.UTC) }
-	failed := func(invoice, subscription string, minor int64, when ...time.Time) {
-		for i, t := range when {
-			b.event("payment_failed", fmt.Sprint(invoice, ":", i+1), t, subscription, invoice, minor)
+	changed := func(month, day string, open, minor int64) {
+		for _, table := range []string{"payment_monthly", "payment_daily"} {
+			row := `{"gen": 1, "%s": "%s", "currency": "usd", "plan": "pro", "reason": "", "open": %d, "open_minor": %d}`
+			name, date := "month", month
+			if table == "payment_daily" {
+				name, date = "day", day
+			}
+			b.exec(fmt.Sprintf(`INSERT INTO %[1]s SELECT * FROM jsonb_populate_record((SELECT jsonb_populate_record(NULL::%[1]s, jsonb_object_agg(column_name, 0))
+				FROM information_schema.columns WHERE table_name = '%[1]s' AND data_type IN ('bigint', 'integer')), $1::text::jsonb)`, table), fmt.Sprintf(row, name, date, open, minor))
 		}
 	}
-	// Paid at the third try, in the next month.
-	failed("in_back", "sub_1", 9900, at(time.August, 30), at(time.September, 2))
-	b.event("payment_succeeded", "in_back", at(time.September, 7), "sub_1", "in_back", 9900)
-	// Never paid: the subscription ends in October.
-	failed("in_gone", "sub_2", 2900, at(time.September, 20), at(time.September, 23), at(time.October, 1))
-	b.event("subscription_canceled", "sub_2", at(time.October, 1), "sub_2", "", 2900)
-	// The end of another subscription of the same customer says nothing of it.
-	failed("in_open", "sub_3", 39900, at(time.December, 20))
-	b.event("subscription_canceled", "sub_4", at(time.December, 21), "sub_4", "", 2900)
-	// Nobody retries for so long: lost on 24 December, sixty days after the last try.
-	failed("in_old", "sub_5", 100, at(time.October, 25))
-	// The end comes first, the money after all.
-	failed("in_late", "sub_6", 700, at(time.November, 1))
-	b.event("subscription_unpaid", "sub_6:1", at(time.November, 20), "sub_6", "", 700)
-	b.event("payment_succeeded", "in_late", at(time.December, 2), "sub_6", "in_late", 700)
-	// A sign-up that never began, and one that was paid at once.
-	failed("in_first", "sub_7", 5000, at(time.November, 3))
-	b.exec(`UPDATE payment_events SET details = '{"billing_reason": "subscription_create"}' WHERE invoice_id = 'in_first'`)
-	b.event("payment_succeeded", "in_fine", at(time.November, 5), "sub_8", "in_fine", 9900)
-	// Of another currency, which has no MRR.
-	failed("in_eur", "sub_9", 9000, at(time.November, 9))
-	b.exec(`UPDATE payment_events SET currency = 'eur' WHERE invoice_id = 'in_eur'`)
-
-	one := func(minor int64) reports.Invoices { return reports.Invoices{Count: 1, AmountMinor: minor} }
-	want := []reports.FailedMonth{
-		{Month: month(2026, time.August), Recovered: one(9900), Open: one(9900)},
-		{Month: month(2026, time.September), Lost: one(2900), Open: one(2900)},
-		{Month: month(2026, time.October), Lost: one(100), Open: one(100)},
-		{Month: month(2026, time.November), Recovered: one(700), Open: reports.Invoices{Count: 2, AmountMinor: 800}},
-		{Month: month(2026, time.December), InRetry: one(39900), Open: one(39900), IsRunning: true},
+	changed("2025-01-01", "2025-01-07", 1, 100)
+	changed("2026-11-01", "2026-11-20", 2, 5000)
+	changed("2026-12-01", "2026-12-30", -1, -100)
+	months := b.overview().Payments
+	if got := months[9].Open; got != (analytics.Invoices{Count: 1, AmountMinor: 100}) {
+		t.Errorf("at the end of October %+v were open", got)
 	}
-	usd := b.overview(reports.Span{From: month(2026, time.August)}).Currencies[0]
-	if diff := cmp.Diff(want, usd.Failed); diff != "" {
-		t.Errorf("failed payments differ (-want +got):\n%s", diff)
+	if got := months[11].Open; got != (analytics.Invoices{Count: 2, AmountMinor: 5000}) {
+		t.Errorf("now %+v are open", got)
 	}
-	if got := usd.Failed[1].Failed(); got != one(2900) {
-		t.Errorf("September failed %+v in all", got)
-	}
-	// What began to fail before the first month is open in it, and counts as
-	// failed in none.
-	usd = b.overview(reports.Span{From: month(2026, time.November), To: month(2026, time.November)}).Currencies[0]
-	if diff := cmp.Diff(want[3:4], usd.Failed); diff != "" {
-		t.Errorf("November alone differs (-want +got):\n%s", diff)
-	}
-	if diff := cmp.Diff(want[2], usd.BeforeFailed); diff != "" {
-		t.Errorf("the month before differs (-want +got):\n%s", diff)
-	}
-	// The first failure is of 31 August in Honolulu, and of September in Tokyo.
-	b.exec(`UPDATE payment_events SET at = '2026-08-31T23:00:00Z' WHERE natural_key = 'in_back:1'`)
-	b.exec(`UPDATE metric_generation SET time_zone = 'Asia/Tokyo'`)
-	usd = b.overview(reports.Span{From: month(2026, time.August), To: month(2026, time.September)}).Currencies[0]
-	if usd.Failed[0].Recovered.Count != 0 || usd.Failed[1].Recovered.Count != 1 {
-		t.Errorf("in Tokyo the months are %+v", usd.Failed)
-	}
-}
-
-// failedIn is what became of the payments of one month.
-func (b *bundle) failedIn(m time.Month) reports.FailedMonth {
-	b.Helper()
-	o := b.overview(reports.Span{From: month(2026, m), To: month(2026, m)})
-	return o.Currencies[0].Failed[0]
-}
-
-func TestAnInvoiceThatIsWrittenOffIsNotInRecovery(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	b.flow(1, "2026-02-01", "usd", "pro", "new", 99, 1)
-	at := func(m time.Month, day int) time.Time { return time.Date(2026, m, day, 12, 0, 0, 0, time.UTC) }
-	one := func(minor int64) reports.Invoices { return reports.Invoices{Count: 1, AmountMinor: minor} }
-	b.event("payment_failed", "in_bad:1", at(time.November, 28), "sub_1", "in_bad", 9900)
-	b.event("payment_failed", "in_void:1", at(time.November, 28), "sub_2", "in_void", 2900)
-	b.event("payment_failed", "in_back:1", at(time.November, 28), "sub_3", "in_back", 700)
-	all := reports.Invoices{Count: 3, AmountMinor: 13500}
-	if diff := cmp.Diff(reports.FailedMonth{Month: month(2026, time.November), InRetry: all, Open: all}, b.failedIn(time.November)); diff != "" {
-		t.Fatalf("before anybody acts, November differs (-want +got):\n%s", diff)
-	}
-	// Lost is dated by who gave it up, in December; nothing is owed of what is
-	// voided; and what is written off may still be paid.
-	b.event("invoice_marked_uncollectible", "in_bad", at(time.December, 10), "sub_1", "in_bad", 9900)
-	b.event("invoice_voided", "in_void", at(time.December, 10), "sub_2", "in_void", 2900)
-	b.event("invoice_marked_uncollectible", "in_back", at(time.December, 10), "sub_3", "in_back", 700)
-	b.event("payment_succeeded", "in_back", at(time.December, 11), "sub_3", "in_back", 700)
-	november := reports.FailedMonth{Month: month(2026, time.November), Lost: one(9900), Recovered: one(700), Open: reports.Invoices{Count: 2, AmountMinor: 10600}}
-	if diff := cmp.Diff(november, b.failedIn(time.November)); diff != "" {
-		t.Errorf("November differs (-want +got):\n%s", diff)
-	}
-	if diff := cmp.Diff(reports.FailedMonth{Month: month(2026, time.December), IsRunning: true}, b.failedIn(time.December)); diff != "" {
-		t.Errorf("December differs (-want +got):\n%s", diff)
-	}
-}
-
-func TestOnlyRenewalsCanFail(t *testing.T) {
-	t.Parallel()
-	trialEnd := time.Date(2026, 11, 3, 9, 0, 0, 0, time.UTC)
-	for name, tt := range map[string]struct {
-		failed time.Time
-		reason string
-		trial  string // the end that the history knows at the failure
-		known  time.Time
-		want   int64
-	}{
-		"a renewal":                                     {trialEnd, "subscription_cycle", "", trialEnd.AddDate(0, -1, 0), 1},
-		"a sign-up":                                     {trialEnd, "subscription_create", "", trialEnd, 0},
-		"a change that is paid for at once":             {trialEnd, "subscription_update", "", trialEnd.AddDate(0, -1, 0), 0},
-		"an invoice made by hand":                       {trialEnd, "manual", "", trialEnd.AddDate(0, -1, 0), 0},
-		"the first after a trial":                       {trialEnd.Add(time.Hour), "subscription_cycle", "2026-11-03", trialEnd.AddDate(0, 0, -14), 0},
-		"the first after a trial, its draft was kept":   {trialEnd.Add(71 * time.Hour), "subscription_cycle", "2026-11-03", trialEnd.AddDate(0, 0, -14), 0},
-		"the second after a trial":                      {trialEnd.AddDate(0, 0, 7), "subscription_cycle", "2026-11-03", trialEnd.AddDate(0, 0, -14), 1},
-		"a trial that is yet to come":                   {trialEnd.AddDate(0, 0, -2), "subscription_cycle", "2026-11-03", trialEnd.AddDate(0, 0, -14), 1},
-		"a trial that was read about after the failure": {trialEnd.Add(time.Hour), "subscription_cycle", "2026-11-03", trialEnd.Add(2 * time.Hour), 0},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			b := setup(t)
-			b.flow(1, "2026-02-01", "usd", "pro", "new", 99, 1)
-			facts := `{"status": "active"}`
-			if tt.trial != "" {
-				facts = fmt.Sprintf(`{"status": "active", "trial_end": %d}`, trialEnd.Unix())
-			}
-			version := `INSERT INTO subscription_versions (subscription_id, at, stripe_customer_id, facts, source, source_id)
-				VALUES ('sub_1', $1, 'cus_1', $2::text::jsonb, 'event', 'evt_1')`
-			b.exec(version, tt.known, facts)
-			// What was changed later says nothing of that day.
-			b.exec(version, trialEnd.AddDate(0, 1, 0), fmt.Sprintf(`{"trial_end": %d}`, tt.failed.Unix()))
-			b.event("payment_failed", "in_1:1", tt.failed, "sub_1", "in_1", 9900)
-			b.exec(`UPDATE payment_events SET details = jsonb_build_object('billing_reason', $1::text)`, tt.reason)
-			if got := b.failedIn(time.November).Failed().Count; got != tt.want {
-				t.Errorf("%d invoices failed, want %d", got, tt.want)
-			}
-		})
-	}
-}
-
-func TestAskingTheCustomerToConfirmIsNoDecline(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	b.flow(1, "2026-02-01", "usd", "pro", "new", 99, 1)
-	at := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
-	one := func(minor int64) reports.Invoices { return reports.Invoices{Count: 1, AmountMinor: minor} }
-	// Stripe tells of one try in two events, a second apart; of the next tries
-	// for the same payment it tells the failure alone.
-	b.event("payment_failed", "in_ask:1", at, "sub_1", "in_ask", 9900)
-	b.event("payment_action_required", "pi_1", at.Add(time.Second), "sub_1", "in_ask", 9900)
-	b.event("payment_failed", "in_ask:2", at.AddDate(0, 0, 3), "sub_1", "in_ask", 9900)
-	// The request alone says as much.
-	b.event("payment_action_required", "pi_2", at, "sub_2", "in_alone", 2900)
-	b.event("payment_succeeded", "in_alone", at.AddDate(0, 0, 4), "sub_2", "in_alone", 2900)
-	// A card that was declined first and must be confirmed later was declined.
-	b.event("payment_failed", "in_both:1", at, "sub_3", "in_both", 700)
-	b.event("payment_action_required", "pi_3", at.AddDate(0, 0, 1), "sub_3", "in_both", 700)
-	asked := reports.Invoices{Count: 2, AmountMinor: 12800}
-	november := reports.FailedMonth{Month: month(2026, time.November), InRetry: one(700), Open: one(700), Asked: asked, AskedOpen: asked}
-	if diff := cmp.Diff(november, b.failedIn(time.November)); diff != "" {
-		t.Errorf("November differs (-want +got):\n%s", diff)
-	}
-	december := reports.FailedMonth{Month: month(2026, time.December), Open: one(700), AskedOpen: one(9900), IsRunning: true}
-	if diff := cmp.Diff(december, b.failedIn(time.December)); diff != "" {
-		t.Errorf("December differs (-want +got):\n%s", diff)
+	days := b.overview(reports.Query{Recent: reports.Recent{Days: 30}, Interval: analytics.Daily})
+	if got := days.Payments[27].Open; got.AmountMinor != 5100 || days.PaymentsAhead.Open.AmountMinor != 5100 || days.Payments[28].Open.AmountMinor != 5000 {
+		t.Errorf("day by day %+v", days.Payments)
 	}
 }
 

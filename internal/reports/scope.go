@@ -64,6 +64,10 @@ const (
 	MaxDays = 366
 	// MaxLongDays is the same for what is long: three years.
 	MaxLongDays = 3*365 + 1
+	// MaxYears is how far back one may look.
+	MaxYears = 10
+	// defaultMonths are shown to who asks for nothing else.
+	defaultMonths = 12
 )
 
 // Scope is what a report covers, with everything that goes without saying said.
@@ -241,6 +245,15 @@ func (s *Scope) span(first, last time.Time, recent Recent, maxDays int) (time.Ti
 		return refuse("from", "Choose at most ten years.")
 	}
 	return first, last, nil
+}
+
+// earliestMonth is the first that may be asked for: that in which anything moved
+// first, if it is not too long ago.
+func earliestMonth(firstFlow, running time.Time) time.Time {
+	if limit := running.AddDate(-MaxYears, 0, 0); firstFlow.Before(limit) {
+		return limit
+	}
+	return firstFlow
 }
 
 // begin is the first day of what ends with the last one.

@@ -608,7 +608,14 @@ func (c Chart) labels() []label {
 		longest = max(longest, len([]rune(m.Short)))
 	}
 	n := len(c.Slots)
-	wide, narrow := step(n, wideRoom/(longest+2)), step(n, narrowRoom/(longest+2))
+	at := func(room int) int {
+		room /= longest + 2
+		if n > mostDots { // the last one ends with the plot, and needs more
+			room--
+		}
+		return step(n, room)
+	}
+	wide, narrow := at(wideRoom), at(narrowRoom)
 	narrow = (narrow + wide - 1) / wide * wide // those of a phone are among the others
 	var out []label
 	for i, m := range c.Slots {
