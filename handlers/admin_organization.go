@@ -310,13 +310,14 @@ func (s *server) timeLineDay(o reports.Organization, entries []reports.Entry) vi
 }
 
 // causes are the kinds of event that explain why MRR moved, the best first. No
-// event tells of another quantity or of a discount.
+// event tells of a discount.
 var causes = map[analytics.Reason][]string{
 	analytics.ReasonPurchase:          {"subscription_activated", "subscription_created"},
 	analytics.ReasonReturn:            {"subscription_activated", "subscription_created"},
 	analytics.ReasonAddon:             {"subscription_activated", "subscription_created"},
 	analytics.ReasonTrialConverted:    {"subscription_activated", "subscription_past_due"},
 	analytics.ReasonPlanChange:        {"plan_changed"},
+	analytics.ReasonQuantity:          {"quantity_changed"},
 	analytics.ReasonPriceMigration:    {"plan_changed"},
 	analytics.ReasonFreeDowngrade:     {"plan_changed"},
 	analytics.ReasonCancelVoluntary:   {"subscription_canceled"},

@@ -82,6 +82,8 @@ func (s *server) inOneLine(story reports.Story) views.Story {
 		told.What = s.changeInWords(change)
 	case has("cancellation_scheduled"):
 		told.What, told.Tone = plan+" will end with the period", ui.Warn
+	case has("trial_converted"):
+		told.What, told.Tone = "Paid for "+plan+" after the trial", ui.Good
 	case isPaid && paid.BillingReason == "subscription_cycle":
 		told.What = "Renewed " + sold
 	case isPaid:

@@ -217,7 +217,7 @@ func (s *server) startCheckout(c echo.Context, o order, fields map[string]string
 		interval = billing.Year
 	}
 	return s.Payments.StartCheckout(c.Request().Context(), payments.CheckoutRequest{
-		UserID: v.user.ID, OrgID: orgID, Plan: o.planID, Interval: interval,
+		UserID: v.user.ID, OrgID: orgID, Plan: o.planID, Interval: interval, Visitor: s.visitorID(c),
 	})
 }
 

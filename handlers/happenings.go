@@ -39,6 +39,8 @@ var happeningWords = map[string]string{
 	"pending_update_applied":          "Change made after its payment",
 	"pending_update_expired":          "Change dropped, its payment never came",
 	"plan_changed":                    "Plan changed",
+	"pricing_viewed":                  "Prices looked at",
+	"quantity_changed":                "Seats changed",
 	"refund":                          "Refund",
 	"refund_failed":                   "Refund failed",
 	"schedule_aborted":                "Schedule stopped, payments failed",
@@ -54,12 +56,17 @@ var happeningWords = map[string]string{
 	"subscription_recovered":          "Payment made good",
 	"subscription_resumed":            "Subscription resumed",
 	"subscription_unpaid":             "Unpaid, retries are over",
+	"trial_converted":                 "Trial paid for",
+	"trial_ended":                     "Trial ended",
 	"trial_started":                   "Trial started",
 	"trial_will_end":                  "Trial will end",
 }
 
 // disputeEnds are what became of a dispute, by Stripe's status of it.
 var disputeEnds = map[string]string{"won": "Dispute won", "lost": "Dispute lost", "warning_closed": "Inquiry closed"}
+
+// planDirections are changes of a plan that cost more or less a month.
+var planDirections = map[string]string{"upgrade": "Plan upgraded", "downgrade": "Plan downgraded"}
 
 // happening is the title of an event. One of a kind that has no words yet is
 // called by its code.
@@ -70,6 +77,9 @@ func happening(kind string, details reports.EventDetails) string {
 	}
 	if end, ok := disputeEnds[details.Status]; ok && kind == "dispute_closed" {
 		return end
+	}
+	if direction, ok := planDirections[details.Direction]; ok && kind == "plan_changed" {
+		return direction
 	}
 	return words
 }
@@ -100,7 +110,7 @@ func stripesReason(code string) string {
 // eventTones mark the kinds that a reader looks for.
 var eventTones = map[string]ui.Tone{
 	"payment_succeeded": ui.Good, "subscription_activated": ui.Good, "subscription_recovered": ui.Good, "subscription_resumed": ui.Good,
-	"cancellation_withdrawn": ui.Good, "collection_resumed": ui.Good, "checkout_async_succeeded": ui.Good, "pending_update_applied": ui.Good,
+	"cancellation_withdrawn": ui.Good, "trial_converted": ui.Good, "collection_resumed": ui.Good, "checkout_async_succeeded": ui.Good, "pending_update_applied": ui.Good,
 	"invoice_marked_uncollectible": ui.Bad, "payment_failed": ui.Bad, "subscription_past_due": ui.Bad, "subscription_unpaid": ui.Bad, "subscription_canceled": ui.Bad,
 	"checkout_async_failed": ui.Bad, "invoice_finalization_failed": ui.Bad, "refund_failed": ui.Bad, "customer_deleted": ui.Bad, "schedule_aborted": ui.Bad,
 	"payment_action_required": ui.Warn, "cancellation_scheduled": ui.Warn, "collection_paused": ui.Warn, "subscription_paused": ui.Warn,
@@ -114,7 +124,7 @@ var eventMarks = map[string]views.Mark{
 }
 
 // isPriced are the kinds that tell what a subscription costs from then on.
-var isPriced = map[string]bool{"subscription_created": true, "plan_changed": true, "trial_started": true}
+var isPriced = map[string]bool{"subscription_created": true, "plan_changed": true, "quantity_changed": true, "trial_started": true}
 
 // movesMoney are the kinds whose amount was paid, asked for, or given back.
 var movesMoney = map[string]bool{
@@ -196,6 +206,13 @@ func (s *server) toldOf(e reports.CustomerEvent, o reports.Organization) []strin
 			say("from " + s.planName(d.FromPlan) + " to " + s.planWords(e))
 		} else {
 			say("to " + s.planWords(e))
+		}
+	case "quantity_changed":
+		say(fmt.Sprintf("from %s to %s", count(d.FromQuantity), plural(d.Quantity, "seat", "seats")), plan)
+	case "trial_ended":
+		say(plan)
+		if d.ToStatus != "" {
+			say("now: " + statusWord(billing.Status(d.ToStatus)))
 		}
 	case "cancellation_scheduled":
 		say(plan)

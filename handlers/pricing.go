@@ -43,6 +43,7 @@ func (s *server) pricing(c echo.Context) error {
 	}
 	m.Note = "Prices are in " + strings.ToUpper(string(s.Plans.Currency)) + ", before taxes."
 	m.Comparison = s.comparison()
+	s.countVisit(c)
 	return s.render(c, views.PricingPage(m), views.PricingPlans(m))
 }
 

@@ -94,7 +94,7 @@ func assemble(ctx context.Context, s settings, log *slog.Logger) (*app, error) {
 	a.keys = &auth.Keys{Pool: pool, Clock: time.Now}
 	a.limits = &ratelimit.Shared{Pool: pool, Now: time.Now}
 	a.live = live.New(s.databaseURL, s.listenURL, log)
-	a.ledger = &ledger.Ledger{Pool: pool, Now: s.now, Logger: log, Changed: a.live.Note}
+	a.ledger = &ledger.Ledger{Pool: pool, Now: s.now, Livemode: s.isLive, Logger: log, Changed: a.live.Note}
 	a.stripe = stripeapi.New(stripeapi.Config{Key: s.stripeKey, Base: s.stripeBase, MaxRPS: s.maxRPS})
 	a.replica = &replica{pool: pool, share: a.stripe.Share, log: log}
 	a.payments = payments.New(payments.Payments{

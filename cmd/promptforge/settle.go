@@ -93,6 +93,9 @@ func (s *settling) until(ctx context.Context, isSo func(*app, context.Context) (
 // isSettled reports whether nothing that Stripe said waits to be processed or
 // counted.
 func (a *app) isSettled(ctx context.Context) (bool, error) {
+	if err := a.payments.FlushViews(ctx); err != nil {
+		return false, err
+	}
 	backlog, err := db.New(a.pool).QueueBacklog(ctx)
 	if err != nil || backlog > 0 {
 		return false, err

@@ -113,13 +113,19 @@ type CustomerEvent struct {
 // EventDetails are what single kinds of events tell beside; zero where they do
 // not.
 type EventDetails struct {
-	Attempt       int64     `json:"attempt"`
-	BillingReason string    `json:"billing_reason"`
-	FromPlan      string    `json:"from_plan"`
-	FromStatus    string    `json:"from_status"`
-	EndsAt        time.Time `json:"ends_at"`
-	TrialEnd      time.Time `json:"trial_end"`
-	Behavior      string    `json:"behavior"`
+	Attempt       int64  `json:"attempt"`
+	BillingReason string `json:"billing_reason"`
+	FromPlan      string `json:"from_plan"`
+	FromStatus    string `json:"from_status"`
+	// ToStatus is what a trial ended in. Direction is "upgrade" or "downgrade" of a
+	// change, FromQuantity and Quantity are its seats.
+	ToStatus     string    `json:"to_status"`
+	Direction    string    `json:"direction"`
+	FromQuantity int64     `json:"from_quantity"`
+	Quantity     int64     `json:"quantity"`
+	EndsAt       time.Time `json:"ends_at"`
+	TrialEnd     time.Time `json:"trial_end"`
+	Behavior     string    `json:"behavior"`
 	// InvoiceURL is where Stripe shows the invoice; Error why one could not be
 	// issued, by Stripe's code.
 	InvoiceURL string `json:"invoice_url"`
