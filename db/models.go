@@ -12,6 +12,254 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
+// What went through the balance at Stripe on each day: refunds and lost disputes are below nought, fees above. Without payouts, transfers and top-ups
+type AnalyticsCashDaily struct {
+	Day          time.Time      `json:"day"`
+	Currency     string         `json:"currency"`
+	Gross        pgtype.Numeric `json:"gross"`
+	Refunds      pgtype.Numeric `json:"refunds"`
+	Disputes     pgtype.Numeric `json:"disputes"`
+	Fees         pgtype.Numeric `json:"fees"`
+	Net          pgtype.Numeric `json:"net"`
+	Transactions int64          `json:"transactions"`
+}
+
+// What is left of everyone whose first MRR lies in a month, at the end of that month and of each month after it
+type AnalyticsCohort struct {
+	Cohort   time.Time `json:"cohort"`
+	Currency string    `json:"currency"`
+	// How many months after that of the cohort; 0 is the end of its own month, when some may have left already
+	Months            int32          `json:"months"`
+	Month             time.Time      `json:"month"`
+	IsRunning         bool           `json:"is_running"`
+	Customers         int64          `json:"customers"`
+	Active            int64          `json:"active"`
+	CustomerRetention int32          `json:"customer_retention"`
+	InitialMRR        pgtype.Numeric `json:"initial_mrr"`
+	MRR               pgtype.Numeric `json:"mrr"`
+	NetRetention      int32          `json:"net_retention"`
+	// Like net_retention, but nobody counts with more than they began with
+	GrossRetention int32 `json:"gross_retention"`
+}
+
+// Everyone who ever had MRR, by currency, with what they have now
+type AnalyticsCustomer struct {
+	Customer       string         `json:"customer"`
+	OrganizationID *uuid.UUID     `json:"organization_id"`
+	Organization   *string        `json:"organization"`
+	Currency       string         `json:"currency"`
+	MRR            pgtype.Numeric `json:"mrr"`
+	IsActive       bool           `json:"is_active"`
+	FirstDay       interface{}    `json:"first_day"`
+	// The month of the first MRR in whatever currency; it never changes
+	Cohort    time.Time `json:"cohort"`
+	ChangedOn time.Time `json:"changed_on"`
+	MRRMicro  int64     `json:"mrr_micro"`
+}
+
+// MRR of each customer at the end of each day on which it changed
+type AnalyticsCustomerDay struct {
+	Customer       string         `json:"customer"`
+	OrganizationID *uuid.UUID     `json:"organization_id"`
+	Organization   *string        `json:"organization"`
+	Currency       string         `json:"currency"`
+	Day            time.Time      `json:"day"`
+	MRR            pgtype.Numeric `json:"mrr"`
+	MRRMicro       int64          `json:"mrr_micro"`
+}
+
+// What the figures are counted by: one row. The same figures_version, the same figures
+type AnalyticsDefinition struct {
+	Generation     int32      `json:"generation"`
+	Definition     int16      `json:"definition"`
+	TimeZone       string     `json:"time_zone"`
+	DiscountPolicy string     `json:"discount_policy"`
+	LiveSince      *time.Time `json:"live_since"`
+	FiguresVersion int64      `json:"figures_version"`
+	ChangedAt      time.Time  `json:"changed_at"`
+	// The date in the zone of the figures; in a demo whose clock is ahead that of the newest change
+	Today time.Time `json:"today"`
+}
+
+// What moved on each day, by currency, plan and kind. MRR on a day is the sum of all up to it
+type AnalyticsFlowsDaily struct {
+	Day         time.Time      `json:"day"`
+	Currency    string         `json:"currency"`
+	Plan        string         `json:"plan"`
+	Kind        string         `json:"kind"`
+	Amount      pgtype.Numeric `json:"amount"`
+	AmountMicro int64          `json:"amount_micro"`
+	// By how much the number of active customers changed; subscribers is that of the plan's
+	Customers   int64 `json:"customers"`
+	Subscribers int64 `json:"subscribers"`
+}
+
+// The same by month: thirty times fewer rows to add up
+type AnalyticsFlowsMonthly struct {
+	Month       time.Time      `json:"month"`
+	Currency    string         `json:"currency"`
+	Plan        string         `json:"plan"`
+	Kind        string         `json:"kind"`
+	Amount      pgtype.Numeric `json:"amount"`
+	AmountMicro int64          `json:"amount_micro"`
+	Customers   int64          `json:"customers"`
+	Subscribers int64          `json:"subscribers"`
+}
+
+// Visitors by the day they entered, with how many reached each step, whenever they did; direct are those who began with a checkout
+type AnalyticsFunnel struct {
+	Day       time.Time `json:"day"`
+	Bucket    string    `json:"bucket"`
+	Plan      string    `json:"plan"`
+	Viewed    int64     `json:"viewed"`
+	Started   int64     `json:"started"`
+	Completed int64     `json:"completed"`
+	Activated int64     `json:"activated"`
+	Paid      int64     `json:"paid"`
+}
+
+// MRR, active customers and what moved, of the account on every day from the first to today, by currency
+type AnalyticsMRRDaily struct {
+	Day      time.Time `json:"day"`
+	Currency string    `json:"currency"`
+	// At the end of the day; net_new and the kinds are what moved in it
+	MRR          pgtype.Numeric `json:"mrr"`
+	Customers    int64          `json:"customers"`
+	NetNew       pgtype.Numeric `json:"net_new"`
+	New          pgtype.Numeric `json:"new"`
+	Reactivation pgtype.Numeric `json:"reactivation"`
+	Expansion    pgtype.Numeric `json:"expansion"`
+	Contraction  pgtype.Numeric `json:"contraction"`
+	Churn        pgtype.Numeric `json:"churn"`
+	// MRR without what is scheduled to end
+	CommittedMRR pgtype.Numeric `json:"committed_mrr"`
+	// What the trials under way would be worth
+	TrialMRR pgtype.Numeric `json:"trial_mrr"`
+	MRRMicro int64          `json:"mrr_micro"`
+}
+
+// Every movement of every customer. What moved from plan to plan is a transfer_out and a transfer_in, which add up to nothing
+type AnalyticsMRRMovement struct {
+	// org: and the id of the organization, or Stripe's id of a customer that none owns
+	Customer       string         `json:"customer"`
+	OrganizationID *uuid.UUID     `json:"organization_id"`
+	Organization   *string        `json:"organization"`
+	Day            time.Time      `json:"day"`
+	Currency       string         `json:"currency"`
+	Kind           string         `json:"kind"`
+	Plan           string         `json:"plan"`
+	Amount         pgtype.Numeric `json:"amount"`
+	AmountMicro    int64          `json:"amount_micro"`
+	Customers      int32          `json:"customers"`
+	Subscribers    int32          `json:"subscribers"`
+	// Why: purchase, plan_change, cancel_voluntary, cancel_involuntary, pause, …
+	Reason string `json:"reason"`
+}
+
+// Renewals by the day of their first attempt, each once, with what was due then and what became of it by now
+type AnalyticsPayment struct {
+	Day       time.Time `json:"day"`
+	Currency  string    `json:"currency"`
+	Plan      string    `json:"plan"`
+	Attempted int64     `json:"attempted"`
+	// Those for which the bank asked for the customer's confirmation, which is no decline
+	Asked           int64          `json:"asked"`
+	Failed          int64          `json:"failed"`
+	Recovered       int64          `json:"recovered"`
+	InRetry         int64          `json:"in_retry"`
+	Lost            int64          `json:"lost"`
+	AttemptedAmount pgtype.Numeric `json:"attempted_amount"`
+	FailedAmount    pgtype.Numeric `json:"failed_amount"`
+	RecoveredAmount pgtype.Numeric `json:"recovered_amount"`
+	InRetryAmount   pgtype.Numeric `json:"in_retry_amount"`
+	LostAmount      pgtype.Numeric `json:"lost_amount"`
+}
+
+// Renewals that were declined at the first attempt, by the bank's reason; empty where nobody told it
+type AnalyticsPaymentFailure struct {
+	Day          time.Time      `json:"day"`
+	Currency     string         `json:"currency"`
+	Plan         string         `json:"plan"`
+	Reason       string         `json:"reason"`
+	Failed       int32          `json:"failed"`
+	Recovered    int64          `json:"recovered"`
+	InRetry      int64          `json:"in_retry"`
+	Lost         int64          `json:"lost"`
+	FailedAmount pgtype.Numeric `json:"failed_amount"`
+}
+
+// MRR and subscribers of each plan on every day; the MRR of all plans is that of the account. Who is on two plans is a subscriber of both
+type AnalyticsPlanDaily struct {
+	Day          time.Time      `json:"day"`
+	Currency     string         `json:"currency"`
+	Plan         string         `json:"plan"`
+	MRR          pgtype.Numeric `json:"mrr"`
+	Subscribers  int64          `json:"subscribers"`
+	NetNew       pgtype.Numeric `json:"net_new"`
+	New          pgtype.Numeric `json:"new"`
+	Churn        pgtype.Numeric `json:"churn"`
+	NetTransfers pgtype.Numeric `json:"net_transfers"`
+	MRRMicro     int64          `json:"mrr_micro"`
+}
+
+// What became of the customers who had MRR when a period of 1 or 12 whole months began, by its end; periods that began with nobody are left out
+type AnalyticsRetention struct {
+	Currency string `json:"currency"`
+	// NULL is the account; of a plan it is what became of those who were on it, wherever they are now
+	Plan     bool      `json:"plan"`
+	Months   int32     `json:"months"`
+	FirstDay time.Time `json:"first_day"`
+	LastDay  int32     `json:"last_day"`
+	// The period is not over: it is what became of them so far
+	IsRunning                bool           `json:"is_running"`
+	OpeningMRR               pgtype.Numeric `json:"opening_mrr"`
+	OpeningCustomers         int64          `json:"opening_customers"`
+	Nrr                      int32          `json:"nrr"`
+	Grr                      int32          `json:"grr"`
+	CustomerChurn            int32          `json:"customer_churn"`
+	InvoluntaryCustomerChurn int32          `json:"involuntary_customer_churn"`
+	RevenueChurn             int32          `json:"revenue_churn"`
+	ChurnOnlyRevenueChurn    int32          `json:"churn_only_revenue_churn"`
+	LostCustomers            int64          `json:"lost_customers"`
+	LostMRR                  pgtype.Numeric `json:"lost_mrr"`
+}
+
+// Subscriptions as Stripe told of them last, with their MRR
+type AnalyticsSubscription struct {
+	Subscription   string     `json:"subscription"`
+	StripeCustomer string     `json:"stripe_customer"`
+	OrganizationID *uuid.UUID `json:"organization_id"`
+	Organization   *string    `json:"organization"`
+	Status         string     `json:"status"`
+	Plan           *string    `json:"plan"`
+	Interval       *string    `json:"interval"`
+	IntervalCount  *int32     `json:"interval_count"`
+	Quantity       int64      `json:"quantity"`
+	Currency       string     `json:"currency"`
+	// What a period costs before discounts and taxes; NULL while a price is not known
+	Amount        pgtype.Numeric `json:"amount"`
+	MRR           interface{}    `json:"mrr"`
+	StartedAt     time.Time      `json:"started_at"`
+	TrialEndsAt   *time.Time     `json:"trial_ends_at"`
+	RenewsAt      interface{}    `json:"renews_at"`
+	EndsAt        interface{}    `json:"ends_at"`
+	EndedAt       *time.Time     `json:"ended_at"`
+	NextAttemptAt *time.Time     `json:"next_attempt_at"`
+}
+
+// Trials, counted by subscription, by the day they began or ended
+type AnalyticsTrial struct {
+	Day      time.Time `json:"day"`
+	Currency string    `json:"currency"`
+	Plan     string    `json:"plan"`
+	Started  int64     `json:"started"`
+	Ended    int64     `json:"ended"`
+	// Those of ended whose first invoice was paid
+	Converted int64 `json:"converted"`
+	// Those of ended that were not paid for and still may be, until fourteen days after their end
+	Provisional int64 `json:"provisional"`
+}
+
 // Keys of programs. The key itself is shown once and kept nowhere. Times are of the database's clock.
 type ApiKey struct {
 	ID   uuid.UUID `json:"id"`
@@ -251,6 +499,15 @@ type Entitlement struct {
 	GrantedBy []string `json:"granted_by"`
 	// What holds from later moments on while nothing is heard, in their order: [{"from": Unix seconds, "access", "reason", "plan", "status", "granted_by"}]; the first is from until on
 	Later json.RawMessage `json:"later"`
+}
+
+// What a unit of a currency was worth in the base currency at the end of a day. A day without a rate has that of the last one before it
+type ExchangeRate struct {
+	Base     string    `json:"base"`
+	Currency string    `json:"currency"`
+	Day      time.Time `json:"day"`
+	// Major units: 1 EUR = 1.08 USD is 1.08 in base usd
+	Rate pgtype.Numeric `json:"rate"`
 }
 
 // Rollup of customer_movement by day. Holds changes only; levels are running sums.
