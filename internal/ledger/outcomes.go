@@ -347,7 +347,7 @@ func newPaymentRollups() *paymentRollups {
 
 func newPaymentHourly() rollup[db.PaymentHourly] {
 	return rollup[db.PaymentHourly]{
-		what: "payments by hour",
+		what: "payments by hour", onlyGrows: true,
 		key: func(r db.PaymentHourly) db.PaymentHourly {
 			return db.PaymentHourly{Gen: r.Gen, Hour: r.Hour, Currency: r.Currency, Plan: r.Plan}
 		},
@@ -372,9 +372,11 @@ func newPaymentHourly() rollup[db.PaymentHourly] {
 	}
 }
 
+// Whatever opens in a key was attempted in it, so that it comes to nought only
+// where something is taken away.
 func newPaymentDaily() rollup[db.PaymentDaily] {
 	return rollup[db.PaymentDaily]{
-		what: "payments by day",
+		what: "payments by day", onlyGrows: true,
 		key: func(r db.PaymentDaily) db.PaymentDaily {
 			return db.PaymentDaily{Gen: r.Gen, Day: r.Day, Currency: r.Currency, Plan: r.Plan, Reason: r.Reason}
 		},
@@ -415,7 +417,7 @@ func newPaymentDaily() rollup[db.PaymentDaily] {
 
 func newPaymentMonthly() rollup[db.PaymentMonthly] {
 	return rollup[db.PaymentMonthly]{
-		what: "payments by month",
+		what: "payments by month", onlyGrows: true,
 		key: func(r db.PaymentMonthly) db.PaymentMonthly {
 			return db.PaymentMonthly{Gen: r.Gen, Month: r.Month, Currency: r.Currency, Plan: r.Plan, Reason: r.Reason}
 		},
@@ -454,7 +456,7 @@ func newPaymentMonthly() rollup[db.PaymentMonthly] {
 
 func newTrialDaily() rollup[db.TrialDaily] {
 	return rollup[db.TrialDaily]{
-		what: "trials by day",
+		what: "trials by day", onlyGrows: true,
 		key: func(r db.TrialDaily) db.TrialDaily {
 			return db.TrialDaily{Gen: r.Gen, Day: r.Day, Currency: r.Currency, Plan: r.Plan}
 		},
@@ -470,7 +472,9 @@ func newTrialDaily() rollup[db.TrialDaily] {
 		before: func(a, b db.TrialDaily) int {
 			return cmp.Or(cmp.Compare(a.Gen, b.Gen), a.Day.Compare(b.Day), cmp.Compare(a.Currency, b.Currency), cmp.Compare(a.Plan, b.Plan))
 		},
-		add: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error { return q.AddToTrialDaily(ctx, rows) },
+		add: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error {
+			return q.AddToTrialDaily(ctx, rows)
+		},
 		drop: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error {
 			return q.DropEmptyTrialDaily(ctx, rows)
 		},
