@@ -70,6 +70,7 @@ var exports = []export{
 			return s.Reports.EachEvent(ctx, query, each(write, eventRecord))
 		},
 	},
+	paymentsExport(),
 }
 
 // exportFigures is a table as a file, for the question of a page of figures. What

@@ -1,8 +1,11 @@
 package handlers
 
 import (
+	"context"
 	"fmt"
 	"math/big"
+	"strconv"
+	"time"
 
 	"github.com/a-h/templ"
 	"github.com/labstack/echo/v4"
@@ -404,4 +407,55 @@ func (p paymentsPage) table() views.FigureSheet {
 	row("Customers declined", "Customers with at least one renewal declined first.", func(o reports.PaymentPoint) ui.Cell { return ui.Cell{Text: count(o.Customers)} })
 	sheet.Table.Rows = append(rows, sheet.Table.Rows...)
 	return sheet
+}
+
+// paymentsExport has a row a period, with the number of renewals and what was due
+// on them by what came of them.
+func paymentsExport() export {
+	kinds := []struct {
+		name string
+		of   func(reports.PaymentPoint) analytics.Invoices
+	}{
+		{"attempted", func(p reports.PaymentPoint) analytics.Invoices { return p.Attempted }},
+		{"paid_at_once", reports.PaymentPoint.PaidAtOnce},
+		{"asked", func(p reports.PaymentPoint) analytics.Invoices { return p.Asked }},
+		{"confirmed", func(p reports.PaymentPoint) analytics.Invoices { return p.Confirmed }},
+		{"declined", func(p reports.PaymentPoint) analytics.Invoices { return p.Failed() }},
+		{"recovered", func(p reports.PaymentPoint) analytics.Invoices { return p.Recovered }},
+		{"in_retry", func(p reports.PaymentPoint) analytics.Invoices { return p.InRetry }},
+		{"lost", func(p reports.PaymentPoint) analytics.Invoices { return p.Lost }},
+		{"open_at_end", func(p reports.PaymentPoint) analytics.Invoices { return p.Open }},
+		{"asked_open_at_end", func(p reports.PaymentPoint) analytics.Invoices { return p.AskedOpen }},
+	}
+	rates := []string{"paymentFailureRate", "recoveryRate"}
+	e := export{name: "payments", columns: []string{"start", "end", "is_running", "currency", "plan"}}
+	for _, kind := range kinds {
+		e.columns = append(e.columns, kind.name, kind.name+"_minor")
+	}
+	e.columns = append(append(e.columns, "declined_customers"), rates...)
+	e.write = func(ctx context.Context, s *server, query reports.Query, write func([]string) error) error {
+		payments, err := s.Reports.Payments(ctx, query)
+		if err != nil {
+			return err
+		}
+		for _, p := range payments.Points {
+			record := []string{
+				p.Start.Format(time.DateOnly), p.Last().Format(time.DateOnly), strconv.FormatBool(p.IsRunning), string(payments.Currency), payments.Plan,
+			}
+			for _, kind := range kinds {
+				invoices := kind.of(p)
+				record = append(record, strconv.FormatInt(invoices.Count, 10), strconv.FormatInt(invoices.AmountMinor, 10))
+			}
+			record = append(record, strconv.FormatInt(p.Customers, 10))
+			for _, key := range rates {
+				m, _ := analytics.MetricByKey(key)
+				record = append(record, numeral(m.Of(p.Point()), m.Unit))
+			}
+			if err := write(record); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return e
 }
