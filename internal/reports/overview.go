@@ -12,6 +12,7 @@ import (
 
 	"github.com/promptforge/payments/db"
 	"github.com/promptforge/payments/internal/analytics"
+	"github.com/promptforge/payments/internal/money"
 )
 
 // Reports reads. It writes nothing.
@@ -19,6 +20,8 @@ type Reports struct {
 	Pool *pgxpool.Pool
 	// Now is the business clock: it says which month is running.
 	Now func() time.Time
+	// Base is the currency in which all may be added up; empty: none is.
+	Base money.Currency
 }
 
 // Overview is what an administrator sees first. It covers the whole Stripe

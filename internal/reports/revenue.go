@@ -22,7 +22,7 @@ type Revenue struct {
 // movements of the range.
 func (r *Reports) Revenue(ctx context.Context, query Query, filter MovementFilter) (Revenue, error) {
 	var out Revenue
-	err := r.within(ctx, query, func(q *db.Queries, scope Scope) error {
+	err := r.withinAny(ctx, query, func(q *db.Queries, scope Scope) error {
 		var err error
 		if out.Figures, err = figures(ctx, q, scope); err != nil {
 			return err

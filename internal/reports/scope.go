@@ -22,7 +22,7 @@ type Query struct {
 	Recent Recent
 	// Interval is how long a period is; empty: a month.
 	Interval analytics.Interval
-	// Currency is empty for Prefer, where there are figures in it, or else for the
+	// Currency may be InBase. It is empty for Prefer, where there are figures in it, or else for the
 	// currency with most MRR.
 	Currency, Prefer money.Currency
 	// Plan is a code, analytics.UnknownPlan, or empty for the account.
@@ -92,8 +92,16 @@ type Scope struct {
 	Currency money.Currency
 	// DefaultCurrency is the one of a query that names none.
 	DefaultCurrency money.Currency
-	Plan            string
-	Compare         Comparison
+	// Base is the currency in which all of them can be added up; empty: there is
+	// none. IsConverted says that this was asked for: Currency is then Base, and
+	// Unconverted are those that are left out for want of a rate. Rates are known
+	// up to the day RatesUntil, which is zero where none was needed.
+	Base        money.Currency
+	IsConverted bool
+	Unconverted []money.Currency
+	RatesUntil  time.Time
+	Plan        string
+	Compare     Comparison
 	// Periods are what is shown, Compared those each of which a period is set
 	// beside, nil where there are none; they are as many.
 	Periods, Compared []analytics.Period
@@ -115,6 +123,9 @@ func (r *Reports) within(ctx context.Context, query Query, read func(*db.Queries
 		scope, err := r.scope(ctx, q, query)
 		if err != nil {
 			return err
+		}
+		if scope.IsConverted {
+			return refuseField("currency", "Choose one currency here: only revenue can be added up.")
 		}
 		return read(q, scope)
 	})
@@ -172,6 +183,9 @@ func (r *Reports) scope(ctx context.Context, q *db.Queries, query Query) (Scope,
 		}
 	}
 	slices.Sort(s.Plans)
+	if err := r.findBase(ctx, q, &s); err != nil {
+		return s, err
+	}
 	return s, s.choose(query)
 }
 
@@ -181,7 +195,11 @@ func (s *Scope) choose(query Query) error {
 		s.Currency = query.Prefer
 	}
 	s.DefaultCurrency = s.Currency
-	if query.Currency != "" {
+	if query.Currency == InBase {
+		if err := s.convert(); err != nil {
+			return err
+		}
+	} else if query.Currency != "" {
 		if len(s.Currencies) > 0 && !slices.Contains(s.Currencies, query.Currency) {
 			return refuseField("currency", "There are no figures in this currency.")
 		}

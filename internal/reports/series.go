@@ -23,7 +23,7 @@ func (f Figures) Sum() analytics.Point { return analytics.Sum(f.Points) }
 // the exports and the pages of single figures read.
 func (r *Reports) Series(ctx context.Context, query Query) (Figures, error) {
 	var out Figures
-	err := r.within(ctx, query, func(q *db.Queries, scope Scope) error {
+	err := r.withinAny(ctx, query, func(q *db.Queries, scope Scope) error {
 		var err error
 		out, err = figures(ctx, q, scope)
 		return err
@@ -35,6 +35,9 @@ func (r *Reports) Series(ctx context.Context, query Query) (Figures, error) {
 }
 
 func figures(ctx context.Context, q *db.Queries, scope Scope) (Figures, error) {
+	if scope.IsConverted {
+		return convertedFigures(ctx, q, scope)
+	}
 	out := Figures{Scope: scope}
 	var err error
 	if out.Points, err = points(ctx, q, scope, scope.Periods); err != nil {
@@ -48,12 +51,16 @@ func figures(ctx context.Context, q *db.Queries, scope Scope) (Figures, error) {
 
 // points reads all figures of some periods, which ascend without gaps.
 func points(ctx context.Context, q *db.Queries, scope Scope, periods []analytics.Period) ([]analytics.Point, error) {
+	if scope.IsConverted {
+		converted, _, err := convertedPoints(ctx, q, scope, periods, points)
+		return converted.Points, err
+	}
 	out, err := movements(ctx, q, scope, periods)
 	if err != nil {
 		return nil, err
 	}
 	for _, add := range []func(context.Context, *db.Queries, Scope, []analytics.Point) error{
-		addPledges, addRetention, addTrials, addPayments, addCash,
+		addPledges, addRetention, addTrials, addPayments, addCash, addFunnel,
 	} {
 		if err := add(ctx, q, scope, out); err != nil {
 			return nil, err
@@ -64,6 +71,10 @@ func points(ctx context.Context, q *db.Queries, scope Scope, periods []analytics
 
 // movements are the points with their levels and what moved between them.
 func movements(ctx context.Context, q *db.Queries, scope Scope, periods []analytics.Period) ([]analytics.Point, error) {
+	if scope.IsConverted {
+		converted, _, err := convertedPoints(ctx, q, scope, periods, movements)
+		return converted.Points, err
+	}
 	first, last := periods[0].Start, periods[len(periods)-1].Last()
 	level, err := q.LevelBefore(ctx, db.LevelBeforeParams{
 		Gen: scope.Generation, Currency: string(scope.Currency), Plan: scope.Plan, Month: analytics.Monthly.Start(first), Day: first,
