@@ -16,7 +16,7 @@ func TestEveryFormulaNamesItsTerms(t *testing.T) {
 		Opening: analytics.Level{MRRMicro: 100, Customers: 10}, Closing: analytics.Level{MRRMicro: 95, Customers: 9},
 		Moved: map[analytics.MovementKind]analytics.Level{analytics.New: {MRRMicro: 10, Customers: 1}, analytics.Churn: {MRRMicro: -15, Customers: -2}},
 		Month: &retained, Year: &retained, Earlier: []analytics.Retained{retained, retained, retained},
-		Trials: &analytics.Trials{Ended: 2, Converted: 1}, Payments: &analytics.Payments{Attempted: analytics.Invoices{Count: 1, AmountMinor: 1}}, Cash: &analytics.Cash{},
+		Trials: &analytics.Trials{Ended: 2, Converted: 1}, Payments: &analytics.Payments{Attempted: analytics.Invoices{Count: 1, AmountMinor: 1}}, Cash: &analytics.Cash{}, Funnel: &analytics.Funnel{},
 	}
 	for _, m := range analytics.Metrics {
 		terms := m.Terms(p)

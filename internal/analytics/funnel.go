@@ -209,12 +209,14 @@ type Funnel struct {
 	// still may be counted for it, PendingPayments those who have and may still be
 	// counted for what comes after it.
 	PendingCheckouts, PendingPayments int64
+	// IsOfPlan says that only those of one plan are counted.
+	IsOfPlan bool
 }
 
 // FunnelCounts are how many reached each step.
 type FunnelCounts [FunnelSteps]int64
 
-// Plus adds others.
+// Plus adds others, step by step.
 func (c FunnelCounts) Plus(d FunnelCounts) FunnelCounts {
 	for step := range c {
 		c[step] += d[step]
@@ -227,11 +229,23 @@ func (f Funnel) Plus(g Funnel) Funnel {
 	return Funnel{
 		Prices: f.Prices.Plus(g.Prices), Direct: f.Direct.Plus(g.Direct),
 		PendingCheckouts: f.PendingCheckouts + g.PendingCheckouts, PendingPayments: f.PendingPayments + g.PendingPayments,
+		IsOfPlan: f.IsOfPlan || g.IsOfPlan,
 	}
 }
 
-// Rate is the share that reached a step, of those who reached the one before.
-func (c FunnelCounts) Rate(step FunnelStep) Value { return c.Share(step, step-1) }
+// Share is the share of those who began with the prices and reached a step, of
+// those who reached an earlier one. It has the note "provisional" while some of
+// them may still reach it.
+func (f Funnel) Share(step, of FunnelStep) Value {
+	if f.IsOfPlan && of == FunnelViewed {
+		return undefined("nobody knows which plan a look at the prices was for")
+	}
+	v := f.Prices.Share(step, of)
+	if v.Defined() && (f.PendingCheckouts > 0 || step > FunnelCompleted && f.PendingPayments > 0) {
+		v.Note = "provisional"
+	}
+	return v
+}
 
 // Share is the share that reached a step, of those who reached an earlier one.
 func (c FunnelCounts) Share(step, of FunnelStep) Value {

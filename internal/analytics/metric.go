@@ -504,6 +504,28 @@ var Metrics = []Metric{
 			return []Term{{"recovered", Money, minor(p.Payments.Recovered.AmountMinor)}, {"declined", Money, minor(p.Payments.Failed().AmountMinor)}}
 		},
 	},
+	{
+		Key: "visitors", Name: "Visitors", Unit: Count, Source: "1.10",
+		Definition: "Who looked at the prices in the period, for the first time in thirty days. By a random number in the browser; programs, administrators and whoever does not want to be counted are left out.",
+		Formula:    "the number of visitors",
+		Of: func(p Point) Value {
+			if p.Funnel == nil || p.Funnel.IsOfPlan {
+				return undefined("visitors are not counted by this")
+			}
+			return whole(p.Funnel.Prices[FunnelViewed])
+		},
+		Terms: func(p Point) []Term {
+			if p.Funnel == nil || p.Funnel.IsOfPlan {
+				return nil
+			}
+			return []Term{{"visitors", Count, whole(p.Funnel.Prices[FunnelViewed])}}
+		},
+	},
+	funnel("checkoutStartRate", "Prices to checkout", "began a checkout within seven days", FunnelStarted, FunnelViewed),
+	funnel("checkoutCompletionRate", "Checkout to completed", "completed it, within seven days from the prices", FunnelCompleted, FunnelStarted),
+	funnel("activationRate", "Completed to active", "have what they bought, on trial or active", FunnelActivated, FunnelCompleted),
+	funnel("firstPaymentRate", "Active to paid", "paid an invoice of more than nothing, at the latest fourteen days after the end of the trial or, without one, after the checkout", FunnelPaid, FunnelActivated),
+	funnel("visitorConversion", "Visitor conversion", "paid an invoice of more than nothing within the windows of the funnel", FunnelPaid, FunnelViewed),
 	cash("grossVolume", "Gross volume", "All charges and payments of the period, taxes and one-off charges included.", "charges", func(c Cash) int64 { return c.GrossMinor }),
 	cash("refunds", "Refunds", "What was given back in the period, below nought.", "refunds", func(c Cash) int64 { return c.RefundsMinor }),
 	cash("disputes", "Disputes", "What disputes took, and brought back where they were won, without their fees.", "disputes", func(c Cash) int64 { return c.DisputesMinor }),
@@ -526,6 +548,33 @@ func cash(key, name, definition, term string, of func(Cash) int64) Metric {
 				return nil
 			}
 			return []Term{{term, Money, minor(of(*p.Cash))}}
+		},
+	}
+}
+
+// funnelNames are who has reached a step.
+var funnelNames = [FunnelSteps]string{"visitors", "checkouts started", "checkouts completed", "activated", "paid"}
+
+// funnel is a metric that is a rate of the funnel.
+func funnel(key, name, did string, step, of FunnelStep) Metric {
+	who := [FunnelSteps]string{
+		"of the visitors who looked at the prices in the period, for the first time in thirty days", "of those who then began a checkout",
+		"of those who then completed one", "of those who then had what they bought",
+	}[of]
+	return Metric{
+		Key: key, Name: name, Unit: Ratio, Source: "1.10", Formula: funnelNames[step] + " ÷ " + funnelNames[of],
+		Definition: "The share " + who + ", that " + did + ". Each visitor counts once, on the day of the look. Provisional while the time for it is not over.",
+		Of: func(p Point) Value {
+			if p.Funnel == nil {
+				return undefined("visitors are not counted by this")
+			}
+			return p.Funnel.Share(step, of)
+		},
+		Terms: func(p Point) []Term {
+			if p.Funnel == nil || p.Funnel.IsOfPlan && of == FunnelViewed {
+				return nil
+			}
+			return []Term{{funnelNames[step], Count, whole(p.Funnel.Prices[step])}, {funnelNames[of], Count, whole(p.Funnel.Prices[of])}}
 		},
 	}
 }

@@ -49,6 +49,8 @@ type Point struct {
 	Trials      *Trials
 	Payments    *Payments
 	Cash        *Cash
+	// Funnel are those who entered the funnel in the period.
+	Funnel *Funnel
 }
 
 // NetNewMicro is what the period added to MRR (metrics.md 1.4).
@@ -163,6 +165,7 @@ func Sum(points []Point) Point {
 		sum.Trials = plusTrials(sum.Trials, p.Trials)
 		sum.Payments = plusPayments(sum.Payments, p.Payments)
 		sum.Cash = plusCash(sum.Cash, p.Cash)
+		sum.Funnel = plusFunnel(sum.Funnel, p.Funnel)
 	}
 	return sum
 }
@@ -192,6 +195,14 @@ func plusCash(a, b *Cash) *Cash {
 		a.GrossMinor + b.GrossMinor, a.RefundsMinor + b.RefundsMinor, a.DisputesMinor + b.DisputesMinor,
 		a.FeesMinor + b.FeesMinor, a.OtherMinor + b.OtherMinor, a.NetMinor + b.NetMinor,
 	}
+}
+
+func plusFunnel(a, b *Funnel) *Funnel {
+	if a == nil || b == nil {
+		return coalesce(a, b)
+	}
+	sum := a.Plus(*b)
+	return &sum
 }
 
 func coalesce[T any](a, b *T) *T {
