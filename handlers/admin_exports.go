@@ -82,7 +82,7 @@ func (s *server) exportFigures(c echo.Context) error {
 		if e.name != name || !isFile {
 			continue
 		}
-		query, err := s.figuresQuery(c)
+		query, err := s.figuresQuery(c, section{converts: e.name == "figures"})
 		if err != nil {
 			return err
 		}
@@ -95,8 +95,8 @@ func (s *server) exportFigures(c echo.Context) error {
 
 // figuresQuery is the question of a page of figures; a *billing.Refusal where it
 // makes no sense.
-func (s *server) figuresQuery(c echo.Context) (reports.Query, error) {
-	ask := parseFigures(section{}, c.QueryParams())
+func (s *server) figuresQuery(c echo.Context, sec section) (reports.Query, error) {
+	ask := parseFigures(sec, c.QueryParams())
 	if len(ask.problems) > 0 {
 		refusal := &billing.Refusal{Code: billing.CodeInvalid, Fields: ask.problems}
 		for _, field := range []string{"range", "from", "to", "interval", "compare"} {

@@ -30,6 +30,8 @@ type section struct {
 	// keys are what its address may say beside the fields of the bar: the order
 	// of a table, what a chart shows.
 	keys []string
+	// converts says that it can show all currencies together in the base one.
+	converts bool
 }
 
 // covering is a report, which embeds its scope.
@@ -161,6 +163,9 @@ func parseFigures(sec section, query url.Values) figuresAsk {
 		ask.problems["compare"] = "Choose one of the comparisons in the list."
 	}
 	ask.currency, ask.plan = strings.ToLower(get("currency")), get("plan")
+	if ask.currency == string(reports.InBase) && !sec.converts {
+		ask.currency = ""
+	}
 	for _, key := range sec.keys {
 		if value := query.Get(key); value != "" {
 			ask.extra.Set(key, value)
@@ -295,6 +300,7 @@ func (s *server) figuresFrame(c echo.Context, scope reports.Scope, ask figuresAs
 		Live: ask.here(), Version: scope.FiguresVersion,
 	}
 	m.FiguresQuery = ask.href("")
+	m.Notes = append(m.Notes, conversionNotes(scope)...)
 	m.Integrity = s.integrityBanner(c.Request().Context())
 	return m
 }
@@ -325,7 +331,7 @@ func (s *server) figuresBar(scope reports.Scope, ask figuresAsk) views.FiguresBa
 	for _, o := range comparisonChoices {
 		compare.Options = append(compare.Options, ui.Option{Value: string(o.value), Label: o.label, IsSelected: string(o.value) == ask.compare})
 	}
-	for _, choice := range []ui.Choice{ranges, intervals, currencyChoice(scope), s.planChoice(scope, ask), compare} {
+	for _, choice := range []ui.Choice{ranges, intervals, currencyChoice(scope, ask), s.planChoice(scope, ask), compare} {
 		if !slices.Contains(ask.section.without, choice.Name) {
 			bar.Choices = append(bar.Choices, choice)
 		}
@@ -355,20 +361,51 @@ func (s *server) figuresBar(scope reports.Scope, ask figuresAsk) views.FiguresBa
 }
 
 // currencyChoice is empty where there is nothing to choose.
-func currencyChoice(scope reports.Scope) ui.Choice {
+func currencyChoice(scope reports.Scope, ask figuresAsk) ui.Choice {
 	choice := ui.Choice{Name: "currency", Label: "Currency"}
-	if len(scope.Currencies) < 2 {
+	inBase := ask.section.converts && scope.Base != ""
+	if len(scope.Currencies) < 2 && !inBase {
 		return choice
 	}
 	for _, c := range scope.Currencies {
-		option := ui.Option{Value: string(c), Label: "In " + strings.ToUpper(string(c)), IsSelected: c == scope.Currency}
+		option := ui.Option{Value: string(c), Label: "In " + strings.ToUpper(string(c)), IsSelected: c == scope.Currency && !scope.IsConverted}
 		if c == scope.DefaultCurrency {
 			option.Value = ""
 		}
 		choice.Options = append(choice.Options, option)
 	}
+	if inBase {
+		choice.Options = append(choice.Options, ui.Option{
+			Value: string(reports.InBase), Label: "All in " + strings.ToUpper(string(scope.Base)), IsSelected: scope.IsConverted,
+		})
+	}
 	return choice
 }
+
+// conversionNotes say how currencies were added up, and what is not in the sum.
+func conversionNotes(scope reports.Scope) []ui.Flash {
+	if !scope.IsConverted {
+		return nil
+	}
+	base := strings.ToUpper(string(scope.Base))
+	text := "All currencies in " + base + ", each day at its rate. Today goes by the rate of yesterday until it has one of its own. Retention is at the rates at which its months began, and single movements are listed in " + base + " alone."
+	if until := scope.RatesUntil; !until.IsZero() && until.Before(scope.Today.AddDate(0, 0, -staleRates)) {
+		text += " The last rates are of " + until.Format("2 Jan 2006") + "."
+	}
+	notes := []ui.Flash{{Text: text, Tone: ui.Neutral}}
+	if len(scope.Unconverted) > 0 {
+		var codes []string
+		for _, c := range scope.Unconverted {
+			codes = append(codes, strings.ToUpper(string(c)))
+		}
+		notes = append(notes, ui.Flash{Text: "Not in the sum, for want of an exchange rate: " + strings.Join(codes, ", ") + ".", Tone: ui.Warn})
+	}
+	return notes
+}
+
+// staleRates is how many days old rates may be before a page says so: markets
+// close over holidays.
+const staleRates = 7
 
 // planChoice offers the plans that there are figures of, in the order in which
 // they are sold.

@@ -22,7 +22,7 @@ const (
 	behindKey = "after"
 )
 
-var revenueSection = section{path: "/admin/billing/revenue", heading: "Revenue", keys: []string{movedKey, behindKey}}
+var revenueSection = section{path: "/admin/billing/revenue", heading: "Revenue", converts: true, keys: []string{movedKey, behindKey}}
 
 // adminRevenue shows MRR, what moved it, how much of it stays, and the movements
 // one by one.

@@ -30,6 +30,8 @@ type metricsAnswer struct {
 	// IsConverted says that the points are of all currencies together, in this
 	// one, at the rates of their days.
 	IsConverted bool `json:"isConverted"`
+	// LeftOut are the currencies that are in no point, for want of an exchange rate.
+	LeftOut []money.Currency `json:"leftOut"`
 	// Plan is null for the account.
 	Plan   *string       `json:"plan"`
 	Points []metricPoint `json:"points"`
@@ -89,7 +91,7 @@ func (s *server) metrics(c echo.Context) error {
 	answer := metricsAnswer{
 		From: figures.First().Format(time.DateOnly), To: figures.Last().Format(time.DateOnly), Interval: figures.Interval,
 		Timezone: figures.Zone.String(), AsOf: figures.AsOf.UTC(), DefinitionVersion: figures.Definition,
-		Currency: figures.Currency, Plan: orNull(figures.Plan), Points: make([]metricPoint, len(figures.Points)),
+		Currency: figures.Currency, IsConverted: figures.IsConverted, LeftOut: append([]money.Currency{}, figures.Unconverted...), Plan: orNull(figures.Plan), Points: make([]metricPoint, len(figures.Points)),
 	}
 	for i, p := range figures.Points {
 		answer.Points[i] = metricPoint{p}
@@ -129,8 +131,11 @@ func metricsQuery(asked url.Values) (reports.Query, error) {
 			}
 		case "currency":
 			currency, err := money.ParseCurrency(value)
-			if err != nil {
-				faults[name] = "Send a three-letter code such as usd."
+			switch {
+			case value == string(reports.InBase):
+				currency = reports.InBase
+			case err != nil:
+				faults[name] = "Send a three-letter code such as usd, or base for all of them in one."
 			}
 			query.Currency = currency
 		case "plan":

@@ -22,6 +22,7 @@ type metricsAnswer struct {
 	DefinitionVersion int              `json:"definitionVersion"`
 	Currency          string           `json:"currency"`
 	IsConverted       bool             `json:"isConverted"`
+	LeftOut           []string         `json:"leftOut"`
 	Plan              *string          `json:"plan"`
 	Points            []map[string]any `json:"points"`
 }

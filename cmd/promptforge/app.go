@@ -21,6 +21,7 @@ import (
 	"github.com/promptforge/payments/internal/ledger"
 	"github.com/promptforge/payments/internal/live"
 	"github.com/promptforge/payments/internal/mail"
+	"github.com/promptforge/payments/internal/money"
 	"github.com/promptforge/payments/internal/payments"
 	"github.com/promptforge/payments/internal/ratelimit"
 	"github.com/promptforge/payments/internal/reports"
@@ -40,6 +41,8 @@ type settings struct {
 	maxRPS         int
 	isLive         bool
 	webhookSecrets []string
+	// base is the currency in which all may be added up; empty: none is.
+	base           money.Currency
 	plans          billing.Plans
 	sold           map[payments.Offer]string
 	trustedProxies []netip.Prefix
@@ -107,7 +110,7 @@ func assemble(ctx context.Context, s settings, log *slog.Logger) (*app, error) {
 		forms = []string{s.stripeBase}
 	}
 	a.handler = handlers.New(handlers.Deps{
-		Pool: pool, Auth: a.auth, Sessions: a.sessions, Keys: a.keys, Payments: a.payments, Live: a.live, Reports: &reports.Reports{Pool: pool, Now: s.now},
+		Pool: pool, Auth: a.auth, Sessions: a.sessions, Keys: a.keys, Payments: a.payments, Live: a.live, Reports: &reports.Reports{Pool: pool, Now: s.now, Base: s.base},
 		Shared: a.limits, Local: &ratelimit.Local{Now: time.Now}, RateCheckout: s.rateCheckout, RateRead: s.rateRead,
 		Plans: s.plans, Livemode: s.isLive, BaseURL: s.baseURL, FormOrigins: forms, SimulatorURL: s.simulatorURL, Support: s.support, TrustedProxies: s.trustedProxies,
 		Ready: func(ctx context.Context) error { return schemaIsCurrent(ctx, pool) },

@@ -34,6 +34,7 @@ var commands = []command{
 	{"user", "create a user: user create --email E [--admin]", runUser},
 	{"api-key", "make, list and revoke the keys of programs: api-key create --name N --scope S", runAPIKey},
 	{"verify", "check the invariants of the figures", runVerify},
+	{"rates", "exchange rates for figures in one currency: rates import FILE.csv | list", runRates},
 	{"stripe-sim", "start the Stripe stand-in alone", runStripeSim},
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/promptforge/payments/internal/billing"
 	"github.com/promptforge/payments/internal/config"
 	"github.com/promptforge/payments/internal/ledger"
+	"github.com/promptforge/payments/internal/money"
 	"github.com/promptforge/payments/internal/payments"
 )
 
@@ -49,7 +50,7 @@ func openServe(ctx context.Context, args []string, std stdio) (*app, net.Listene
 		return nil, nil, err
 	}
 	a, err := assemble(ctx, settings{
-		databaseURL: c.DatabaseURL, listenURL: c.ListenURL, baseURL: c.BaseURL, stripeKey: c.SecretKey, stripeBase: c.APIBase, maxRPS: c.MaxRPS, isLive: c.IsLive(),
+		databaseURL: c.DatabaseURL, listenURL: c.ListenURL, base: money.Currency(c.BaseCurrency), baseURL: c.BaseURL, stripeKey: c.SecretKey, stripeBase: c.APIBase, maxRPS: c.MaxRPS, isLive: c.IsLive(),
 		webhookSecrets: c.WebhookSecrets, plans: c.Plans, sold: sold(c.Plans, c.PriceIDs), trustedProxies: c.TrustedProxies, support: c.SupportEmail,
 		rateCheckout: c.RateCheckout, rateRead: c.RateRead, smtpURL: c.SMTPURL, mailFrom: c.MailFrom, proposal: ledger.Proposal{TimeZone: c.ReportingTimeZone, Discounts: analytics.DiscountPolicy(c.DiscountPolicy), PastDueCap: c.PastDueCap}, now: time.Now,
 	}, log)

@@ -24,6 +24,7 @@ import (
 
 	"github.com/promptforge/payments/internal/analytics"
 	"github.com/promptforge/payments/internal/billing"
+	"github.com/promptforge/payments/internal/money"
 	"github.com/promptforge/payments/internal/ratelimit"
 )
 
@@ -36,6 +37,10 @@ type Serve struct {
 	WebhookSecrets []string `env:"STRIPE_WEBHOOK_SECRET"`
 	PublishableKey string   `env:"STRIPE_PUBLISHABLE_KEY"`
 	Addr           string   `env:"ADDR" envDefault:"127.0.0.1:8080"`
+
+	// BaseCurrency is the one in which all may be added up, as a lower-case code;
+	// empty: none is.
+	BaseCurrency string `env:"BASE_CURRENCY"`
 
 	TrustedProxies []netip.Prefix `env:"TRUSTED_PROXIES"`
 	RateCheckout   ratelimit.Rate `env:"RATE_LIMIT_CHECKOUT" envDefault:"10/m"`
@@ -138,6 +143,7 @@ func LoadServe(environment map[string]string, insecureSimulator bool) (Serve, er
 	if c.PastDueCap != nil && (*c.PastDueCap < 0 || *c.PastDueCap > 365) {
 		faults.add("PAST_DUE_CHURN_AFTER_DAYS", "must be a number of days up to 365, or 0 for none")
 	}
+	c.BaseCurrency = faults.currency("BASE_CURRENCY", c.BaseCurrency)
 	faults.mail(c.SMTPURL, c.MailFrom)
 	if c.LogFormat != "json" && c.LogFormat != "text" {
 		faults.add("LOG_FORMAT", "must be json or text")
@@ -340,6 +346,18 @@ func origin(address string) string {
 		u.Host = strings.TrimSuffix(u.Host, ":"+u.Port())
 	}
 	return u.String()
+}
+
+// currency is a code in lower case, as Stripe writes it; empty for none.
+func (f *faults) currency(name, value string) string {
+	if value == "" {
+		return ""
+	}
+	currency, err := money.ParseCurrency(value)
+	if err != nil {
+		f.add(name, "must be a three-letter code such as USD")
+	}
+	return string(currency)
 }
 
 // mail wants both or neither. Neither is shown: the address of a mail server

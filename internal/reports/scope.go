@@ -135,7 +135,7 @@ func (r *Reports) within(ctx context.Context, query Query, read func(*db.Queries
 // whose fields are "from", "to", "interval", "currency", "plan" or "compare".
 func (r *Reports) Scope(ctx context.Context, query Query) (Scope, error) {
 	var out Scope
-	err := r.within(ctx, query, func(_ *db.Queries, s Scope) error {
+	err := r.withinAny(ctx, query, func(_ *db.Queries, s Scope) error {
 		out = s
 		return nil
 	})
