@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/big"
+	"slices"
 	"strconv"
 	"time"
 
@@ -317,7 +318,7 @@ func declineWord(code string) string {
 func (p paymentsPage) reasons() ui.Bars {
 	bars := ui.Bars{
 		ID: "decline-reasons", Title: "Declined renewals by reason", Heading: "Reason", ValueHeading: "Renewals",
-		Columns:    []ui.Column{{Label: "Amount", Numeric: true}, {Label: "Recovered", Numeric: true}, {Label: "Lost", Numeric: true}},
+		Columns:    []ui.Column{{Label: "Amount", Numeric: true}, {Label: "Recovered", Numeric: true}, {Label: "In retry", Numeric: true}, {Label: "Lost", Numeric: true}},
 		Definition: "The reason that the bank gave at the first attempt, of the renewals of the range, most first.",
 		Empty:      "Nothing was declined in this time.", CSV: exportHref("payments", p.ask), Explain: explainHref("paymentFailureRate", p.ask, nil),
 	}
@@ -334,6 +335,7 @@ func (p paymentsPage) reasons() ui.Bars {
 			Cells: []ui.Cell{
 				{Text: p.minor(failed.AmountMinor)},
 				{Text: p.minor(r.Recovered.AmountMinor), Note: percentage(r.Recovered.AmountMinor, failed.AmountMinor)},
+				{Text: p.minor(r.InRetry.AmountMinor)},
 				{Text: p.minor(r.Lost.AmountMinor)},
 			},
 		}
@@ -378,10 +380,9 @@ func (s *server) retryingList(r reports.Payments, ask figuresAsk) views.Customer
 func (p paymentsPage) table() views.FigureSheet {
 	sheet := p.sheet("Payments by period", []string{"paymentFailureRate", "recoveryRate"}, p.points)
 	sheet.CSV = exportHref("payments", p.ask)
-	points := p.Points
-	if surplus := len(points) - sheetPeriods; surplus > 0 {
-		points = points[surplus:]
-	}
+	// The same periods in the same order as the sheet has them: the newest first.
+	points := slices.Clone(p.Points[max(0, len(p.Points)-sheetPeriods):])
+	slices.Reverse(points)
 	var rows []ui.Row
 	row := func(name, title string, cell func(reports.PaymentPoint) ui.Cell) {
 		out := ui.Row{{Text: name, Title: title}}
