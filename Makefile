@@ -10,7 +10,7 @@ BROWSER := $(shell command -v chromium chromium-browser google-chrome google-chr
 # The race detector needs a C compiler; without one the suite runs without it.
 RACE := $(shell command -v gcc clang cc >/dev/null 2>&1 && echo -race)
 
-.PHONY: help run test build generate lint fmt e2e screenshots bench load clean
+.PHONY: help run test build generate lint fmt e2e screenshots bench bench-analytics load clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -57,6 +57,10 @@ screenshots: build ## pictures of every page in bin/screenshots, and the README'
 
 bench: ## run the benchmarks, one package at a time so that none slows another
 	go test -p 1 -run '^$$' -bench . -benchmem ./...
+
+bench-analytics: node_modules/.installed ## figures of a million customers with ten million movements (minutes, 20 GB of disk; ARGS="-figures.customers 50000" for fewer, "-figures.data DIR" keeps them)
+	@npm run --silent build
+	go test -run '^TestFiguresAtScale$$' -count=1 -v -timeout 120m ./internal/ledger -args -figures $(ARGS)
 
 load: node_modules/.installed ## the product under a thousand events a second, a backlog, and reads of its API (minutes; ARGS="-load.for 20s" shortens it)
 	@npm run --silent build

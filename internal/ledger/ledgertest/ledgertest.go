@@ -28,6 +28,8 @@ type Population struct {
 	// Every is how long a subscription is left alone on average before something
 	// happens to it.
 	Every time.Duration
+	// Loyalty is the share of those who would stop paying and stay after all.
+	Loyalty float64
 	// Currencies are those that customers pay in, the first by most.
 	Currencies []money.Currency
 }
@@ -291,7 +293,11 @@ func (l *life) change(now State, f billing.Facts) State {
 		f.Status, f.Reason = billing.StatusCanceled, "cancellation_requested"
 		return State{f.EndsAt.Time(), f}
 	}
-	switch l.IntN(20) {
+	what := l.IntN(20)
+	if what >= 12 && what != 15 && what != 19 && l.Loyalty > 0 && l.Float64() < l.Loyalty {
+		what = 4
+	}
+	switch what {
 	case 0, 1, 2, 3:
 		f.Items[0].PriceID = l.price()
 	case 4, 5, 6, 7, 8:
