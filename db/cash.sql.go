@@ -428,30 +428,21 @@ func (q *Queries) ClaimCash(ctx context.Context, arg ClaimCashParams) (CashProgr
 }
 
 const deleteCash = `-- name: DeleteCash :exec
-DELETE FROM cash_entry WHERE gen = ANY ($1::int[]) AND id = ANY ($2::text[])
+DELETE FROM cash_entry t USING jsonb_populate_recordset(NULL::cash_entry, $1::jsonb) AS r WHERE (t.gen, t.id) = (r.gen, r.id)
 `
 
-type DeleteCashParams struct {
-	Gens []int32  `json:"gens"`
-	Ids  []string `json:"ids"`
-}
-
-func (q *Queries) DeleteCash(ctx context.Context, arg DeleteCashParams) error {
-	_, err := q.db.Exec(ctx, deleteCash, arg.Gens, arg.Ids)
+func (q *Queries) DeleteCash(ctx context.Context, rows json.RawMessage) error {
+	_, err := q.db.Exec(ctx, deleteCash, rows)
 	return err
 }
 
 const deleteOutlook = `-- name: DeleteOutlook :exec
-DELETE FROM customer_outlook WHERE gen = ANY ($1::int[]) AND customer = ANY ($2::text[])
+DELETE FROM customer_outlook t USING jsonb_populate_recordset(NULL::customer_outlook, $1::jsonb) AS r
+WHERE (t.gen, t.customer, t.subscription_id, t.kind, t.day) = (r.gen, r.customer, r.subscription_id, r.kind, r.day)
 `
 
-type DeleteOutlookParams struct {
-	Gens      []int32  `json:"gens"`
-	Customers []string `json:"customers"`
-}
-
-func (q *Queries) DeleteOutlook(ctx context.Context, arg DeleteOutlookParams) error {
-	_, err := q.db.Exec(ctx, deleteOutlook, arg.Gens, arg.Customers)
+func (q *Queries) DeleteOutlook(ctx context.Context, rows json.RawMessage) error {
+	_, err := q.db.Exec(ctx, deleteOutlook, rows)
 	return err
 }
 

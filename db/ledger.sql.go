@@ -1057,10 +1057,10 @@ func (q *Queries) LedgerCustomers(ctx context.Context, marked []string) ([]Ledge
 
 const ledgerIsEmpty = `-- name: LedgerIsEmpty :one
 SELECT (NOT EXISTS (SELECT FROM customers) AND NOT EXISTS (SELECT FROM metric_dirty) AND NOT EXISTS (SELECT FROM customer_day)
-    AND NOT EXISTS (SELECT FROM payment_events))::boolean AS is_empty
+    AND NOT EXISTS (SELECT FROM payment_events) AND NOT EXISTS (SELECT FROM balance_transactions))::boolean AS is_empty
 `
 
-// Nobody was ever seen, so nothing is counted under any definition.
+// Nobody was ever seen and nothing moved, so nothing is counted under any definition.
 func (q *Queries) LedgerIsEmpty(ctx context.Context) (bool, error) {
 	row := q.db.QueryRow(ctx, ledgerIsEmpty)
 	var is_empty bool

@@ -44,7 +44,7 @@ INSERT INTO metric_todo (gen, customer_id) SELECT @gen, id FROM balance_transact
 SELECT * FROM cash_entry WHERE gen = ANY (@gens::int[]) AND id = ANY (@ids::text[]);
 
 -- name: DeleteCash :exec
-DELETE FROM cash_entry WHERE gen = ANY (@gens::int[]) AND id = ANY (@ids::text[]);
+DELETE FROM cash_entry t USING jsonb_populate_recordset(NULL::cash_entry, @rows::jsonb) AS r WHERE (t.gen, t.id) = (r.gen, r.id);
 
 -- name: InsertCash :exec
 INSERT INTO cash_entry (gen, id, day, currency, kind, amount_minor, fee_minor, net_minor)
@@ -118,7 +118,8 @@ WHERE s.stripe_customer_id = ANY (@stripe_customer_ids::text[]) AND c.org_id IS 
 SELECT * FROM customer_outlook WHERE gen = ANY (@gens::int[]) AND customer = ANY (@customers::text[]);
 
 -- name: DeleteOutlook :exec
-DELETE FROM customer_outlook WHERE gen = ANY (@gens::int[]) AND customer = ANY (@customers::text[]);
+DELETE FROM customer_outlook t USING jsonb_populate_recordset(NULL::customer_outlook, @rows::jsonb) AS r
+WHERE (t.gen, t.customer, t.subscription_id, t.kind, t.day) = (r.gen, r.customer, r.subscription_id, r.kind, r.day);
 
 -- name: InsertOutlook :exec
 INSERT INTO customer_outlook (gen, customer, subscription_id, kind, day, currency, plan, amount_micro)

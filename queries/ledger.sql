@@ -156,9 +156,9 @@ ON CONFLICT (customer_id) DO UPDATE SET next_at = excluded.next_at;
 SELECT * FROM metric_generation ORDER BY gen;
 
 -- name: LedgerIsEmpty :one
--- Nobody was ever seen, so nothing is counted under any definition.
+-- Nobody was ever seen and nothing moved, so nothing is counted under any definition.
 SELECT (NOT EXISTS (SELECT FROM customers) AND NOT EXISTS (SELECT FROM metric_dirty) AND NOT EXISTS (SELECT FROM customer_day)
-    AND NOT EXISTS (SELECT FROM payment_events))::boolean AS is_empty;
+    AND NOT EXISTS (SELECT FROM payment_events) AND NOT EXISTS (SELECT FROM balance_transactions))::boolean AS is_empty;
 
 -- name: RedefineGeneration :exec
 UPDATE metric_generation SET time_zone = @time_zone, discount_policy = @discount_policy, past_due_cap_days = @past_due_cap_days, definition = @definition WHERE gen = @gen;

@@ -114,7 +114,11 @@ func (l *Ledger) open(ctx context.Context, q *db.Queries, live, want db.MetricGe
 	if err != nil {
 		return fmt.Errorf("mark every visitor: %w", err)
 	}
-	n += visits
+	transactions, err := q.MarkEveryTransaction(ctx, gen)
+	if err != nil {
+		return fmt.Errorf("mark every balance transaction: %w", err)
+	}
+	n += visits + transactions
 	l.Logger.InfoContext(ctx, "generation opened", "generation", gen, "time_zone", want.TimeZone, "discounts", want.DiscountPolicy,
 		"past_due_cap_days", want.PastDueCapDays, "definition", want.Definition, "to_count", n)
 	return nil

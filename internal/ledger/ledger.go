@@ -216,6 +216,9 @@ func (l *Ledger) count(ctx context.Context, q *db.Queries, changed marks, genera
 	if err := countOutcomes(ctx, q, accounts, generations, now); err != nil {
 		return err
 	}
+	if err := countOutlook(ctx, q, accounts, generations); err != nil {
+		return err
+	}
 	if err := countCash(ctx, q, changed.transactions, generations); err != nil {
 		return err
 	}

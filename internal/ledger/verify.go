@@ -77,6 +77,7 @@ var recentChecks = []check{
 	{[]string{monthlyIsSum}, (*verification).monthly},
 	{[]string{transfersEven}, (*verification).transfers},
 	{[]string{totalsAgree}, (*verification).totals},
+	{[]string{cashIsRecount}, (*verification).cash},
 }
 
 // fullChecks read everything there is.
@@ -91,6 +92,8 @@ var fullChecks = []check{
 	{[]string{levelsAreRecount}, (*verification).customerLevels},
 	{[]string{paymentsAreRecount, paymentMonthsAreSum, paymentHoursAreCount, trialsAreRecount}, (*verification).outcomes},
 	{[]string{movementsAreLegal, cohortsAreRecount, retentionIsRecount}, (*verification).histories},
+	{[]string{cashIsRecount, cashIsStripes, cashIsWhole}, (*verification).cash},
+	{[]string{outlookIsRecount}, (*verification).outlook},
 	{[]string{rebuildIsEqual}, (*verification).sample},
 	{[]string{funnelIsRecount}, (*verification).funnel},
 }

@@ -29,6 +29,7 @@ func (w *writing) writeCopies() {
 	for id, row := range w.copies {
 		if row.IsVerified && !listed[id] {
 			row.IsVerified = false
+			w.mark()
 			w.copies[id] = row
 			w.changes.unverified = append(w.changes.unverified, id)
 		}
@@ -44,10 +45,22 @@ func (w *writing) writeCopy(s billing.Subscription, isVerified bool) {
 		}
 	}
 	row := w.copyOf(s, old, isVerified)
+	if old == nil || !isSameAhead(*old, row) {
+		w.mark()
+	}
 	w.copies[s.ID], w.written[s.ID] = row, true
 	if row.HasPaid { // whatever the checkout's own event said, which may be older
 		w.changes.paid = append(w.changes.paid, s.ID)
 	}
+}
+
+// isSameAhead reports whether the same is to come of both copies: the outlook
+// follows from them, where all other figures follow the history.
+func isSameAhead(a, b db.Subscription) bool {
+	var was, is billing.Facts
+	return a.IsVerified == b.IsVerified && deref(a.Plan) == deref(b.Plan) &&
+		a.CurrentPeriodStart.Equal(b.CurrentPeriodStart) && a.CurrentPeriodEnd.Equal(b.CurrentPeriodEnd) &&
+		unmarshalFacts(a.Facts, &was) == nil && unmarshalFacts(b.Facts, &is) == nil && was.Equal(is)
 }
 
 func (w *writing) copyOf(s billing.Subscription, old *db.Subscription, isVerified bool) db.Subscription {
