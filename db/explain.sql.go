@@ -79,6 +79,79 @@ func (q *Queries) CustomersWithPledges(ctx context.Context, arg CustomersWithPle
 	return items, nil
 }
 
+const declinedBehind = `-- name: DeclinedBehind :many
+SELECT i.day, i.customer, i.invoice_id, i.plan, i.amount_minor, i.fate, i.reason, coalesce(o.name, '')::text AS org_name
+FROM (
+    SELECT c.day, c.customer, c.invoice_id, c.plan, c.amount_minor, c.fate, c.reason FROM invoice_outcome c
+    WHERE c.gen = $1 AND c.currency = $2 AND ($3::text = '' OR c.plan = $3::text) AND c.fate <> 'paid' AND NOT c.asked
+        AND c.day BETWEEN $4::date AND $5::date AND (c.day < $5::date OR (c.customer, c.invoice_id) > ($6::text, $7::text))
+    ORDER BY c.day DESC, c.customer, c.invoice_id LIMIT $8::int
+) i
+LEFT JOIN organizations o ON o.id = CASE WHEN i.customer LIKE 'org:%' THEN substr(i.customer, 5)::uuid END
+ORDER BY i.day DESC, i.customer, i.invoice_id
+`
+
+type DeclinedBehindParams struct {
+	Gen           int32     `json:"gen"`
+	Currency      string    `json:"currency"`
+	Plan          string    `json:"plan"`
+	First         time.Time `json:"first"`
+	Until         time.Time `json:"until"`
+	AfterCustomer string    `json:"after_customer"`
+	AfterInvoice  string    `json:"after_invoice"`
+	AtMost        int32     `json:"at_most"`
+}
+
+type DeclinedBehindRow struct {
+	Day         time.Time `json:"day"`
+	Customer    string    `json:"customer"`
+	InvoiceID   string    `json:"invoice_id"`
+	Plan        string    `json:"plan"`
+	AmountMinor int64     `json:"amount_minor"`
+	Fate        string    `json:"fate"`
+	Reason      string    `json:"reason"`
+	OrgName     string    `json:"org_name"`
+}
+
+// Renewals that were declined at their first attempt, newest first.
+func (q *Queries) DeclinedBehind(ctx context.Context, arg DeclinedBehindParams) ([]DeclinedBehindRow, error) {
+	rows, err := q.db.Query(ctx, declinedBehind,
+		arg.Gen,
+		arg.Currency,
+		arg.Plan,
+		arg.First,
+		arg.Until,
+		arg.AfterCustomer,
+		arg.AfterInvoice,
+		arg.AtMost,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []DeclinedBehindRow{}
+	for rows.Next() {
+		var i DeclinedBehindRow
+		if err := rows.Scan(
+			&i.Day,
+			&i.Customer,
+			&i.InvoiceID,
+			&i.Plan,
+			&i.AmountMinor,
+			&i.Fate,
+			&i.Reason,
+			&i.OrgName,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const eventsOfDays = `-- name: EventsOfDays :many
 SELECT d.customer::text AS customer, d.day::date AS day, e.kind, e.at, e.plan, e."interval", e.currency, e.amount_minor, e.subscription_id, e.invoice_id, e.source_event_id, e.details
 FROM (SELECT unnest($1::text[]) AS customer, unnest($2::date[]) AS day) d
@@ -358,6 +431,226 @@ func (q *Queries) OpenIntegrityIssues(ctx context.Context) ([]OpenIntegrityIssue
 			&i.LastDay,
 			&i.FoundAt,
 			&i.SeenAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const transactionsBehind = `-- name: TransactionsBehind :many
+SELECT e.day, e.id, e.kind, e.amount_minor, e.fee_minor, e.net_minor, b.type, coalesce(b.source_id, '')::text AS source_id,
+    coalesce('org:' || c.org_id::text, s.stripe_customer_id, '')::text AS customer, coalesce(o.name, '')::text AS org_name
+FROM (
+    SELECT t.day, t.id, t.kind, t.amount_minor, t.fee_minor, t.net_minor FROM cash_entry t
+    WHERE t.gen = $1 AND t.currency = $2 AND ($3::text = '' OR t.kind = $3::text) AND (NOT $4::boolean OR t.fee_minor <> 0)
+        AND t.day BETWEEN $5::date AND $6::date AND (t.day < $6::date OR t.id > $7::text)
+    ORDER BY t.day DESC, t.id LIMIT $8::int
+) e
+JOIN balance_transactions b ON b.id = e.id
+LEFT JOIN stripe_objects s ON s.object_id = b.source_id
+LEFT JOIN customers c ON c.stripe_customer_id = s.stripe_customer_id
+LEFT JOIN organizations o ON o.id = c.org_id
+ORDER BY e.day DESC, e.id
+`
+
+type TransactionsBehindParams struct {
+	Gen      int32     `json:"gen"`
+	Currency string    `json:"currency"`
+	Kind     string    `json:"kind"`
+	HasFee   bool      `json:"has_fee"`
+	First    time.Time `json:"first"`
+	Until    time.Time `json:"until"`
+	AfterID  string    `json:"after_id"`
+	AtMost   int32     `json:"at_most"`
+}
+
+type TransactionsBehindRow struct {
+	Day         time.Time `json:"day"`
+	ID          string    `json:"id"`
+	Kind        string    `json:"kind"`
+	AmountMinor int64     `json:"amount_minor"`
+	FeeMinor    int64     `json:"fee_minor"`
+	NetMinor    int64     `json:"net_minor"`
+	Type        string    `json:"type"`
+	SourceID    string    `json:"source_id"`
+	Customer    string    `json:"customer"`
+	OrgName     string    `json:"org_name"`
+}
+
+// Balance transactions that are counted, newest first, with whose they are where
+// that is known.
+func (q *Queries) TransactionsBehind(ctx context.Context, arg TransactionsBehindParams) ([]TransactionsBehindRow, error) {
+	rows, err := q.db.Query(ctx, transactionsBehind,
+		arg.Gen,
+		arg.Currency,
+		arg.Kind,
+		arg.HasFee,
+		arg.First,
+		arg.Until,
+		arg.AfterID,
+		arg.AtMost,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []TransactionsBehindRow{}
+	for rows.Next() {
+		var i TransactionsBehindRow
+		if err := rows.Scan(
+			&i.Day,
+			&i.ID,
+			&i.Kind,
+			&i.AmountMinor,
+			&i.FeeMinor,
+			&i.NetMinor,
+			&i.Type,
+			&i.SourceID,
+			&i.Customer,
+			&i.OrgName,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const trialsBehind = `-- name: TrialsBehind :many
+SELECT t.ended_day::date AS ended_day, t.customer, t.subscription_id, t.plan, t.fate, coalesce(o.name, '')::text AS org_name
+FROM (
+    SELECT c.ended_day, c.customer, c.subscription_id, c.plan, c.fate FROM trial_outcome c
+    WHERE c.gen = $1 AND c.currency = $2 AND ($3::text = '' OR c.plan = $3::text)
+        AND c.ended_day BETWEEN $4::date AND $5::date AND (c.ended_day < $5::date OR (c.customer, c.subscription_id) > ($6::text, $7::text))
+    ORDER BY c.ended_day DESC, c.customer, c.subscription_id LIMIT $8::int
+) t
+LEFT JOIN organizations o ON o.id = CASE WHEN t.customer LIKE 'org:%' THEN substr(t.customer, 5)::uuid END
+ORDER BY t.ended_day DESC, t.customer, t.subscription_id
+`
+
+type TrialsBehindParams struct {
+	Gen               int32     `json:"gen"`
+	Currency          string    `json:"currency"`
+	Plan              string    `json:"plan"`
+	First             time.Time `json:"first"`
+	Until             time.Time `json:"until"`
+	AfterCustomer     string    `json:"after_customer"`
+	AfterSubscription string    `json:"after_subscription"`
+	AtMost            int32     `json:"at_most"`
+}
+
+type TrialsBehindRow struct {
+	EndedDay       time.Time `json:"ended_day"`
+	Customer       string    `json:"customer"`
+	SubscriptionID string    `json:"subscription_id"`
+	Plan           string    `json:"plan"`
+	Fate           string    `json:"fate"`
+	OrgName        string    `json:"org_name"`
+}
+
+// Trials that ended, newest first.
+func (q *Queries) TrialsBehind(ctx context.Context, arg TrialsBehindParams) ([]TrialsBehindRow, error) {
+	rows, err := q.db.Query(ctx, trialsBehind,
+		arg.Gen,
+		arg.Currency,
+		arg.Plan,
+		arg.First,
+		arg.Until,
+		arg.AfterCustomer,
+		arg.AfterSubscription,
+		arg.AtMost,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []TrialsBehindRow{}
+	for rows.Next() {
+		var i TrialsBehindRow
+		if err := rows.Scan(
+			&i.EndedDay,
+			&i.Customer,
+			&i.SubscriptionID,
+			&i.Plan,
+			&i.Fate,
+			&i.OrgName,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const visitorsBehind = `-- name: VisitorsBehind :many
+SELECT f.day, f.visitor, f.entered_at, f.plan, f.customer, f.reached, coalesce(o.name, '')::text AS org_name
+FROM (
+    SELECT u.day, u.visitor, u.entered_at, u.plan, u.customer, u.reached FROM funnel_unit u
+    WHERE u.gen = $1 AND u.bucket = 'viewed' AND ($2::text = '' OR u.plan = $2::text) AND u.reached >= $3::smallint
+        AND u.day BETWEEN $4::date AND $5::date AND (u.day < $5::date OR u.visitor > $6::text)
+    ORDER BY u.day DESC, u.visitor LIMIT $7::int
+) f
+LEFT JOIN organizations o ON o.id = CASE WHEN f.customer LIKE 'org:%' THEN substr(f.customer, 5)::uuid END
+ORDER BY f.day DESC, f.visitor
+`
+
+type VisitorsBehindParams struct {
+	Gen          int32     `json:"gen"`
+	Plan         string    `json:"plan"`
+	Reached      int16     `json:"reached"`
+	First        time.Time `json:"first"`
+	Until        time.Time `json:"until"`
+	AfterVisitor string    `json:"after_visitor"`
+	AtMost       int32     `json:"at_most"`
+}
+
+type VisitorsBehindRow struct {
+	Day       time.Time `json:"day"`
+	Visitor   string    `json:"visitor"`
+	EnteredAt time.Time `json:"entered_at"`
+	Plan      string    `json:"plan"`
+	Customer  string    `json:"customer"`
+	Reached   int16     `json:"reached"`
+	OrgName   string    `json:"org_name"`
+}
+
+// Visitors who entered with a look at the prices and reached a step, newest first.
+func (q *Queries) VisitorsBehind(ctx context.Context, arg VisitorsBehindParams) ([]VisitorsBehindRow, error) {
+	rows, err := q.db.Query(ctx, visitorsBehind,
+		arg.Gen,
+		arg.Plan,
+		arg.Reached,
+		arg.First,
+		arg.Until,
+		arg.AfterVisitor,
+		arg.AtMost,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []VisitorsBehindRow{}
+	for rows.Next() {
+		var i VisitorsBehindRow
+		if err := rows.Scan(
+			&i.Day,
+			&i.Visitor,
+			&i.EnteredAt,
+			&i.Plan,
+			&i.Customer,
+			&i.Reached,
+			&i.OrgName,
 		); err != nil {
 			return nil, err
 		}

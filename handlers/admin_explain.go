@@ -254,6 +254,26 @@ func (s *server) evidenceModel(e reports.Explanation, ask figuresAsk) views.Evid
 			m.Lead, m.Empty = "Whose trials are under way, with what they would be worth.", "No trial is under way."
 		}
 		m.Columns = views.EvidenceColumns{Day: "Since", What: "What", Amount: "MRR"}
+	case reports.ByInvoice:
+		m.Title, m.Empty = "Declined renewals", "No renewal was declined "+in+"."
+		m.Lead = "Every renewal that was declined at its first attempt, newest first, with what was due then and what became of it."
+		m.Columns = views.EvidenceColumns{Day: "Attempted", What: "What became of it", Amount: "Due"}
+	case reports.ByTrial:
+		m.Title, m.Empty = "Trials", "No trial ended "+in+"."
+		m.Lead = "Every trial that ended, newest first, with what became of it."
+		m.Columns = views.EvidenceColumns{Day: "Ended", What: "What became of it", Amount: "Trials"}
+	case reports.ByTransaction:
+		m.Title, m.Empty = "Balance transactions", "Nothing of that went through the balance "+in+"."
+		m.Lead = "Every transaction of the balance at Stripe behind the figure, newest first. All of them add up to it."
+		m.Columns = views.EvidenceColumns{Day: "Made", What: "What", Amount: "Amount"}
+	case reports.ByVisitor:
+		m.Title, m.Empty = "Visitors", "Nobody who looked at the prices "+in+" has come that far."
+		m.Lead = "Everybody who looked at the prices in this time and came that far, newest first. A visitor is a random number in a browser until a checkout says whose it is."
+		m.Columns = views.EvidenceColumns{Day: "Looked", What: "Came to", Amount: "Visitors"}
+	case reports.ByCurrency:
+		m.Title, m.Lead = "Currencies", "What the figure is made of, each at the rate of its day. What the rates did is a line of its own."
+		m.Table = s.currencyTable(e, ask)
+		return m
 	case reports.ByMonth:
 		m.Title, m.Lead, m.Empty = "Months", "Each month counts the same in the mean; months that began without customers are left out.", "No month before has customers."
 		m.Table = s.churnMonths(e, ask)
@@ -334,7 +354,12 @@ func (s *server) evidenceRow(e reports.Explanation, row reports.EvidenceRow) vie
 		Day: ui.Instant{Text: date(row.Day), ISO: row.Day.Format(time.DateOnly)},
 		Who: row.Customer.Name, Href: organizationPath(row.Customer.ID), Amount: money.FormatMicro(row.AmountMicro, e.Currency),
 	}
-	if m.Who == "" {
+	switch {
+	case row.Customer.ID == "" && e.Evidence.Kind == reports.ByVisitor:
+		m.Who, m.Href = "Not known", ""
+	case row.Customer.ID == "": // money that belongs to no customer, such as a fee of Stripe's own
+		m.Who, m.Href = "Nobody's", ""
+	case m.Who == "":
 		m.Who = row.Customer.ID
 		_, err := uuid.Parse(row.Customer.ID)
 		m.IsID = err != nil
@@ -349,7 +374,23 @@ func (s *server) evidenceRow(e reports.Explanation, row reports.EvidenceRow) vie
 	if reason := movementReasons[row.Reason]; reason != "" {
 		words = append(words, reason)
 	}
+	if fate := fateWords[row.Fate]; fate != "" {
+		words = append(words, fate)
+	} else if row.Fate != "" {
+		words = append(words, upperFirst(spaced(row.Fate)))
+	}
+	if e.Evidence.Kind == reports.ByVisitor {
+		words = append(words, reachedWords[row.Reached])
+	}
+	if row.Decline != "" {
+		words = append(words, stripesReason(row.Decline))
+	}
 	m.What = strings.Join(words, " · ")
+	for _, id := range []string{row.ID, row.Source} {
+		if id != "" {
+			m.IDs = append(m.IDs, id)
+		}
+	}
 	switch e.Evidence.Kind {
 	case reports.ByMovement:
 		if row.AmountMicro > 0 {
@@ -363,13 +404,41 @@ func (s *server) evidenceRow(e reports.Explanation, row reports.EvidenceRow) vie
 		if e.Evidence.IsCounted {
 			m.Amount = count(row.Count)
 		}
-	case reports.ByPledge, reports.ByMonth, reports.ByNothing:
+	case reports.ByTrial, reports.ByVisitor:
+		m.Amount = count(row.Count)
+	case reports.ByPledge, reports.ByInvoice, reports.ByTransaction, reports.ByCurrency, reports.ByMonth, reports.ByNothing:
 	}
 	for _, event := range row.Events {
 		m.Events = append(m.Events, s.eventInWords(event, reports.Organization{TimeZone: e.Zone}))
 	}
 	m.EventCount = plural(int64(len(row.Events)), "event", "events")
 	return m
+}
+
+// fateWords are what became of an invoice or a trial.
+var fateWords = map[string]string{
+	"recovered": "Paid later", "in_retry": "In retry", "lost": "Lost", "converted": "Became a subscription", "lapsed": "Was not paid for",
+	"provisional": "Not paid for yet", "running": "Under way",
+}
+
+// reachedWords are the steps of the funnel.
+var reachedWords = map[analytics.FunnelStep]string{
+	analytics.FunnelViewed: "Looked at the prices", analytics.FunnelStarted: "Began a checkout", analytics.FunnelCompleted: "Completed it",
+	analytics.FunnelActivated: "Has what was bought", analytics.FunnelPaid: "Has paid",
+}
+
+// currencyTable is what a figure in the base currency is made of.
+func (s *server) currencyTable(e reports.Explanation, ask figuresAsk) ui.Table {
+	table := ui.Table{Caption: e.Metric.Name + " by currency", Columns: []ui.Column{{Label: "Currency", Short: true}, {Label: e.Metric.Name, Numeric: true}}}
+	for _, part := range e.Evidence.Currencies {
+		other := ask
+		other.currency = string(part.Currency)
+		table.Rows = append(table.Rows, ui.Row{
+			{Text: strings.ToUpper(string(part.Currency)), Href: s.samePeriod(e.Metric.Key, other, e)},
+			{Text: figureText(e.Metric.Of(part.Point), e.Metric.Unit, part.Currency)},
+		})
+	}
+	return table
 }
 
 // churnMonths are the months that the lifetime of a customer is computed from.

@@ -181,3 +181,54 @@ func TestWhatDoesNotHoldIsSaidAcrossTheTop(t *testing.T) {
 		t.Errorf("it holds again, and a banner says %q", text)
 	}
 }
+
+func TestPaymentsTrialsAndCashAreExplainedByTheirRows(t *testing.T) {
+	h := withHistory(t)
+	h.exec(`INSERT INTO trial_outcome (gen, customer, subscription_id, currency, plan, started_at, started_day, ended_at, ended_day, fate)
+		VALUES (1, 'cus_bare', 'sub_2', 'usd', 'pilot', '2026-01-20', '2026-01-20', '2026-02-03', '2026-02-03', 'converted')`)
+	h.exec(`INSERT INTO trial_daily (gen, day, currency, plan, started, started_converted, started_open, ended, converted, provisional) VALUES (1, '2026-02-03', 'usd', 'pilot', 0, 0, 0, 1, 1, 0)`)
+	h.exec(`INSERT INTO stripe_objects (object_id, stripe_customer_id) VALUES ('ch_1', 'cus_engines')`)
+	for _, row := range []struct {
+		id, kind, stripe, source string
+		amount, fee              int64
+	}{{"txn_1", "gross", "charge", "ch_1", 9900, 317}, {"txn_2", "refund", "refund", "re_1", -4000, 0}, {"txn_3", "other", "stripe_fee", "", -500, 0}} {
+		h.exec(`INSERT INTO balance_transactions (id, type, reporting_category, currency, amount_minor, fee_minor, net_minor, source_id, created_at, available_at, livemode)
+			VALUES ($1, $2, $2, 'usd', $3::bigint, $4::bigint, $3::bigint - $4::bigint, nullif($5, ''), '2026-02-12', '2026-02-14', false)`, row.id, row.stripe, row.amount, row.fee, row.source)
+		h.exec(`INSERT INTO cash_entry (gen, id, day, currency, kind, amount_minor, fee_minor, net_minor) VALUES (1, $1, '2026-02-12', 'usd', $2, $3::bigint, $4::bigint, $3::bigint - $4::bigint)`, row.id, row.kind, row.amount, row.fee)
+	}
+	admin := h.admin()
+	admin.get(explainURL+"/trialConversion?at=2026-02-01").want(200).wantText(".explain .figure", "100.0%").wantText(".formula-worked", "1 ÷ 1 = 100.0%").
+		wantText("#evidence tbody tr", "cus_bare").wantText("#evidence tbody tr", "Pilot · Became a subscription").wantText("#evidence tbody tr", "sub_2")
+	admin.get(explainURL+"/paymentFailureRate?at=2026-02-01").want(200).wantText(".explain .figure", "100.0%").
+		wantText("#evidence tbody tr", "=Engines").wantText("#evidence tbody tr", "Pro · Paid later").wantText("#evidence tbody tr", "in_2").
+		wantText("#evidence details", "Payment failed").wantText("#evidence tfoot", "$99.00")
+	for metric, want := range map[string][]string{
+		"grossVolume": {"=Engines", "ch_1", "$99.00"}, "fees": {"=Engines", "txn_1", "$3.17"}, "refunds": {"Nobody's", "re_1", "-$40.00"}, "netVolume": {"txn_3", "Stripe fee", "$50.83"},
+	} {
+		page := admin.get(explainURL + "/" + metric + "?at=2026-02-01").want(200)
+		for _, text := range want {
+			page.wantText("#evidence", text)
+		}
+	}
+	admin.get(explainURL + "/netVolume?at=2026-02-01&plan=pro").want(200).wantText(".explain .figure", "n/a")
+	admin.get(explainURL+"/recoveryRate?at=2026-05-01").want(200).wantText("#evidence", "No renewal was declined in May 2026.")
+}
+
+func TestTheFunnelIsExplainedByItsVisitors(t *testing.T) {
+	h := withHistory(t)
+	unit := func(visitor, customer string, reached int) {
+		h.exec(`INSERT INTO funnel_unit (gen, visitor, entered_at, day, bucket, plan, customer, reached, started_seconds, completed_seconds, activated_seconds, paid_seconds, settled_on)
+			VALUES (1, $1, '2026-05-02', '2026-05-02', 'viewed', '', $2, $3, 0, 0, 0, 0, '2026-07-01')`, visitor, customer, reached)
+	}
+	unit("7b0f2f8e-54b4-4a3c-9d1f-2d7f0d5d3a10", "", 0)
+	unit("8b0f2f8e-54b4-4a3c-9d1f-2d7f0d5d3a10", "org:"+h.org.String(), 4)
+	admin := h.admin()
+	all := admin.get(explainURL+"/visitors?at=2026-05-01").want(200).wantText("#evidence tbody", "Not known").wantText("#evidence tbody", "=Engines").wantText("#evidence tbody", "Has paid")
+	if n := all.doc().Find("#evidence tbody tr").Length(); n != 2 {
+		t.Errorf("%d visitors looked, want 2", n)
+	}
+	paid := admin.get(explainURL + "/visitorConversion?at=2026-05-01").want(200)
+	if n := paid.doc().Find("#evidence tbody tr").Length(); n != 1 {
+		t.Errorf("%d visitors paid, want 1", n)
+	}
+}

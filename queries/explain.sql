@@ -64,3 +64,56 @@ WHERE resolved_at IS NULL ORDER BY found_at, id;
 -- When the invariants were last checked to the end, of the last weeks and of all.
 SELECT DISTINCT ON (scope) scope, finished_at::timestamptz AS finished_at, customers
 FROM metric_verification WHERE finished_at IS NOT NULL ORDER BY scope, started_at DESC;
+
+-- name: DeclinedBehind :many
+-- Renewals that were declined at their first attempt, newest first.
+SELECT i.day, i.customer, i.invoice_id, i.plan, i.amount_minor, i.fate, i.reason, coalesce(o.name, '')::text AS org_name
+FROM (
+    SELECT c.day, c.customer, c.invoice_id, c.plan, c.amount_minor, c.fate, c.reason FROM invoice_outcome c
+    WHERE c.gen = @gen AND c.currency = @currency AND (@plan::text = '' OR c.plan = @plan::text) AND c.fate <> 'paid' AND NOT c.asked
+        AND c.day BETWEEN @first::date AND @until::date AND (c.day < @until::date OR (c.customer, c.invoice_id) > (@after_customer::text, @after_invoice::text))
+    ORDER BY c.day DESC, c.customer, c.invoice_id LIMIT @at_most::int
+) i
+LEFT JOIN organizations o ON o.id = CASE WHEN i.customer LIKE 'org:%' THEN substr(i.customer, 5)::uuid END
+ORDER BY i.day DESC, i.customer, i.invoice_id;
+
+-- name: TrialsBehind :many
+-- Trials that ended, newest first.
+SELECT t.ended_day::date AS ended_day, t.customer, t.subscription_id, t.plan, t.fate, coalesce(o.name, '')::text AS org_name
+FROM (
+    SELECT c.ended_day, c.customer, c.subscription_id, c.plan, c.fate FROM trial_outcome c
+    WHERE c.gen = @gen AND c.currency = @currency AND (@plan::text = '' OR c.plan = @plan::text)
+        AND c.ended_day BETWEEN @first::date AND @until::date AND (c.ended_day < @until::date OR (c.customer, c.subscription_id) > (@after_customer::text, @after_subscription::text))
+    ORDER BY c.ended_day DESC, c.customer, c.subscription_id LIMIT @at_most::int
+) t
+LEFT JOIN organizations o ON o.id = CASE WHEN t.customer LIKE 'org:%' THEN substr(t.customer, 5)::uuid END
+ORDER BY t.ended_day DESC, t.customer, t.subscription_id;
+
+-- name: TransactionsBehind :many
+-- Balance transactions that are counted, newest first, with whose they are where
+-- that is known.
+SELECT e.day, e.id, e.kind, e.amount_minor, e.fee_minor, e.net_minor, b.type, coalesce(b.source_id, '')::text AS source_id,
+    coalesce('org:' || c.org_id::text, s.stripe_customer_id, '')::text AS customer, coalesce(o.name, '')::text AS org_name
+FROM (
+    SELECT t.day, t.id, t.kind, t.amount_minor, t.fee_minor, t.net_minor FROM cash_entry t
+    WHERE t.gen = @gen AND t.currency = @currency AND (@kind::text = '' OR t.kind = @kind::text) AND (NOT @has_fee::boolean OR t.fee_minor <> 0)
+        AND t.day BETWEEN @first::date AND @until::date AND (t.day < @until::date OR t.id > @after_id::text)
+    ORDER BY t.day DESC, t.id LIMIT @at_most::int
+) e
+JOIN balance_transactions b ON b.id = e.id
+LEFT JOIN stripe_objects s ON s.object_id = b.source_id
+LEFT JOIN customers c ON c.stripe_customer_id = s.stripe_customer_id
+LEFT JOIN organizations o ON o.id = c.org_id
+ORDER BY e.day DESC, e.id;
+
+-- name: VisitorsBehind :many
+-- Visitors who entered with a look at the prices and reached a step, newest first.
+SELECT f.day, f.visitor, f.entered_at, f.plan, f.customer, f.reached, coalesce(o.name, '')::text AS org_name
+FROM (
+    SELECT u.day, u.visitor, u.entered_at, u.plan, u.customer, u.reached FROM funnel_unit u
+    WHERE u.gen = @gen AND u.bucket = 'viewed' AND (@plan::text = '' OR u.plan = @plan::text) AND u.reached >= @reached::smallint
+        AND u.day BETWEEN @first::date AND @until::date AND (u.day < @until::date OR u.visitor > @after_visitor::text)
+    ORDER BY u.day DESC, u.visitor LIMIT @at_most::int
+) f
+LEFT JOIN organizations o ON o.id = CASE WHEN f.customer LIKE 'org:%' THEN substr(f.customer, 5)::uuid END
+ORDER BY f.day DESC, f.visitor;

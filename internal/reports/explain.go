@@ -63,6 +63,16 @@ const (
 	// ByPledge: each customer of whose MRR some is scheduled to end, or who has a
 	// trial under way. Their amounts add up to the term.
 	ByPledge EvidenceKind = "pledges"
+	// ByInvoice: each renewal that was declined, with what was due and its fate.
+	ByInvoice EvidenceKind = "invoices"
+	// ByTrial: each trial that ended, with its fate.
+	ByTrial EvidenceKind = "trials"
+	// ByTransaction: each balance transaction. Their amounts add up to the figure.
+	ByTransaction EvidenceKind = "transactions"
+	// ByVisitor: each visitor who reached the step of the funnel that is counted.
+	ByVisitor EvidenceKind = "visitors"
+	// ByCurrency: the same figure of each currency that was converted, in Currencies.
+	ByCurrency EvidenceKind = "currencies"
 	// ByMonth: the months that a mean is of; they are in Point.Earlier.
 	ByMonth EvidenceKind = "months"
 	// ByNothing: nothing is listed.
@@ -78,10 +88,18 @@ type Evidence struct {
 	// up to the figure.
 	IsCounted bool
 	Rows      []EvidenceRow
+	// Currencies are what a figure in the base currency is made of.
+	Currencies []CurrencyPart
 	// Older is where the next page begins; empty: this is the last.
 	Older string
 	// IsFirst says that this is the first page.
 	IsFirst bool
+}
+
+// CurrencyPart is a point in the currency that it happened in.
+type CurrencyPart struct {
+	Currency money.Currency
+	Point    analytics.Point
 }
 
 // EvidenceRow is one of the rows behind a figure.
@@ -99,6 +117,15 @@ type EvidenceRow struct {
 	// Count is by how much a number of customers changed; of a customer, 1 where it
 	// is counted.
 	Count int64
+	// ID is Stripe's, of an invoice, a subscription on trial or a transaction.
+	ID string
+	// Fate is what became of an invoice or a trial (analytics.InvoiceFate and
+	// TrialFate), or Stripe's type of a transaction; Decline is the bank's reason.
+	Fate, Decline string
+	// Reached is the last step of a visitor.
+	Reached analytics.FunnelStep
+	// Source is the object that a transaction is about, by Stripe's id.
+	Source string
 	// OpeningMicro and ClosingMicro are the MRR of a customer as the period began
 	// and at its end.
 	OpeningMicro, ClosingMicro int64
@@ -123,7 +150,7 @@ func (r *Reports) Explain(ctx context.Context, query Query, ask Ask) (Explanatio
 	}
 	query.Compare = CompareNone
 	out := Explanation{Metric: metric}
-	err := r.within(ctx, query, func(q *db.Queries, scope Scope) error {
+	err := r.withinAny(ctx, query, func(q *db.Queries, scope Scope) error {
 		out.Scope = scope
 		if err := out.choose(ask.At); err != nil {
 			return err
@@ -220,11 +247,23 @@ func (e *Explanation) find(ctx context.Context, q *db.Queries, ask Ask) error {
 	}
 	var err error
 	_, isRetained := retainedTerms[e.Metric.Key]
+	_, isCash := cashKinds[e.Metric.Key]
+	step, isVisitor := funnelSteps[e.Metric.Key]
 	switch {
+	case e.IsConverted:
+		err = e.findCurrencies(ctx, q)
+	case isVisitor:
+		err = e.findVisitors(ctx, q, step, after)
 	case isRetained:
 		err = e.findCustomers(ctx, q, after)
 	case e.Metric.Key == "committedMrr", e.Metric.Key == "trialMrr":
 		err = e.findPledges(ctx, q, after)
+	case e.Metric.Key == "paymentFailureRate", e.Metric.Key == "recoveryRate":
+		err = e.findDeclined(ctx, q, after)
+	case e.Metric.Key == "trialConversion":
+		err = e.findTrials(ctx, q, after)
+	case isCash:
+		err = e.findTransactions(ctx, q, after)
 	case e.Metric.Key == "ltv":
 		e.Evidence.Kind, e.Evidence.IsFirst = ByMonth, true
 	case len(e.Metric.Kinds) > 0 || slices.Contains(derived, e.Metric.Key):
@@ -458,6 +497,156 @@ func (e *Explanation) findPledges(ctx context.Context, q *db.Queries, after []st
 	return nil
 }
 
+func (e *Explanation) findDeclined(ctx context.Context, q *db.Queries, after []string) error {
+	e.Evidence.Kind = ByInvoice
+	params := db.DeclinedBehindParams{Gen: e.Generation, Currency: string(e.Currency), Plan: e.Plan, First: e.Point.Start, AtMost: EvidencePerPage + 1}
+	until, isLater := e.cursorDay(after, 3)
+	params.Until, e.Evidence.IsFirst = until, !isLater
+	if isLater {
+		params.AfterCustomer, params.AfterInvoice = after[1], after[2]
+	}
+	rows, err := q.DeclinedBehind(ctx, params)
+	if err != nil {
+		return fmt.Errorf("declined renewals: %w", err)
+	}
+	if len(rows) > EvidencePerPage {
+		rows = rows[:EvidencePerPage]
+		last := rows[EvidencePerPage-1]
+		e.Evidence.Older = strings.Join([]string{last.Day.Format(time.DateOnly), last.Customer, last.InvoiceID}, cursorBreak)
+	}
+	for _, row := range rows {
+		e.Evidence.Rows = append(e.Evidence.Rows, EvidenceRow{
+			Customer: filedCustomer(row.Customer, row.OrgName), Day: row.Day, Plan: row.Plan, AmountMicro: row.AmountMinor * money.Micro, Count: 1,
+			ID: row.InvoiceID, Fate: row.Fate, Decline: row.Reason,
+		})
+	}
+	return nil
+}
+
+func (e *Explanation) findTrials(ctx context.Context, q *db.Queries, after []string) error {
+	e.Evidence.Kind, e.Evidence.IsCounted = ByTrial, true
+	params := db.TrialsBehindParams{Gen: e.Generation, Currency: string(e.Currency), Plan: e.Plan, First: e.Point.Start, AtMost: EvidencePerPage + 1}
+	until, isLater := e.cursorDay(after, 3)
+	params.Until, e.Evidence.IsFirst = until, !isLater
+	if isLater {
+		params.AfterCustomer, params.AfterSubscription = after[1], after[2]
+	}
+	rows, err := q.TrialsBehind(ctx, params)
+	if err != nil {
+		return fmt.Errorf("trials: %w", err)
+	}
+	if len(rows) > EvidencePerPage {
+		rows = rows[:EvidencePerPage]
+		last := rows[EvidencePerPage-1]
+		e.Evidence.Older = strings.Join([]string{last.EndedDay.Format(time.DateOnly), last.Customer, last.SubscriptionID}, cursorBreak)
+	}
+	for _, row := range rows {
+		e.Evidence.Rows = append(e.Evidence.Rows, EvidenceRow{
+			Customer: filedCustomer(row.Customer, row.OrgName), Day: row.EndedDay, Plan: row.Plan, Count: 1, ID: row.SubscriptionID, Fate: row.Fate,
+		})
+	}
+	return nil
+}
+
+// cashKinds are the figures of cash, with the kind of transactions that each adds
+// up; empty: all.
+var cashKinds = map[string]string{"grossVolume": "gross", "refunds": "refund", "disputes": "dispute", "fees": "", "netVolume": ""}
+
+func (e *Explanation) findTransactions(ctx context.Context, q *db.Queries, after []string) error {
+	if e.Plan != "" { // cash belongs to no plan
+		return nil
+	}
+	e.Evidence.Kind = ByTransaction
+	params := db.TransactionsBehindParams{
+		Gen: e.Generation, Currency: string(e.Currency), Kind: cashKinds[e.Metric.Key], HasFee: e.Metric.Key == "fees",
+		First: e.Point.Start, AtMost: EvidencePerPage + 1,
+	}
+	until, isLater := e.cursorDay(after, 2)
+	params.Until, e.Evidence.IsFirst = until, !isLater
+	if isLater {
+		params.AfterID = after[1]
+	}
+	rows, err := q.TransactionsBehind(ctx, params)
+	if err != nil {
+		return fmt.Errorf("balance transactions: %w", err)
+	}
+	if len(rows) > EvidencePerPage {
+		rows = rows[:EvidencePerPage]
+		last := rows[EvidencePerPage-1]
+		e.Evidence.Older = last.Day.Format(time.DateOnly) + cursorBreak + last.ID
+	}
+	for _, row := range rows {
+		amount := row.AmountMinor
+		switch e.Metric.Key {
+		case "fees":
+			amount = row.FeeMinor
+		case "netVolume":
+			amount = row.NetMinor
+		}
+		e.Evidence.Rows = append(e.Evidence.Rows, EvidenceRow{
+			Customer: filedCustomer(row.Customer, row.OrgName), Day: row.Day, AmountMicro: amount * money.Micro, Count: 1, ID: row.ID, Fate: row.Type, Source: row.SourceID,
+		})
+	}
+	return nil
+}
+
+// funnelSteps are the figures of the funnel, with the step that is counted.
+var funnelSteps = map[string]analytics.FunnelStep{
+	"visitors": analytics.FunnelViewed, "checkoutStartRate": analytics.FunnelStarted, "checkoutCompletionRate": analytics.FunnelCompleted,
+	"activationRate": analytics.FunnelActivated, "firstPaymentRate": analytics.FunnelPaid, "visitorConversion": analytics.FunnelPaid,
+}
+
+func (e *Explanation) findVisitors(ctx context.Context, q *db.Queries, step analytics.FunnelStep, after []string) error {
+	e.Evidence.Kind, e.Evidence.IsCounted = ByVisitor, true
+	params := db.VisitorsBehindParams{Gen: e.Generation, Plan: e.Plan, Reached: int16(step), First: e.Point.Start, AtMost: EvidencePerPage + 1} //nolint:gosec // five steps
+	until, isLater := e.cursorDay(after, 2)
+	params.Until, e.Evidence.IsFirst = until, !isLater
+	if isLater {
+		params.AfterVisitor = after[1]
+	}
+	rows, err := q.VisitorsBehind(ctx, params)
+	if err != nil {
+		return fmt.Errorf("visitors: %w", err)
+	}
+	if len(rows) > EvidencePerPage {
+		rows = rows[:EvidencePerPage]
+		last := rows[EvidencePerPage-1]
+		e.Evidence.Older = last.Day.Format(time.DateOnly) + cursorBreak + last.Visitor
+	}
+	for _, row := range rows {
+		e.Evidence.Rows = append(e.Evidence.Rows, EvidenceRow{
+			Customer: filedCustomer(row.Customer, row.OrgName), Day: row.Day, Plan: row.Plan, Count: 1, ID: row.Visitor, Reached: analytics.FunnelStep(row.Reached),
+		})
+	}
+	return nil
+}
+
+// findCurrencies reads the same figure of each currency by itself.
+func (e *Explanation) findCurrencies(ctx context.Context, q *db.Queries) error {
+	e.Evidence.Kind, e.Evidence.IsFirst = ByCurrency, true
+	periods := []analytics.Period{e.Point.Period}
+	if e.IsRange {
+		periods = e.Periods
+	}
+	for _, currency := range e.Currencies {
+		if slices.Contains(e.Unconverted, currency) {
+			continue
+		}
+		scope := e.Scope
+		scope.Currency, scope.IsConverted = currency, false
+		all, err := points(ctx, q, scope, periods)
+		if err != nil {
+			return err
+		}
+		part := CurrencyPart{Currency: currency, Point: all[0]}
+		if e.IsRange {
+			part.Point = analytics.Sum(all)
+		}
+		e.Evidence.Currencies = append(e.Evidence.Currencies, part)
+	}
+	return nil
+}
+
 // addEvents reads what happened to the customers of a page on the days that it
 // tells of.
 func (e *Explanation) addEvents(ctx context.Context, q *db.Queries) error {
@@ -472,7 +661,7 @@ func (e *Explanation) addEvents(ctx context.Context, q *db.Queries) error {
 	asked := map[key]bool{}
 	for _, row := range e.Evidence.Rows {
 		k := key{ledgerName(row.Customer), row.Day}
-		if !asked[k] {
+		if !asked[k] && row.Customer.ID != "" {
 			asked[k] = true
 			params.Customers, params.Days = append(params.Customers, k.customer), append(params.Days, k.day)
 		}
