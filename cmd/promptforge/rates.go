@@ -105,7 +105,7 @@ func importRates(ctx context.Context, args []string, std stdio) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(std.out, "%d rates into %s read, %d of them new or changed.\n", len(rates.Days), strings.ToUpper(string(into)), changed)
+	fmt.Fprintf(std.out, "Rates into %s: %d read, %d new or changed.\n", strings.ToUpper(string(into)), len(rates.Days), changed)
 	return nil
 }
 
