@@ -131,24 +131,24 @@ func (l *life) tell(r role, i, of int) {
 		l.at = l.present.Add(-l.between(8*day, 10*day))
 		l.signUp()
 		l.plan, l.interval = l.trialPlan(), billing.Month
-		l.checkout(failingCard)
+		l.checkout(l.failingCard())
 	case inRetry:
 		renewal := l.beginAnchoredTo(l.planAt(1), l.present.Add(-l.between(50*time.Hour, 64*time.Hour)))
-		l.act(renewal.Add(-l.between(5*day, 9*day)), Act{Kind: ReplaceCard, Card: failingCard})
+		l.act(renewal.Add(-l.between(5*day, 9*day)), Act{Kind: ReplaceCard, Card: l.failingCard()})
 	case inLastRetry:
 		renewal := l.beginAnchoredTo(l.trialPlan(), l.present.Add(-l.between(9*day, 11*day)))
-		l.act(renewal.Add(-l.between(3*day, 9*day)), Act{Kind: ReplaceCard, Card: failingCard})
+		l.act(renewal.Add(-l.between(3*day, 9*day)), Act{Kind: ReplaceCard, Card: l.failingCard()})
 	case mended:
 		renewal := l.beginAnchoredTo(l.planAt(1), l.present.Add(-l.between(26*time.Hour, 40*time.Hour)))
-		l.act(renewal.Add(-l.between(5*day, 9*day)), Act{Kind: ReplaceCard, Card: failingCard})
+		l.act(renewal.Add(-l.between(5*day, 9*day)), Act{Kind: ReplaceCard, Card: l.failingCard()})
 		l.act(renewal.Add(collectedAfter+l.between(4*time.Hour, 20*time.Hour)), Act{Kind: ReplaceCard, Card: goodCard})
 	case mendedLate:
 		renewal := l.beginAnchoredTo(l.planAt(2), l.present.Add(-l.between(5*day, 7*day)))
-		l.act(renewal.Add(-l.between(5*day, 9*day)), Act{Kind: ReplaceCard, Card: failingCard})
+		l.act(renewal.Add(-l.between(5*day, 9*day)), Act{Kind: ReplaceCard, Card: l.failingCard()})
 		l.act(renewal.Add(collectedAfter+firstRetry+l.between(4*time.Hour, 40*time.Hour)), Act{Kind: ReplaceCard, Card: goodCard})
 	case failsSoon:
 		l.beginAnchoredTo(l.planAt(1), l.present.Add(l.between(20*day, 25*day)))
-		l.act(l.present.Add(-l.between(10*time.Hour, 30*time.Hour)), Act{Kind: ReplaceCard, Card: failingCard})
+		l.act(l.present.Add(-l.between(10*time.Hour, 30*time.Hour)), Act{Kind: ReplaceCard, Card: l.failingCard()})
 	case leaving:
 		renewal := l.beginAnchoredTo(l.planAt(1), l.present.Add(-l.between(9*day, 12*day)))
 		l.act(renewal.Add(l.between(2*day, 5*day)), l.goodbye(CancelAtEnd))
@@ -248,7 +248,7 @@ func (l *life) begin() {
 	fails := fate < trialFails && l.isOver(l.at.AddDate(0, 0, trial+1))
 	card := goodCard
 	if fails {
-		card = failingCard
+		card = l.failingCard()
 	}
 	l.checkout(card)
 	l.anchor = l.at.AddDate(0, 0, trial)
@@ -314,7 +314,7 @@ func (l *life) month() {
 		l.change(moment, l.plan, billing.Month)
 		l.hasCredit = true
 	case l.mayFail(isYearly) && happens(cardFails*l.company.strain(l.renewal())):
-		l.act(moment, Act{Kind: ReplaceCard, Card: failingCard})
+		l.act(moment, Act{Kind: ReplaceCard, Card: l.failingCard()})
 		if l.chance(noticesInTime) {
 			l.act(l.renewal().Add(-l.between(time.Hour, day)), Act{Kind: ReplaceCard, Card: goodCard})
 			break
@@ -397,6 +397,9 @@ func (l *life) renewal() time.Time {
 		}
 	}
 }
+
+// failingCard is the card of the organization that does not pay.
+func (l *life) failingCard() Card { return failingCards[l.org%len(failingCards)] }
 
 // act adds an act, unless it lies beyond the present.
 func (l *life) act(at time.Time, a Act) {

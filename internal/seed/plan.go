@@ -79,7 +79,7 @@ func (p Plan) Paying(plan billing.Plan) int {
 		case StartCheckout, ChangePlan:
 			s.plan, s.since = a.Plan, a.At
 		case Pay, ReplaceCard:
-			s.pays, s.since = a.Card != failingCard, a.At
+			s.pays, s.since = !slices.Contains(failingCards, a.Card), a.At
 		case CancelAtEnd, CancelNow, ScheduleChange, SecondSubscription, AgreePrice, OfferTrial:
 			s.pays = false
 		case WithdrawAtEnd:

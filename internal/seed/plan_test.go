@@ -169,8 +169,8 @@ func TestSomethingIsOpenAtThePresent(t *testing.T) {
 	}
 }
 
-// failingNumber is of the card that is taken and does not pay later.
-const failingNumber = "4000000000000341"
+// failingNumbers are of the cards that are taken and do not pay later.
+var failingNumbers = []string{"4000000000000341", "4000000000003410", "4000000000013419"}
 
 // TestMostCardsThatFailAreReplaced holds years to what is usual: all through the
 // year cards fail, and most of their owners put in another one.
@@ -184,7 +184,7 @@ func TestMostCardsThatFailAreReplaced(t *testing.T) {
 			if a.Kind != seed.ReplaceCard {
 				continue
 			}
-			isFailing := a.Card.Number == failingNumber
+			isFailing := slices.Contains(failingNumbers, a.Card.Number)
 			switch {
 			case isFailing:
 				failed++
@@ -250,7 +250,7 @@ func TestAnExampleOfEachPlanPays(t *testing.T) {
 					last = a
 				}
 			}
-			if last.At.After(p.Present.AddDate(0, 0, -14)) || last.Card.Number == failingNumber || last.Kind == seed.CancelAtEnd || last.Kind == seed.CancelNow {
+			if last.At.After(p.Present.AddDate(0, 0, -14)) || slices.Contains(failingNumbers, last.Card.Number) || last.Kind == seed.CancelAtEnd || last.Kind == seed.CancelNow {
 				t.Errorf("seed %d: for %s pays one whose last act is %+v", number, plan.Code, last)
 			}
 		}

@@ -131,8 +131,12 @@ type Card struct {
 // The cards of the history.
 var (
 	goodCard = Card{Number: "4242424242424242", Method: "pm_card_visa"}
-	// failingCard is taken and then never pays.
-	failingCard = Card{Number: "4000000000000341", Method: "pm_card_chargeCustomerFail"}
+	// failingCards are taken and then never pay, each for another reason.
+	failingCards = []Card{
+		{Number: "4000000000000341", Method: "pm_card_chargeCustomerFail"},
+		{Number: "4000000000003410", Method: "pm_card_chargeCustomerFail_insufficientFunds"},
+		{Number: "4000000000013419", Method: "pm_card_chargeCustomerFail_doNotHonor"},
+	}
 	// confirmedCard pays once its owner has confirmed it to the bank.
 	confirmedCard = Card{Number: "4000002500003155"}
 	declinedCard  = Card{Number: "4000000000000002"}

@@ -18,11 +18,14 @@ var (
 )
 
 // testMethods are the payment methods that Stripe keeps for tests, by the card
-// that each of them is. Attaching one makes a payment method of that card.
+// that each of them is, and those of the cards that it does not have. Attaching
+// one makes a payment method of that card.
 // https://stripe.com/docs/testing#cards
 var testMethods = map[string]string{
 	"pm_card_visa":                                     "4242424242424242",
 	"pm_card_chargeCustomerFail":                       "4000000000000341",
+	"pm_card_chargeCustomerFail_insufficientFunds":     "4000000000003410",
+	"pm_card_chargeCustomerFail_doNotHonor":            "4000000000013419",
 	"pm_card_chargeDeclined":                           "4000000000000002",
 	"pm_card_chargeDeclinedInsufficientFunds":          "4000000000009995",
 	"pm_card_authenticationRequiredOnSetup":            "4000002500003155",
