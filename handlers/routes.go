@@ -100,6 +100,7 @@ var routes = []route{
 	{"GET", "/admin/billing/cohorts", administrator, reads, 0, (*server).adminCohorts},
 	{"GET", "/admin/billing/plans", administrator, reads, 0, (*server).adminPlans},
 	{"GET", "/admin/billing/customers", administrator, reads, 0, (*server).adminCustomers},
+	{"GET", "/admin/billing/funnel", administrator, reads, 0, (*server).adminFunnel},
 	{"GET", "/admin/billing/payments", administrator, reads, 0, (*server).adminPayments},
 	{"GET", "/admin/billing/subscriptions", administrator, reads, 0, (*server).adminSubscriptions},
 	{"GET", "/admin/billing/organizations/:id", administrator, reads, 0, (*server).adminOrganization},
