@@ -20,7 +20,7 @@ var swaps = []struct {
 }{
 	{"the interval of the prices", "/pricing", stranger, "#plans", follow("Yearly"), `interval=year`},
 	{"the interval of the prices back", "/pricing?interval=year", subscriber, "#plans", follow("Monthly"), `interval=month`},
-	{"the months of the overview", "/admin/billing", staff, "#overview", choose("#range", "ArrowDown"), `range=`},
+	{"the time of the overview", "/admin/billing", staff, "#figures", choose("#range", "ArrowDown"), `range=`},
 	{"the status of the list", "/admin/billing/subscriptions", staff, "#results", choose("#status", "ArrowDown"), `status=trialing`},
 	{"the words of the list", "/admin/billing/subscriptions", staff, "#results", choose("#q", "f", "r", "e", "q"), `q=freq`},
 	{"the order of the list", "/admin/billing/subscriptions", staff, "#results", follow("^MRR"), `sort=mrr`},

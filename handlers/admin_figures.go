@@ -141,23 +141,19 @@ func (p overviewPage) revenue() ui.Chart {
 func (p overviewPage) revenueFinding() string {
 	last := p.last()
 	level, overall := p.micro(last.Closing.MRRMicro), last.Closing.MRRMicro-p.Points[0].Opening.MRRMicro
-	nouns := intervalNouns[p.Interval]
-	periods := plural(int64(len(p.Points)), nouns[0], nouns[1])
 	if !last.IsRunning {
+		nouns := intervalNouns[p.Interval]
+		periods := plural(int64(len(p.Points)), nouns[0], nouns[1])
 		end := "at the end of " + periodName(last.Period, p.Interval)
 		if overall == 0 {
 			return fmt.Sprintf("MRR was %s %s, as it was %s before.", level, end, periods)
 		}
 		return fmt.Sprintf("MRR %s in %s, to %s %s.", p.rise(overall), periods, level, end)
 	}
-	finding := fmt.Sprintf("MRR %s %s so far, to %s.", p.rise(last.NetNewMicro()), p.inLast(), level)
 	if last.NetNewMicro() == 0 {
-		finding = fmt.Sprintf("MRR stayed at %s %s so far.", level, p.inLast())
+		return fmt.Sprintf("MRR stayed at %s %s so far.", level, p.inLast())
 	}
-	if len(p.Points) > 1 && overall != 0 {
-		finding += fmt.Sprintf(" It %s in %s.", p.rise(overall), periods)
-	}
-	return finding
+	return fmt.Sprintf("MRR %s %s so far, to %s.", p.rise(last.NetNewMicro()), p.inLast(), level)
 }
 
 // inLast is "in May", "today", "this week".
@@ -211,6 +207,9 @@ func (p overviewPage) movementsFinding() string {
 	when := soFar(last.Period, p.Interval)
 	if gained == 0 && lost == 0 {
 		return fmt.Sprintf("Nothing moved %s %s.", periodPreposition(p.Interval), when)
+	}
+	if last.IsRunning && p.Interval == analytics.Monthly {
+		when = last.Start.Format("January") + " so far" // nobody takes it for another year's
 	}
 	return fmt.Sprintf("%s: %s gained, %s lost, %s net.", upperFirst(when), p.micro(gained), p.micro(lost), p.micro(last.NetNewMicro()))
 }

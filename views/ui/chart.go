@@ -608,14 +608,11 @@ func (c Chart) labels() []label {
 		longest = max(longest, len([]rune(m.Short)))
 	}
 	n := len(c.Slots)
-	at := func(room int) int {
-		room /= longest + 2
-		if n > mostDots { // the last one ends with the plot, and needs more
-			room--
-		}
-		return step(n, room)
+	wide, narrow := wideRoom/(longest+2), narrowRoom/(longest+2)
+	if n > mostDots { // the last one ends with the plot, and needs more
+		wide, narrow = wide-2, narrow-1
 	}
-	wide, narrow := at(wideRoom), at(narrowRoom)
+	wide, narrow = step(n, wide), step(n, narrow)
 	narrow = (narrow + wide - 1) / wide * wide // those of a phone are among the others
 	var out []label
 	for i, m := range c.Slots {

@@ -200,8 +200,8 @@ func TestNamesBeneathKeepTheNewest(t *testing.T) {
 		wide, narrow int
 	}{
 		"twelve months have room, and half of them on a phone": {12, "Jan", 12, 6},
-		"of thirty days some":   {30, "24 Nov", 6, 3},
-		"of a year of days too": {366, "24 Nov", 6, 2},
+		"of thirty days some":   {30, "24 Nov", 5, 2},
+		"of a year of days too": {366, "24 Nov", 5, 2},
 		"one is there":          {1, "Jan", 1, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
