@@ -70,7 +70,11 @@ var exports = []export{
 			return s.Reports.EachEvent(ctx, query, each(write, eventRecord))
 		},
 	},
+	plansExport(),
+	cohortsExport(),
+	cashExport(),
 	paymentsExport(),
+	funnelExport(),
 }
 
 // exportFigures is a table as a file, for the question of a page of figures. What

@@ -186,6 +186,26 @@ func TestFilesAnswerTheQuestionOfAPage(t *testing.T) {
 			t.Errorf("%s is\n%s\nwant\n%s", path, strings.Join(got, "\n"), strings.Join(want, "\n"))
 		}
 	}
+	for path, want := range map[string][]string{
+		"plans.csv?from=2026-01&to=2026-06": {
+			"2026-01-01,2026-06-30,enterprise,usd,0,0,0,,0,39900,0,0,0,-39900,0,,2026-05,1,0,0",
+			"2026-01-01,2026-06-30,pro,usd,9900,1,1,9900,9900,9900,0,9900,-9900,0,0,,2026-05,0,0.5,0.5",
+		},
+		"cohorts.csv?from=2026-02&to=2026-02": {
+			"2026-02,0,2026-02,false,usd,,1,1,39900,39900,39900,1,1,1",
+			"2026-02,1,2026-03,false,usd,,1,1,39900,39900,39900,1,1,1",
+			"2026-02,2,2026-04,false,usd,,1,1,39900,39900,39900,1,1,1",
+			"2026-02,3,2026-05,false,usd,,1,0,39900,0,0,0,0,0",
+			"2026-02,4,2026-06,true,usd,,1,0,39900,0,0,0,0,0",
+		},
+	} {
+		if got := lines(records(t, admin.get("/admin/billing/export/"+path))[1:]); !slices.Equal(got, want) {
+			t.Errorf("%s is\n%s\nwant\n%s", path, strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+	}
+	if cash := records(t, admin.get("/admin/billing/export/cash.csv?range=6m")); len(cash) != 7 || cash[1][0] != "2026-01-01" {
+		t.Errorf("cash is %q", cash)
+	}
 	events := records(t, admin.get("/admin/billing/export/events.csv"))
 	if len(events) != 6 || events[1][2] != "subscription_created" || events[2][12] != "9900" || events[2][13] != "evt_in_1 1" || events[2][14] != `{"billing_reason": "subscription_cycle"}` {
 		t.Errorf("events are %q", events)

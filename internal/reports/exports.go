@@ -235,3 +235,33 @@ func (r *Reports) EachInvoice(ctx context.Context, query Query, yield func([]Fil
 	}
 	return nil
 }
+
+// EveryCohort returns the cohorts that began in the days of a query, oldest
+// first, however many they are.
+func (r *Reports) EveryCohort(ctx context.Context, query Query) (Scope, []analytics.Cohort, error) {
+	var out []analytics.Cohort
+	var covered Scope
+	err := r.within(ctx, query, func(q *db.Queries, scope Scope) error {
+		covered = scope
+		rows, err := q.CohortChangesBetween(ctx, db.CohortChangesBetweenParams{
+			Gen: scope.Generation, First: analytics.Monthly.Start(scope.First()), Last: analytics.Monthly.Start(scope.Last()),
+			Currency: string(scope.Currency), Plan: scope.Plan,
+		})
+		if err != nil {
+			return err
+		}
+		changes := make([]analytics.CohortChange, 0, len(rows))
+		for _, row := range rows {
+			changes = append(changes, analytics.CohortChange{
+				Cohort: row.Cohort, Month: row.Month, Currency: scope.Currency, Plan: scope.Plan,
+				MRRMicro: row.MRRMicro, GrossMicro: row.GrossMicro, Active: row.Active, InitialMicro: row.InitialMicro, Customers: row.Customers,
+			})
+		}
+		out = analytics.Cohorts(changes, analytics.Monthly.Start(scope.Today))
+		return nil
+	})
+	if err != nil {
+		return Scope{}, nil, fmt.Errorf("export cohorts: %w", err)
+	}
+	return covered, out, nil
+}
