@@ -118,7 +118,7 @@ var views = []view{
 // unseen are the routes that answer a GET with something that is no page.
 var unseen = []string{
 	"/healthz", "/readyz", "*", "/favicon.ico", "/robots.txt", "/admin",
-	"/admin/billing/export/subscriptions.csv", "/api/v1/orgs/:orgId/entitlements",
+	"/admin/billing/export/subscriptions.csv", "/api/v1/orgs/:orgId/entitlements", "/api/v1/metrics", "/admin/billing/stream",
 	"GET /c/assets/{name}",
 }
 
