@@ -347,6 +347,30 @@ func (q *Queries) CashBetween(ctx context.Context, arg CashBetweenParams) ([]Cas
 	return items, nil
 }
 
+const cashCurrencies = `-- name: CashCurrencies :many
+SELECT DISTINCT currency FROM cash_daily WHERE gen = $1 ORDER BY currency
+`
+
+func (q *Queries) CashCurrencies(ctx context.Context, gen int32) ([]string, error) {
+	rows, err := q.db.Query(ctx, cashCurrencies, gen)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []string{}
+	for rows.Next() {
+		var currency string
+		if err := rows.Scan(&currency); err != nil {
+			return nil, err
+		}
+		items = append(items, currency)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const cashProgress = `-- name: CashProgress :one
 SELECT livemode, whole_from, whole_to, holder, lease_until FROM cash_progress WHERE livemode = $1
 `
@@ -361,6 +385,23 @@ func (q *Queries) CashProgress(ctx context.Context, livemode bool) (CashProgress
 		&i.Holder,
 		&i.LeaseUntil,
 	)
+	return i, err
+}
+
+const cashRead = `-- name: CashRead :one
+SELECT whole_from, whole_to FROM cash_progress ORDER BY whole_to DESC LIMIT 1
+`
+
+type CashReadRow struct {
+	WholeFrom time.Time `json:"whole_from"`
+	WholeTo   time.Time `json:"whole_to"`
+}
+
+// How far Stripe's list has been read, of the mode that was read last.
+func (q *Queries) CashRead(ctx context.Context) (CashReadRow, error) {
+	row := q.db.QueryRow(ctx, cashRead)
+	var i CashReadRow
+	err := row.Scan(&i.WholeFrom, &i.WholeTo)
 	return i, err
 }
 

@@ -163,3 +163,10 @@ LEFT JOIN organizations g ON g.id = c.org_id
 WHERE o.gen = @gen AND o.currency = @currency AND o.kind = 'ending' AND o.day BETWEEN @first::date AND @last::date
     AND (@plan::text = '' OR o.plan = @plan::text)
 ORDER BY o.amount_micro DESC, o.customer, o.subscription_id LIMIT @at_most::int;
+
+-- name: CashCurrencies :many
+SELECT DISTINCT currency FROM cash_daily WHERE gen = @gen ORDER BY currency;
+
+-- name: CashRead :one
+-- How far Stripe's list has been read, of the mode that was read last.
+SELECT whole_from, whole_to FROM cash_progress ORDER BY whole_to DESC LIMIT 1;

@@ -22,6 +22,8 @@ type Payments struct {
 	Open, AskedOpen analytics.Invoices
 	// Retrying are the largest of both, at most MaxRetrying.
 	Retrying []Retrying
+	// Cash is what went through the account, renewals or not.
+	Cash CashFlow
 }
 
 // MaxRetrying is how many open invoices are listed.
@@ -104,7 +106,12 @@ func (r *Reports) Payments(ctx context.Context, query Query) (Payments, error) {
 	var out Payments
 	err := r.within(ctx, query, func(q *db.Queries, scope Scope) error {
 		out = Payments{Scope: scope}
-		return out.read(ctx, q)
+		if err := out.read(ctx, q); err != nil {
+			return err
+		}
+		var err error
+		out.Cash, err = cashFlow(ctx, q, scope)
+		return err
 	})
 	if err != nil {
 		return Payments{}, fmt.Errorf("read payments: %w", err)

@@ -16,6 +16,8 @@ type Revenue struct {
 	Rates []analytics.Point
 	// Moved is a page of the movements behind them.
 	Moved MovementPage
+	// Ahead is what is scheduled, in the currency and plan of the figures.
+	Ahead Ahead
 }
 
 // Revenue reads MRR, its movements and its retention, and with them a page of the
@@ -30,7 +32,10 @@ func (r *Reports) Revenue(ctx context.Context, query Query, filter MovementFilte
 		if out.Rates, err = rates(ctx, q, scope, out.Points); err != nil {
 			return err
 		}
-		out.Moved, err = movementPage(ctx, q, scope, filter)
+		if out.Moved, err = movementPage(ctx, q, scope, filter); err != nil {
+			return err
+		}
+		out.Ahead, err = ahead(ctx, q, scope)
 		return err
 	})
 	if err != nil {

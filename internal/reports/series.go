@@ -188,6 +188,3 @@ func addRetention(ctx context.Context, q *db.Queries, scope Scope, points []anal
 
 // earlierMonths is how many months a customer's lifetime is computed from.
 const earlierMonths = 6
-
-// addCash adds what went through the account in each period.
-func addCash(context.Context, *db.Queries, Scope, []analytics.Point) error { return nil }
