@@ -112,7 +112,7 @@ func (p cohortsPage) members(c analytics.Cohort, ask figuresAsk) string {
 	of := ask
 	of.section, of.extra, of.interval = revenueSection, nil, ""
 	of.rangeName, of.from, of.to = rangeCustom, c.Month.Format(monthLayout), c.Month.Format(monthLayout)
-	return of.with(movedKey, string(analytics.New)) + "#moves"
+	return of.with(kindKey, string(analytics.New)) + "#moves"
 }
 
 // began is what all of the cohorts that are shown began with.

@@ -99,8 +99,11 @@ func (p customersPage) moves() ui.Chart {
 		name string
 		look ui.Look
 	}{
-		{analytics.New, "New", ui.Gain}, {analytics.Reactivation, "Came back", ui.GainDotted}, {analytics.Churn, "Left", ui.Loss},
-		{analytics.TransferIn, "From another plan", ui.GainStriped}, {analytics.TransferOut, "To another plan", ui.LossStriped},
+		{analytics.New, "New", ui.Gain},
+		{analytics.Reactivation, "Came back", ui.GainDotted},
+		{analytics.Churn, "Left", ui.Loss},
+		{analytics.TransferIn, "From another plan", ui.GainStriped},
+		{analytics.TransferOut, "To another plan", ui.LossStriped},
 	} {
 		series := ui.Series{Name: kind.name, Look: kind.look}
 		isAny := false
@@ -298,7 +301,7 @@ func (s *server) leftList(r reports.Customers, ask figuresAsk) views.CustomerLis
 	if len(r.Left) > 0 {
 		all := ask
 		all.section, all.extra = revenueSection, nil
-		list.More = ui.Link{Text: "All who left, and why", Href: all.with(movedKey, string(analytics.Churn)) + "#moves"}
+		list.More = ui.Link{Text: "All who left, and why", Href: all.with(kindKey, string(analytics.Churn)) + "#moves"}
 	}
 	return list
 }

@@ -44,6 +44,7 @@ func (s *server) plansModel(r reports.Plans, ask figuresAsk) views.Plans {
 		return views.Plans{Blank: blank}
 	}
 	rank := sortedPlans(s.Plans, r.Scope.Plans)
+	r.Plans = slices.Clone(r.Plans) // the report may be another request's, too
 	slices.SortStableFunc(r.Plans, func(a, b reports.PlanPerformance) int {
 		return cmp.Compare(slices.Index(rank, a.Plan), slices.Index(rank, b.Plan))
 	})

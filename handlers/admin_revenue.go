@@ -16,23 +16,17 @@ import (
 	"github.com/promptforge/payments/views/ui"
 )
 
-// The keys of a list of movements in an address: which kind, and after which one.
-const (
-	movedKey  = "kind"
-	behindKey = "after"
-)
-
-var revenueSection = section{path: "/admin/billing/revenue", heading: "Revenue", converts: true, keys: []string{movedKey, behindKey}}
+var revenueSection = section{path: "/admin/billing/revenue", heading: "Revenue", converts: true, keys: []string{kindKey, afterKey}}
 
 // adminRevenue shows MRR, what moved it, how much of it stays, and the movements
 // one by one.
 func (s *server) adminRevenue(c echo.Context) error {
-	kind := analytics.MovementKind(c.QueryParam(movedKey))
-	after, err := reports.ParseMovementKey(c.QueryParam(behindKey))
+	kind := analytics.MovementKind(c.QueryParam(kindKey))
+	after, err := reports.ParseMovementKey(c.QueryParam(afterKey))
 	if (kind != "" && !slices.Contains(reports.PlanKinds, kind)) || err != nil {
 		query := c.QueryParams()
-		query.Del(movedKey)
-		query.Del(behindKey)
+		query.Del(kindKey)
+		query.Del(afterKey)
 		return seeOther(c, withValues(revenueSection.path, query))
 	}
 	filter := reports.MovementFilter{After: after}
@@ -337,7 +331,10 @@ func (p revenuePage) growth() ui.Chart {
 	chart = p.drawing.earlier(chart, "growth", p.Before)
 	chart.References = []ui.Tick{{Value: 0, Text: "0%"}}
 	last := p.Points[len(p.Points)-1]
-	chart.Finding = fmt.Sprintf("%s in %s; %s from the beginning to the end.", p.drawing.value("growth", last), p.last(), p.drawing.value("growth", p.Sum()))
+	chart.Finding = fmt.Sprintf("%s in %s.", p.drawing.value("growth", last), p.last())
+	if all := p.drawing.value("growth", p.Sum()); all != "n/a" {
+		chart.Finding = fmt.Sprintf("%s in %s; %s in %s.", p.drawing.value("growth", last), p.last(), all, spanOf(p.Scope))
+	}
 	chart.Empty = "There is no MRR yet that could have grown."
 	return p.drawing.ticked(chart, analytics.Ratio)
 }
@@ -475,7 +472,7 @@ func (d drawing) sheet(caption string, keys []string, points []analytics.Point) 
 
 // movementList is a page of movements with the ways to narrow and to turn it.
 func (s *server) movementList(scope reports.Scope, page reports.MovementPage, ask figuresAsk) views.MovementList {
-	kind := analytics.MovementKind(ask.value(movedKey))
+	kind := analytics.MovementKind(ask.value(kindKey))
 	list := views.MovementList{CSV: exportHref("movements", ask), Empty: "Nothing moved in this time.", List: ui.List{
 		Caption: "Movements, newest first",
 		Columns: listColumns(ui.Column{Label: "Customer"}, ui.Column{Label: "Day", Short: true}, ui.Column{Label: "Kind", Short: true},
@@ -492,20 +489,23 @@ func (s *server) movementList(scope reports.Scope, page reports.MovementPage, as
 	}
 	list.Kinds = []views.ViewLink{{Text: "All", Href: first.here(), IsCurrent: kind == ""}}
 	for _, k := range kinds {
-		list.Kinds = append(list.Kinds, views.ViewLink{Text: kindName(k), Href: first.with(movedKey, string(k)), IsCurrent: kind == k})
+		list.Kinds = append(list.Kinds, views.ViewLink{Text: kindName(k), Href: first.with(kindKey, string(k)), IsCurrent: kind == k})
 	}
 	for _, m := range page.Movements {
 		list.List.Rows = append(list.List.Rows, ui.ListRow{Href: customerHref(m.ID), Cells: []ui.Cell{
-			customerCell(m.Customer), {Instant: dayInstant(m.Day)}, {Text: kindName(m.Kind)}, {Text: s.planName(m.Plan)},
+			customerCell(m.Customer),
+			{Instant: dayInstant(m.Day)},
+			{Text: kindName(m.Kind)},
+			{Text: s.planName(m.Plan)},
 			{Text: signed(m.AmountMicro, func(micro int64) string { return money.FormatMicro(micro, scope.Currency) })},
 			{Text: upperFirst(reasonText(m.Reason))},
 		}})
 	}
 	if !page.Older.IsZero() {
-		list.Older = ask.with(behindKey, page.Older.String())
+		list.Older = ask.with(afterKey, page.Older.String())
 	}
-	if ask.value(behindKey) != "" {
-		list.Newest = ask.with(behindKey, "")
+	if ask.value(afterKey) != "" {
+		list.Newest = ask.with(afterKey, "")
 	}
 	return list
 }
