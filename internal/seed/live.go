@@ -48,6 +48,9 @@ func (w World) Live(ctx context.Context, p Plan, report func(Progress) error) er
 		if err := l.advance(ctx, act.At); err != nil {
 			return err
 		}
+		if err := l.look(ctx, act.At); err != nil {
+			return err
+		}
 		if err := l.do(ctx, act); err != nil {
 			return fmt.Errorf("%s of %s on %s: %w", act.Kind, l.nameOf(act), act.At.Format(time.RFC3339), err)
 		}
@@ -61,6 +64,12 @@ func (w World) Live(ctx context.Context, p Plan, report func(Progress) error) er
 	if err := l.closeCheckouts(ctx); err != nil {
 		return err
 	}
+	if err := l.look(ctx, p.Present); err != nil {
+		return err
+	}
+	if err := l.Payments.FlushViews(ctx); err != nil {
+		return err
+	}
 	return w.Settle(ctx)
 }
 
@@ -69,6 +78,8 @@ type living struct {
 	World
 	plan Plan
 	orgs []member
+	// looked is how many of the looks at the prices are over.
+	looked int
 }
 
 // member is what an organization has come to.
@@ -140,7 +151,9 @@ func (l *living) signUp(ctx context.Context, m *member, o Organization) error {
 }
 
 func (l *living) startCheckout(ctx context.Context, m *member, a Act) error {
-	checkout, err := l.Payments.StartCheckout(ctx, payments.CheckoutRequest{UserID: m.user, OrgID: m.org, Plan: a.Plan, Interval: a.Interval})
+	checkout, err := l.Payments.StartCheckout(ctx, payments.CheckoutRequest{
+		UserID: m.user, OrgID: m.org, Plan: a.Plan, Interval: a.Interval, Visitor: l.plan.Organizations[a.Org].Visitor,
+	})
 	m.session, m.opened = checkout.SessionID, l.Now()
 	return err
 }

@@ -206,9 +206,27 @@ func TestTheDashboardHasTheMRRThatTheStandInHad(t *testing.T) {
 			if compared < 6 {
 				t.Errorf("only %d months had any MRR", compared)
 			}
+			p.checkFunnel(plan)
 			p.checkExamples(plan)
 			p.checkMonthAfter(plan)
 		})
+	}
+}
+
+// checkFunnel wants the visitors of the plan in the funnel, some of whom pay.
+func (p *place) checkFunnel(plan seed.Plan) {
+	p.t.Helper()
+	f, err := p.reports.Funnel(p.t.Context(), reports.Query{Recent: reports.Recent{Months: 24}})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	sum := f.Sum()
+	visitors, paid := sum.Prices[analytics.FunnelViewed], sum.Prices[analytics.FunnelPaid]
+	if n := int64(len(plan.Organizations)); visitors < 8*n || visitors > 13*n || paid == 0 || paid > visitors/5 {
+		p.t.Errorf("of %d visitors %d paid; %d signed up", visitors, paid, n)
+	}
+	if took := f.Took[analytics.FunnelStarted]; took == nil || *took > time.Hour {
+		p.t.Errorf("half of them took up to %v to begin a checkout", took)
 	}
 }
 

@@ -47,6 +47,7 @@ func Make(c Config) Plan {
 	}
 	// Stable: what one organization does in a second stays in order.
 	slices.SortStableFunc(p.Acts, func(a, b Act) int { return cmp.Or(a.At.Compare(b.At), a.Org-b.Org) })
+	p.visitors(rand.New(rand.NewPCG(number, 1<<32))) //nolint:gosec // as above
 	return p
 }
 

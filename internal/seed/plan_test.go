@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
 
 	"github.com/promptforge/payments/internal/billing"
 	"github.com/promptforge/payments/internal/seed"
@@ -28,6 +29,42 @@ func TestTheSameInputsMakeTheSamePlan(t *testing.T) {
 	}
 	if other := seed.Make(config(60, 12, 2)); reflect.DeepEqual(first.Acts, other.Acts) {
 		t.Error("another seed made the same plan")
+	}
+}
+
+// TestWhoBuysHasLookedAtThePrices, but for the few who are not counted, and most
+// who look buy nothing.
+func TestWhoBuysHasLookedAtThePrices(t *testing.T) {
+	t.Parallel()
+	for _, customers := range []int{1, 14, 60, 300} {
+		plan := seed.Make(config(customers, 12, 1))
+		looks := map[uuid.UUID][]time.Time{}
+		for i, v := range plan.Views {
+			if v.At.Before(plan.Start) || v.At.After(plan.Present) || i > 0 && v.At.Before(plan.Views[i-1].At) {
+				t.Errorf("%d customers: a look at %s, after one at %s", customers, v.At, plan.Views[max(i-1, 0)].At)
+			}
+			looks[v.Visitor] = append(looks[v.Visitor], v.At)
+		}
+		uncounted := 0
+		for _, a := range plan.Acts {
+			if a.Kind != seed.StartCheckout {
+				continue
+			}
+			visitor := plan.Organizations[a.Org].Visitor
+			if visitor == uuid.Nil {
+				uncounted++
+				continue
+			}
+			if !slices.ContainsFunc(looks[visitor], func(at time.Time) bool { return !at.After(a.At) && at.After(a.At.Add(-2*time.Minute)) }) {
+				t.Errorf("%d customers: %s began a checkout at %s and looked at %v", customers, plan.Organizations[a.Org].Name, a.At, looks[visitor])
+			}
+		}
+		if customers == 300 && (uncounted < 10 || uncounted > 80) {
+			t.Errorf("%d checkouts of 300 customers are of nobody who is counted", uncounted)
+		}
+		if n := len(looks); n < 8*customers || n > 11*customers {
+			t.Errorf("%d customers came out of %d visitors", customers, n)
+		}
 	}
 }
 

@@ -11,6 +11,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/promptforge/payments/internal/billing"
 )
 
@@ -72,6 +74,8 @@ type Plan struct {
 	// Failing are the organizations whose last renewal has failed by the present
 	// and whose card will not pay at a retry either, by their place.
 	Failing []int
+	// Views are looks at the prices, in order of time.
+	Views []View
 }
 
 // Organization is who acts.
@@ -79,6 +83,9 @@ type Organization struct {
 	Name string
 	// Owner is the person who signs up, reached at Email.
 	Owner, Email string
+	// Visitor is the number by which they are counted when they look at the prices;
+	// uuid.Nil for one who does not want to be.
+	Visitor uuid.UUID
 }
 
 // Act is something that someone does at a moment.
