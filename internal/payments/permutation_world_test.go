@@ -474,6 +474,8 @@ func (s *shop) state() []string {
 		s.rows(`SELECT 'day ' || to_jsonb(d)::text FROM customer_day d ORDER BY d::text`),
 		s.rows(`SELECT 'flow ' || to_jsonb(f)::text FROM flow_daily f WHERE amount_micro <> 0 OR customers <> 0 ORDER BY f::text`),
 		s.rows(`SELECT 'month ' || to_jsonb(f)::text FROM flow_monthly f WHERE amount_micro <> 0 OR customers <> 0 ORDER BY f::text`),
+		s.rows(`SELECT 'renewal ' || to_jsonb(o)::text FROM invoice_outcome o ORDER BY o::text`),
+		s.rows(`SELECT 'trial ' || to_jsonb(o)::text FROM trial_outcome o ORDER BY o::text`),
 	)
 }
 
