@@ -16,6 +16,12 @@ import (
 	"github.com/promptforge/payments/views/ui"
 )
 
+// The keys of a list of movements in an address: which kind, and after which one.
+const (
+	kindKey  = "kind"
+	afterKey = "after"
+)
+
 var revenueSection = section{path: "/admin/billing/revenue", heading: "Revenue", converts: true, keys: []string{kindKey, afterKey}}
 
 // adminRevenue shows MRR, what moved it, how much of it stays, and the movements
