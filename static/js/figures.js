@@ -30,6 +30,8 @@ const agree = () => {
 
 addEventListener("htmx:after:swap", (event) => {
   if (event.detail.ctx?.target?.id !== "figures" || !report()) return;
+  // A refresh is of the same address: it changes no field, and is no news by itself.
+  if (event.detail.ctx.live !== undefined) return;
   agree();
   for (const link of document.querySelectorAll("a[data-figures]")) link.search = report().dataset.query;
   const status = document.querySelector("[data-figures-status]");

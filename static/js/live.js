@@ -3,8 +3,8 @@
 //
 //     data-live="<the address of the part, query included>"
 //
-// is then fetched again and morphed in place: focus, scrolling and opened
-// <details> stay. Such an element needs an id, and answers to its own address
+// is then fetched again and morphed in place: focus and scrolling stay, and what
+// the reader opened does by figures.js. Such an element needs an id, and answers to its own address
 // with itself when htmx asks (render's part), the attributes included:
 //
 //     data-live-version="<Scope.FiguresVersion>"   which figures it shows, so that
@@ -28,6 +28,7 @@ const address = "/admin/billing/stream";
 const calm = 3_000; // how long a state lasts before it is said
 const retry = 60_000; // how often a stream that was refused is asked for again
 const pause = 1_000; // between two refreshes of a part, at least
+const patience = 5_000; // before one that failed is tried again
 
 let stream;
 let version = 0; // the newest that anybody told us of
@@ -78,19 +79,8 @@ addEventListener("htmx:after:request", (event) => {
   const { ctx } = event.detail;
   if (ctx.live === undefined) return;
   const passes = ctx.response.status === 429 || ctx.response.status >= 500;
+  if (passes) setTimeout(refresh, patience, ctx.target, false);
   if (passes || ctx.target.dataset.live !== ctx.live) event.preventDefault();
-});
-
-// Tables that the reader opened stay open, wherever the new figures have them.
-addEventListener("htmx:before:swap", (event) => {
-  const { ctx, tasks } = event.detail;
-  if (ctx.live === undefined) return;
-  const open = [...ctx.target.querySelectorAll("details")];
-  for (const { fragment } of tasks) {
-    fragment?.querySelectorAll?.("details").forEach((details, i) => {
-      if (open[i]) details.open = open[i].open;
-    });
-  }
 });
 
 const close = () => {
