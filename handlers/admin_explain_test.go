@@ -99,6 +99,9 @@ func TestEveryFigureIsExplained(t *testing.T) {
 	admin := h.admin()
 	index := admin.get(explainURL).want(200).wantText("h1", "Definitions").wantText("#changes", "definition").wantText("#verification", "Every check of the figures holds.")
 	for _, m := range analytics.Metrics {
+		if m.Unit == analytics.Ratio && m.WholeMonths {
+			admin.panel(explainURL+"/"+m.Key+"?at=2026-05-01").want(200).wantText("#evidence-title", "Customers")
+		}
 		if index.doc().Find(`a[href="`+explainURL+"/"+m.Key+`"]`).Length() != 1 {
 			t.Errorf("%s is not defined", m.Key)
 		}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -253,6 +254,29 @@ func TestNoFieldIsAFormulaAndNumbersStayNumbers(t *testing.T) {
 	} {
 		if got := handlers.Harmless(field); got != want {
 			t.Errorf("%q becomes %q, want %q", field, got, want)
+		}
+	}
+}
+
+// TestEveryFileIsDocumented with its columns in their order.
+func TestEveryFileIsDocumented(t *testing.T) {
+	t.Parallel()
+	raw, err := os.ReadFile("../docs/figures.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, columns := range handlers.Files() {
+		_, rest, ok := strings.Cut(string(raw), "### "+name+".csv\n")
+		if !ok {
+			t.Errorf("docs/figures.md does not tell of %s.csv", name)
+			continue
+		}
+		rest, _, _ = strings.Cut(rest, "\n### ")
+		if name == "figures" { // the figures stand in the product itself
+			columns = columns[:5]
+		}
+		if list := "`" + strings.Join(columns, "`, `") + "`"; !strings.Contains(rest, "\n"+list+"\n") {
+			t.Errorf("docs/figures.md has other columns of %s.csv than %s", name, list)
 		}
 	}
 }

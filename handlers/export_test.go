@@ -44,3 +44,12 @@ func KeyScopes() map[string]auth.Scope {
 	}
 	return out
 }
+
+// Files are the columns of every file, by its name.
+func Files() map[string][]string {
+	out := map[string][]string{"subscriptions": subscriptionColumns}
+	for _, e := range exports {
+		out[e.name] = e.columns
+	}
+	return out
+}

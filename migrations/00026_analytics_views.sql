@@ -271,9 +271,9 @@ RETURNS TABLE (
     WITH definition AS (
         SELECT * FROM analytics.definition
     ), periods AS (
-        SELECT t.first::date AS first, (t.first + ('1 ' || by_interval)::interval)::date - 1 AS last
+        SELECT t.first::date AS first, (t.first + CASE by_interval WHEN 'quarter' THEN interval '3 months' ELSE ('1 ' || by_interval)::interval END)::date - 1 AS last
         FROM definition d
-        CROSS JOIN generate_series(date_trunc(by_interval, first_day::timestamp), least(last_day, d.today)::timestamp, ('1 ' || by_interval)::interval) AS t (first)
+        CROSS JOIN generate_series(date_trunc(by_interval, first_day::timestamp), least(last_day, d.today)::timestamp, CASE by_interval WHEN 'quarter' THEN interval '3 months' ELSE ('1 ' || by_interval)::interval END) AS t (first)
     ), flows AS (
         SELECT f.day, f.kind, sum(f.amount_micro) AS micro, sum(CASE WHEN on_plan IS NULL THEN f.customers ELSE f.subscribers END) AS customers
         FROM analytics.flows_daily f WHERE f.currency = in_currency AND (on_plan IS NULL OR f.plan = on_plan) GROUP BY f.day, f.kind

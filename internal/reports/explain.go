@@ -228,6 +228,8 @@ var retainedTerms = map[string]struct {
 	"grrYear":                 {horizon: analytics.HorizonYear, part: func(r analytics.Retained) int64 { return r.GrossLostMicro }},
 	"logoChurn":               {horizon: analytics.HorizonMonth, isCounted: true, isLost: true, part: func(r analytics.Retained) int64 { return r.LostCustomers }},
 	"involuntaryLogoChurn":    {horizon: analytics.HorizonMonth, isCounted: true, isLost: true, part: func(r analytics.Retained) int64 { return r.InvoluntaryCustomers }},
+	"voluntaryLogoChurn":      {horizon: analytics.HorizonMonth, isCounted: true, isLost: true, part: func(r analytics.Retained) int64 { return r.LostCustomers - r.InvoluntaryCustomers }},
+	"voluntaryRevenueChurn":   {horizon: analytics.HorizonMonth, isLost: true, part: func(r analytics.Retained) int64 { return r.LostMicro - r.InvoluntaryMicro }},
 	"churnOnlyRevenueChurn":   {horizon: analytics.HorizonMonth, isLost: true, part: func(r analytics.Retained) int64 { return r.LostMicro }},
 	"involuntaryRevenueChurn": {horizon: analytics.HorizonMonth, isLost: true, part: func(r analytics.Retained) int64 { return r.InvoluntaryMicro }},
 }

@@ -1,9 +1,13 @@
 package reports_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"math/big"
+	"math/rand/v2"
+	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -288,5 +292,52 @@ func TestEverythingInTheSchemaIsDescribed(t *testing.T) {
 	}
 	if n := b.table(`SELECT count(*) AS n FROM pg_class WHERE relnamespace = 'analytics'::regnamespace`)[0]["n"]; n.(float64) < 15 {
 		t.Errorf("there are %v views", n)
+	}
+}
+
+// TestTheExamplesOfTheDocumentationRun, in their order, by somebody who may read
+// the schema and nothing else once that is set up.
+func TestTheExamplesOfTheDocumentationRun(t *testing.T) {
+	t.Parallel()
+	b := shop(t)
+	raw, err := os.ReadFile("../../docs/figures.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	examples := strings.Split(string(raw), "```sql\n")[1:]
+	if len(examples) < 10 {
+		t.Fatalf("there are %d examples", len(examples))
+	}
+	// A role is the whole server's, on which other tests run.
+	role := fmt.Sprintf("analyst_%d", rand.Int64())
+	statements := func(text string) string {
+		text, _, _ = strings.Cut(text, "```")
+		return strings.ReplaceAll(text, "analyst", role)
+	}
+	connection, err := b.pool.Acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer connection.Release()
+	run := func(sql string) int {
+		results, err := connection.Conn().PgConn().Exec(t.Context(), sql).ReadAll()
+		if err != nil {
+			t.Fatalf("%s: %v", sql, err)
+		}
+		return len(results[len(results)-1].Rows)
+	}
+	run(statements(examples[0]))
+	defer func() {
+		_, _ = connection.Exec(context.WithoutCancel(t.Context()), "RESET ROLE; DROP OWNED BY "+role+"; DROP ROLE "+role)
+	}()
+	run("SET ROLE " + role)
+	if _, err := connection.Exec(t.Context(), "SELECT * FROM customer_movement"); err == nil {
+		t.Error("the role may read the tables too, so that this proves nothing")
+	}
+	for _, example := range examples[1:] {
+		rows := run(statements(example))
+		if rows == 0 && !strings.Contains(example, "payment_failures") && !strings.Contains(example, "trials") && !strings.Contains(example, "kind = 'churn'") {
+			t.Errorf("this finds nothing:\n%s", example)
+		}
 	}
 }
