@@ -46,6 +46,7 @@ func (s *server) paymentsModel(r reports.Payments, ask figuresAsk) views.Payment
 	m.Rate, m.Outcomes, m.Recovery = p.rate(), p.outcomes(), p.recovery()
 	m.Reasons, m.Customers, m.Asked = p.reasons(), p.customers(), p.asked()
 	m.Retrying, m.Table = s.retryingList(r, ask), p.table()
+	m.Cash = views.CashSection(s.cashModel(r.Scope, r.Cash, ask))
 	return m
 }
 

@@ -66,6 +66,7 @@ func (s *server) revenueModel(r reports.Revenue, ask figuresAsk) views.Revenue {
 	m.RatesNote = ratesNote(r.Scope)
 	m.Table = p.drawing.sheet("Revenue by period", revenueFigures, r.Points)
 	m.Moves = s.movementList(r.Scope, r.Moved, ask)
+	m.Outlook = views.OutlookSection(s.outlookModel(r.Scope, r.Ahead, ask))
 	return m
 }
 
