@@ -63,7 +63,10 @@ func (p outlookSection) weeks() ui.Chart {
 
 func (p outlookSection) finding() string {
 	sum := p.sum
-	finding := fmt.Sprintf("%s is due at %s.", p.micro(sum.Renewals.AmountMicro), plural(sum.Renewals.Subscriptions, "renewal", "renewals"))
+	finding := "No renewal is due."
+	if sum.Renewals.Subscriptions > 0 {
+		finding = fmt.Sprintf("%s is due at %s.", p.micro(sum.Renewals.AmountMicro), plural(sum.Renewals.Subscriptions, "renewal", "renewals"))
+	}
 	if sum.Trials.Subscriptions > 0 {
 		finding += fmt.Sprintf(" %s, worth %s if all of them are paid for.", plural(sum.Trials.Subscriptions, "trial ends", "trials end"), p.micro(sum.Trials.AmountMicro))
 	}

@@ -44,7 +44,7 @@ func CashSection(m Cash) templ.Component {
 			templ_7745c5c3_Var1 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "<section class=\"rates\" aria-labelledby=\"cash\"><h2 id=\"cash\">Cash</h2><p class=\"note\">")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "<section class=\"rates\" id=\"cash\" aria-labelledby=\"cash-heading\"><h2 id=\"cash-heading\">Cash</h2><p class=\"note\">")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

@@ -44,7 +44,7 @@ func OutlookSection(m Outlook) templ.Component {
 			templ_7745c5c3_Var1 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "<section class=\"rates\" aria-labelledby=\"outlook\"><h2 id=\"outlook\">The next ninety days</h2><p class=\"note\">")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "<section class=\"rates\" id=\"outlook\" aria-labelledby=\"outlook-heading\"><h2 id=\"outlook-heading\">The next ninety days</h2><p class=\"note\">")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
