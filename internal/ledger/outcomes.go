@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,29 +24,9 @@ func countOutcomes(ctx context.Context, q *db.Queries, accounts []account, gener
 	if len(accounts) == 0 {
 		return nil
 	}
-	customers := make([]string, len(accounts))
-	for i, a := range accounts {
-		customers[i] = a.customer
-	}
-	told, err := readInvoices(ctx, q, customers)
+	all, invoices, trials, err := outcomesOf(ctx, q, accounts, generations, now)
 	if err != nil {
 		return err
-	}
-	var all []book
-	var invoices []invoiceRow
-	var trials []trialRow
-	for i := range accounts {
-		a := &accounts[i]
-		renewals, next := analytics.InvoiceOutcomes(told.events[a.customer], told.declines[a.customer], a.history, a.catalog, now)
-		a.changesAt(next)
-		trialed, next := analytics.TrialOutcomes(told.events[a.customer], a.history, a.catalog, now)
-		a.changesAt(next)
-		for gen, definition := range generations {
-			key := book{gen, a.customer}
-			all = append(all, key)
-			invoices = append(invoices, invoicesOf(key, renewals, definition.Zone)...)
-			trials = append(trials, trialsOf(key, trialed, definition.Zone)...)
-		}
 	}
 	payments, trialDays := newPaymentRollups(), newTrialDaily()
 	renewed := invoiceShelf
@@ -67,6 +49,35 @@ func countOutcomes(ctx context.Context, q *db.Queries, accounts []account, gener
 		return err
 	}
 	return trialDays.flush(ctx, q)
+}
+
+// outcomesOf are the outcomes of the accounts under each generation, by book, and
+// it notes when one changes by itself.
+func outcomesOf(
+	ctx context.Context, q *db.Queries, accounts []account, generations map[int32]analytics.Definition, now time.Time,
+) (all []book, invoices []invoiceRow, trials []trialRow, err error) {
+	customers := make([]string, len(accounts))
+	for i, a := range accounts {
+		customers[i] = a.customer
+	}
+	told, err := readInvoices(ctx, q, customers)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	for i := range accounts {
+		a := &accounts[i]
+		renewals, next := analytics.InvoiceOutcomes(told.events[a.customer], told.declines[a.customer], a.history, a.catalog, now)
+		a.changesAt(next)
+		trialed, next := analytics.TrialOutcomes(told.events[a.customer], a.history, a.catalog, now)
+		a.changesAt(next)
+		for gen, definition := range generations {
+			key := book{gen, a.customer}
+			all = append(all, key)
+			invoices = append(invoices, invoicesOf(key, renewals, definition.Zone)...)
+			trials = append(trials, trialsOf(key, trialed, definition.Zone)...)
+		}
+	}
+	return all, invoices, trials, nil
 }
 
 // changesAt notes an instant at which something about the customer changes by
@@ -543,4 +554,40 @@ func (v *verification) outcomes(ctx context.Context) ([]Finding, error) {
 		return Finding{trialsAreRecount, fmt.Sprintf("generation %d, %s, %s, plan %s",
 			r.Gen, r.Day.Format(time.DateOnly), r.Currency, r.Plan), r.Day, r.LastDay}
 	})...), nil
+}
+
+// recountOutcomes compares what is stored of the accounts' invoices and trials
+// with what follows from what was told of them.
+func (v *verification) recountOutcomes(ctx context.Context, accounts []account, about books, generations map[int32]analytics.Definition) ([]Finding, error) {
+	if len(accounts) == 0 {
+		return nil, nil
+	}
+	all, invoices, trials, err := outcomesOf(ctx, v.q, accounts, generations, v.now)
+	if err != nil {
+		return nil, err
+	}
+	storedInvoices, err := invoiceShelf.applied(ctx, v.q, about)
+	if err != nil {
+		return nil, err
+	}
+	storedTrials, err := trialShelf.applied(ctx, v.q, about)
+	if err != nil {
+		return nil, err
+	}
+	invoicesBefore, invoicesNow := group(storedInvoices, invoiceShelf.of), group(invoices, invoiceShelf.of)
+	trialsBefore, trialsNow := group(storedTrials, trialShelf.of), group(trials, trialShelf.of)
+	for _, key := range all {
+		if maps.Equal(set(invoicesBefore[key]), set(invoicesNow[key])) && maps.Equal(set(trialsBefore[key]), set(trialsNow[key])) {
+			continue
+		}
+		first := v.today()
+		for _, row := range append(invoicesBefore[key], invoicesNow[key]...) {
+			first = slices.MinFunc([]time.Time{first, row.Day}, time.Time.Compare)
+		}
+		for _, row := range append(trialsBefore[key], trialsNow[key]...) {
+			first = slices.MinFunc([]time.Time{first, row.StartedDay}, time.Time.Compare)
+		}
+		return []Finding{{rebuildIsEqual, fmt.Sprintf("generation %d, %s, renewals or trials", key.gen, key.customer), first, v.today()}}, nil
+	}
+	return nil, nil
 }

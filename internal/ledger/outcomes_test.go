@@ -238,3 +238,29 @@ func TestVerifyFindsOutcomesThatDoNotAddUp(t *testing.T) {
 		})
 	}
 }
+
+func TestASampleIsCountedAnewFromWhatWasTold(t *testing.T) {
+	t.Parallel()
+	for _, sql := range []string{
+		// What no recount of the rows can find.
+		`UPDATE invoice_outcome SET attempts = 7`,
+		`UPDATE trial_outcome SET started_at = started_at - interval '1 minute'`,
+	} {
+		b := setup(t)
+		// The customers of a day's sample, by their names.
+		sampled := strings.Split(b.lines(`SELECT 'cus_' || i FROM generate_series(1, 2000) i WHERE abs(hashtext('cus_' || i)) % 100 = $1::int LIMIT 2`,
+			b.now.Unix()/86400%100), "\n")
+		trial := facts("pro", 1)
+		trial.Status, trial.TrialEnd = billing.StatusTrialing, billing.At(birth.AddDate(0, 0, 14))
+		b.version(sampled[0], "sub_1", 0, trial)
+		b.version(sampled[0], "sub_1", 14, facts("pro", 1))
+		b.version(sampled[1], "sub_2", -40, facts("pro", 1))
+		b.happens(sampled[1], "payment_failed", "in_1:1", "sub_2", "in_1", 9900, 0)
+		b.settle()
+		b.exec(sql)
+		err := b.ledger.Verify(b.ctx)
+		if finding, ok := err.(*ledger.Finding); !ok || !strings.HasSuffix(finding.Detail, "renewals or trials") { //nolint:errorlint // that it is one, unwrapped, is promised
+			t.Errorf("%s: it is said: %v", sql, err)
+		}
+	}
+}

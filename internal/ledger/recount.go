@@ -195,5 +195,5 @@ func (v *verification) recount(ctx context.Context, customers []string, generati
 			return []Finding{{rebuildIsEqual, fmt.Sprintf("generation %d, %s", gen, a.customer), first, v.today()}}, nil
 		}
 	}
-	return nil, nil
+	return v.recountOutcomes(ctx, accounts, about, generations)
 }
