@@ -66,6 +66,19 @@ func (q *Queries) AddToPledgeDaily(ctx context.Context, rows json.RawMessage) er
 	return err
 }
 
+const addToPledgeMonthly = `-- name: AddToPledgeMonthly :exec
+INSERT INTO pledge_monthly (gen, month, currency, plan, ending_micro, trial_micro)
+SELECT r.gen, r.month, r.currency, r.plan, r.ending_micro, r.trial_micro FROM jsonb_populate_recordset(NULL::pledge_monthly, $1::jsonb) AS r
+ORDER BY 1, 2, 3, 4
+ON CONFLICT (gen, month, currency, plan) DO UPDATE SET
+    ending_micro = pledge_monthly.ending_micro + excluded.ending_micro, trial_micro = pledge_monthly.trial_micro + excluded.trial_micro
+`
+
+func (q *Queries) AddToPledgeMonthly(ctx context.Context, rows json.RawMessage) error {
+	_, err := q.db.Exec(ctx, addToPledgeMonthly, rows)
+	return err
+}
+
 const addToRetention = `-- name: AddToRetention :exec
 INSERT INTO retention_change (gen, period_end, horizon, currency, plan, net_micro, gross_lost_micro, lost_customers, lost_micro, involuntary_customers, involuntary_micro)
 SELECT r.gen, r.period_end, r.horizon, r.currency, r.plan, r.net_micro, r.gross_lost_micro, r.lost_customers, r.lost_micro, r.involuntary_customers, r.involuntary_micro FROM jsonb_populate_recordset(NULL::retention_change, $1::jsonb) AS r
@@ -353,23 +366,17 @@ WITH balance AS (
     SELECT gen, currency, day, mrr_micro,
         lag(mrr_micro, 1, 0::bigint) OVER (PARTITION BY gen, customer, currency ORDER BY day) AS before_micro
     FROM customer_day WHERE gen = ANY ($1::int[])
-), changed AS (
-    SELECT gen, day, currency, sum(mrr_micro - before_micro)::bigint AS amount_micro,
-        sum((mrr_micro > 0)::int - (before_micro > 0)::int)::bigint AS customers
-    FROM balance GROUP BY gen, day, currency
-), flowed AS (
-    SELECT gen, day, currency, sum(amount_micro)::bigint AS amount_micro, sum(customers)::bigint AS customers
-    FROM flow_daily WHERE gen = ANY ($1::int[]) GROUP BY gen, day, currency
-), days AS (
-    SELECT gen, day, currency FROM changed UNION SELECT gen, day, currency FROM flowed
+), both_sides AS (
+    SELECT gen, day, currency, 0::bigint AS flowed_micro, 0::bigint AS flowed_customers,
+        mrr_micro - before_micro AS changed_micro, ((mrr_micro > 0)::int - (before_micro > 0)::int)::bigint AS changed_customers
+    FROM balance
+    UNION ALL
+    SELECT gen, day, currency, amount_micro, customers, 0, 0 FROM flow_daily WHERE gen = ANY ($1::int[])
 )
-SELECT d.gen, d.day, d.currency,
-    coalesce(f.amount_micro, 0)::bigint AS flowed_micro, coalesce(c.amount_micro, 0)::bigint AS changed_micro,
-    coalesce(f.customers, 0)::bigint AS flowed_customers, coalesce(c.customers, 0)::bigint AS changed_customers
-FROM days d
-LEFT JOIN flowed f ON (f.gen, f.day, f.currency) = (d.gen, d.day, d.currency)
-LEFT JOIN changed c ON (c.gen, c.day, c.currency) = (d.gen, d.day, d.currency)
-WHERE coalesce(f.amount_micro, 0) <> coalesce(c.amount_micro, 0) OR coalesce(f.customers, 0) <> coalesce(c.customers, 0)
+SELECT gen, day, currency, sum(flowed_micro)::bigint AS flowed_micro, sum(changed_micro)::bigint AS changed_micro,
+    sum(flowed_customers)::bigint AS flowed_customers, sum(changed_customers)::bigint AS changed_customers
+FROM both_sides GROUP BY gen, day, currency
+HAVING sum(flowed_micro) <> sum(changed_micro) OR sum(flowed_customers) <> sum(changed_customers)
 ORDER BY 1, 2, 3 LIMIT 1
 `
 
@@ -402,6 +409,52 @@ func (q *Queries) BrokenLevels(ctx context.Context, gens []int32) ([]BrokenLevel
 			&i.ChangedMicro,
 			&i.FlowedCustomers,
 			&i.ChangedCustomers,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const brokenPledgeMonths = `-- name: BrokenPledgeMonths :many
+WITH recount AS (
+    SELECT gen, date_trunc('month', day::timestamp)::date AS month, currency, plan, sum(ending_micro)::bigint AS ending_micro, sum(trial_micro)::bigint AS trial_micro
+    FROM pledge_daily WHERE gen = ANY ($1::int[]) GROUP BY 1, 2, 3, 4
+    HAVING sum(ending_micro) <> 0 OR sum(trial_micro) <> 0
+), rollup AS (
+    SELECT gen, month, currency, plan, ending_micro, trial_micro FROM pledge_monthly WHERE gen = ANY ($1::int[])
+), broken AS (
+    (SELECT gen, month, currency, plan, ending_micro, trial_micro FROM recount EXCEPT SELECT gen, month, currency, plan, ending_micro, trial_micro FROM rollup) UNION (SELECT gen, month, currency, plan, ending_micro, trial_micro FROM rollup EXCEPT SELECT gen, month, currency, plan, ending_micro, trial_micro FROM recount)
+)
+SELECT gen, month, currency, plan FROM broken ORDER BY 1, 2, 3, 4 LIMIT 1
+`
+
+type BrokenPledgeMonthsRow struct {
+	Gen      int32     `json:"gen"`
+	Month    time.Time `json:"month"`
+	Currency string    `json:"currency"`
+	Plan     string    `json:"plan"`
+}
+
+// Months in which the rollup of pledges is not the sum of the daily one.
+func (q *Queries) BrokenPledgeMonths(ctx context.Context, gens []int32) ([]BrokenPledgeMonthsRow, error) {
+	rows, err := q.db.Query(ctx, brokenPledgeMonths, gens)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []BrokenPledgeMonthsRow{}
+	for rows.Next() {
+		var i BrokenPledgeMonthsRow
+		if err := rows.Scan(
+			&i.Gen,
+			&i.Month,
+			&i.Currency,
+			&i.Plan,
 		); err != nil {
 			return nil, err
 		}
@@ -816,6 +869,16 @@ WHERE (t.gen, t.day, t.currency, t.plan) = (r.gen, r.day, r.currency, r.plan) AN
 
 func (q *Queries) DropEmptyPledgeDaily(ctx context.Context, rows json.RawMessage) error {
 	_, err := q.db.Exec(ctx, dropEmptyPledgeDaily, rows)
+	return err
+}
+
+const dropEmptyPledgeMonthly = `-- name: DropEmptyPledgeMonthly :exec
+DELETE FROM pledge_monthly t USING jsonb_populate_recordset(NULL::pledge_monthly, $1::jsonb) AS r
+WHERE (t.gen, t.month, t.currency, t.plan) = (r.gen, r.month, r.currency, r.plan) AND t.ending_micro = 0 AND t.trial_micro = 0
+`
+
+func (q *Queries) DropEmptyPledgeMonthly(ctx context.Context, rows json.RawMessage) error {
+	_, err := q.db.Exec(ctx, dropEmptyPledgeMonthly, rows)
 	return err
 }
 

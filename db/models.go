@@ -895,6 +895,16 @@ type PledgeDaily struct {
 	TrialMicro  int64     `json:"trial_micro"`
 }
 
+// Rollup of customer_pledge by calendar month of the generation's zone
+type PledgeMonthly struct {
+	Gen         int32     `json:"gen"`
+	Month       time.Time `json:"month"`
+	Currency    string    `json:"currency"`
+	Plan        string    `json:"plan"`
+	EndingMicro int64     `json:"ending_micro"`
+	TrialMicro  int64     `json:"trial_micro"`
+}
+
 // Which plan any price means. A row enters when the price is sold, set up or seen, and never leaves.
 type Price struct {
 	StripePriceID string `json:"stripe_price_id"`

@@ -327,16 +327,23 @@ func (q *Queries) NewestPaymentEvents(ctx context.Context, limit int32) ([]Newes
 }
 
 const pledges = `-- name: Pledges :many
-SELECT day, sum(ending_micro)::bigint AS ending_micro, sum(trial_micro)::bigint AS trial_micro
-FROM pledge_daily WHERE gen = $1 AND day <= $2::date AND currency = $3 AND ($4::text = '' OR plan = $4::text)
-GROUP BY day ORDER BY day
+SELECT p.day::date AS day, sum(p.ending_micro)::bigint AS ending_micro, sum(p.trial_micro)::bigint AS trial_micro
+FROM (
+    SELECT m.month AS day, m.ending_micro, m.trial_micro FROM pledge_monthly m
+    WHERE m.gen = $1 AND m.month < $2::date AND m.month <= $3::date AND m.currency = $4 AND ($5::text = '' OR m.plan = $5::text)
+    UNION ALL
+    SELECT d.day, d.ending_micro, d.trial_micro FROM pledge_daily d
+    WHERE d.gen = $1 AND d.day BETWEEN $2::date AND $3::date AND d.currency = $4 AND ($5::text = '' OR d.plan = $5::text)
+) p
+GROUP BY p.day ORDER BY p.day
 `
 
 type PledgesParams struct {
-	Gen      int32     `json:"gen"`
-	Last     time.Time `json:"last"`
-	Currency string    `json:"currency"`
-	Plan     string    `json:"plan"`
+	Gen       int32     `json:"gen"`
+	DailyFrom time.Time `json:"daily_from"`
+	Last      time.Time `json:"last"`
+	Currency  string    `json:"currency"`
+	Plan      string    `json:"plan"`
 }
 
 type PledgesRow struct {
@@ -345,10 +352,12 @@ type PledgesRow struct {
 	TrialMicro  int64     `json:"trial_micro"`
 }
 
-// By how much pledges changed on each day up to the last one.
+// By how much pledges changed up to the last day: on each from one day on, the
+// first of a month, and in each month before that.
 func (q *Queries) Pledges(ctx context.Context, arg PledgesParams) ([]PledgesRow, error) {
 	rows, err := q.db.Query(ctx, pledges,
 		arg.Gen,
+		arg.DailyFrom,
 		arg.Last,
 		arg.Currency,
 		arg.Plan,

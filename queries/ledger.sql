@@ -122,6 +122,17 @@ ON CONFLICT (gen, day, currency, plan) DO UPDATE SET
 DELETE FROM pledge_daily t USING jsonb_populate_recordset(NULL::pledge_daily, @rows::jsonb) AS r
 WHERE (t.gen, t.day, t.currency, t.plan) = (r.gen, r.day, r.currency, r.plan) AND t.ending_micro = 0 AND t.trial_micro = 0;
 
+-- name: AddToPledgeMonthly :exec
+INSERT INTO pledge_monthly (gen, month, currency, plan, ending_micro, trial_micro)
+SELECT r.gen, r.month, r.currency, r.plan, r.ending_micro, r.trial_micro FROM jsonb_populate_recordset(NULL::pledge_monthly, @rows::jsonb) AS r
+ORDER BY 1, 2, 3, 4
+ON CONFLICT (gen, month, currency, plan) DO UPDATE SET
+    ending_micro = pledge_monthly.ending_micro + excluded.ending_micro, trial_micro = pledge_monthly.trial_micro + excluded.trial_micro;
+
+-- name: DropEmptyPledgeMonthly :exec
+DELETE FROM pledge_monthly t USING jsonb_populate_recordset(NULL::pledge_monthly, @rows::jsonb) AS r
+WHERE (t.gen, t.month, t.currency, t.plan) = (r.gen, r.month, r.currency, r.plan) AND t.ending_micro = 0 AND t.trial_micro = 0;
+
 -- name: AddToCohorts :exec
 INSERT INTO cohort_change (gen, cohort, month, currency, plan, mrr_micro, gross_micro, active, initial_micro, customers)
 SELECT r.gen, r.cohort, r.month, r.currency, r.plan, r.mrr_micro, r.gross_micro, r.active, r.initial_micro, r.customers FROM jsonb_populate_recordset(NULL::cohort_change, @rows::jsonb) AS r
@@ -229,23 +240,17 @@ WITH balance AS (
     SELECT gen, currency, day, mrr_micro,
         lag(mrr_micro, 1, 0::bigint) OVER (PARTITION BY gen, customer, currency ORDER BY day) AS before_micro
     FROM customer_day WHERE gen = ANY (@gens::int[])
-), changed AS (
-    SELECT gen, day, currency, sum(mrr_micro - before_micro)::bigint AS amount_micro,
-        sum((mrr_micro > 0)::int - (before_micro > 0)::int)::bigint AS customers
-    FROM balance GROUP BY gen, day, currency
-), flowed AS (
-    SELECT gen, day, currency, sum(amount_micro)::bigint AS amount_micro, sum(customers)::bigint AS customers
-    FROM flow_daily WHERE gen = ANY (@gens::int[]) GROUP BY gen, day, currency
-), days AS (
-    SELECT gen, day, currency FROM changed UNION SELECT gen, day, currency FROM flowed
+), both_sides AS (
+    SELECT gen, day, currency, 0::bigint AS flowed_micro, 0::bigint AS flowed_customers,
+        mrr_micro - before_micro AS changed_micro, ((mrr_micro > 0)::int - (before_micro > 0)::int)::bigint AS changed_customers
+    FROM balance
+    UNION ALL
+    SELECT gen, day, currency, amount_micro, customers, 0, 0 FROM flow_daily WHERE gen = ANY (@gens::int[])
 )
-SELECT d.gen, d.day, d.currency,
-    coalesce(f.amount_micro, 0)::bigint AS flowed_micro, coalesce(c.amount_micro, 0)::bigint AS changed_micro,
-    coalesce(f.customers, 0)::bigint AS flowed_customers, coalesce(c.customers, 0)::bigint AS changed_customers
-FROM days d
-LEFT JOIN flowed f ON (f.gen, f.day, f.currency) = (d.gen, d.day, d.currency)
-LEFT JOIN changed c ON (c.gen, c.day, c.currency) = (d.gen, d.day, d.currency)
-WHERE coalesce(f.amount_micro, 0) <> coalesce(c.amount_micro, 0) OR coalesce(f.customers, 0) <> coalesce(c.customers, 0)
+SELECT gen, day, currency, sum(flowed_micro)::bigint AS flowed_micro, sum(changed_micro)::bigint AS changed_micro,
+    sum(flowed_customers)::bigint AS flowed_customers, sum(changed_customers)::bigint AS changed_customers
+FROM both_sides GROUP BY gen, day, currency
+HAVING sum(flowed_micro) <> sum(changed_micro) OR sum(flowed_customers) <> sum(changed_customers)
 ORDER BY 1, 2, 3 LIMIT 1;
 
 -- name: BrokenTransfers :many
@@ -266,6 +271,19 @@ WITH recount AS (
     (SELECT * FROM recount EXCEPT SELECT * FROM rollup) UNION (SELECT * FROM rollup EXCEPT SELECT * FROM recount)
 )
 SELECT gen, day, currency, plan FROM broken ORDER BY 1, 2, 3, 4 LIMIT 1;
+
+-- name: BrokenPledgeMonths :many
+-- Months in which the rollup of pledges is not the sum of the daily one.
+WITH recount AS (
+    SELECT gen, date_trunc('month', day::timestamp)::date AS month, currency, plan, sum(ending_micro)::bigint AS ending_micro, sum(trial_micro)::bigint AS trial_micro
+    FROM pledge_daily WHERE gen = ANY (@gens::int[]) GROUP BY 1, 2, 3, 4
+    HAVING sum(ending_micro) <> 0 OR sum(trial_micro) <> 0
+), rollup AS (
+    SELECT gen, month, currency, plan, ending_micro, trial_micro FROM pledge_monthly WHERE gen = ANY (@gens::int[])
+), broken AS (
+    (SELECT * FROM recount EXCEPT SELECT * FROM rollup) UNION (SELECT * FROM rollup EXCEPT SELECT * FROM recount)
+)
+SELECT gen, month, currency, plan FROM broken ORDER BY 1, 2, 3, 4 LIMIT 1;
 
 -- name: BrokenSubscriptions :many
 -- Customers whose subscriptions, or whose movements, do not add up to their

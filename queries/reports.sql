@@ -57,10 +57,17 @@ WHERE gen = @gen AND day BETWEEN @first::date AND @last::date AND currency = @cu
 GROUP BY day, kind ORDER BY day, kind;
 
 -- name: Pledges :many
--- By how much pledges changed on each day up to the last one.
-SELECT day, sum(ending_micro)::bigint AS ending_micro, sum(trial_micro)::bigint AS trial_micro
-FROM pledge_daily WHERE gen = @gen AND day <= @last::date AND currency = @currency AND (@plan::text = '' OR plan = @plan::text)
-GROUP BY day ORDER BY day;
+-- By how much pledges changed up to the last day: on each from one day on, the
+-- first of a month, and in each month before that.
+SELECT p.day::date AS day, sum(p.ending_micro)::bigint AS ending_micro, sum(p.trial_micro)::bigint AS trial_micro
+FROM (
+    SELECT m.month AS day, m.ending_micro, m.trial_micro FROM pledge_monthly m
+    WHERE m.gen = @gen AND m.month < @daily_from::date AND m.month <= @last::date AND m.currency = @currency AND (@plan::text = '' OR m.plan = @plan::text)
+    UNION ALL
+    SELECT d.day, d.ending_micro, d.trial_micro FROM pledge_daily d
+    WHERE d.gen = @gen AND d.day BETWEEN @daily_from::date AND @last::date AND d.currency = @currency AND (@plan::text = '' OR d.plan = @plan::text)
+) p
+GROUP BY p.day ORDER BY p.day;
 
 -- name: RetentionBetween :many
 -- Of the account where the plan is empty: it has rows of its own.

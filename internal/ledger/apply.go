@@ -164,7 +164,11 @@ var subscriptionShelf = shelf[db.CustomerSubscription]{
 	},
 }
 
-type pledgeRollup struct{ rollup[db.PledgeDaily] }
+// pledgeRollup is what is pledged by all customers.
+type pledgeRollup struct {
+	daily   rollup[db.PledgeDaily]
+	monthly rollup[db.PledgeMonthly]
+}
 
 func newPledgeRollup() *pledgeRollup {
 	return &pledgeRollup{rollup[db.PledgeDaily]{
@@ -186,15 +190,44 @@ func newPledgeRollup() *pledgeRollup {
 		drop: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error {
 			return q.DropEmptyPledgeDaily(ctx, rows)
 		},
+	}, rollup[db.PledgeMonthly]{
+		what: "pledges by month",
+		key: func(r db.PledgeMonthly) db.PledgeMonthly {
+			return db.PledgeMonthly{Gen: r.Gen, Month: r.Month, Currency: r.Currency, Plan: r.Plan}
+		},
+		plus: func(a, b db.PledgeMonthly, sign int64) db.PledgeMonthly {
+			a.EndingMicro += sign * b.EndingMicro
+			a.TrialMicro += sign * b.TrialMicro
+			return a
+		},
+		before: func(a, b db.PledgeMonthly) int {
+			return cmp.Or(cmp.Compare(a.Gen, b.Gen), a.Month.Compare(b.Month), cmp.Compare(a.Currency, b.Currency), cmp.Compare(a.Plan, b.Plan))
+		},
+		add: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error {
+			return q.AddToPledgeMonthly(ctx, rows)
+		},
+		drop: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error {
+			return q.DropEmptyPledgeMonthly(ctx, rows)
+		},
 	}}
 }
 
 func (r *pledgeRollup) take(rows []db.CustomerPledge, sign int64) {
 	for _, p := range rows {
-		r.count(db.PledgeDaily{
+		r.daily.count(db.PledgeDaily{
 			Gen: p.Gen, Day: p.Day, Currency: p.Currency, Plan: p.Plan, EndingMicro: p.EndingMicro, TrialMicro: p.TrialMicro,
 		}, sign)
+		r.monthly.count(db.PledgeMonthly{
+			Gen: p.Gen, Month: analytics.Monthly.Start(p.Day), Currency: p.Currency, Plan: p.Plan, EndingMicro: p.EndingMicro, TrialMicro: p.TrialMicro,
+		}, sign)
 	}
+}
+
+func (r *pledgeRollup) flush(ctx context.Context, q *db.Queries) error {
+	if err := r.daily.flush(ctx, q); err != nil {
+		return err
+	}
+	return r.monthly.flush(ctx, q)
 }
 
 // flowRollups are all that follows from movements.

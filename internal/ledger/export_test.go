@@ -66,7 +66,8 @@ func (b *Bulk) Merge(other *Bulk) {
 	b.flows.monthly.merge(other.flows.monthly)
 	b.flows.cohorts.merge(other.flows.cohorts)
 	b.flows.retention.merge(other.flows.retention)
-	b.pledges.merge(other.pledges.rollup)
+	b.pledges.daily.merge(other.pledges.daily)
+	b.pledges.monthly.merge(other.pledges.monthly)
 	b.payments.hourly.merge(other.payments.hourly)
 	b.payments.daily.merge(other.payments.daily)
 	b.payments.monthly.merge(other.payments.monthly)
@@ -80,6 +81,7 @@ type Sums struct {
 	Cohorts   []db.CohortChange
 	Retention []db.RetentionChange
 	Pledges   []db.PledgeDaily
+	Pledged   []db.PledgeMonthly
 	Hours     []db.PaymentHourly
 	Payments  []db.PaymentDaily
 	Months    []db.PaymentMonthly
@@ -89,7 +91,7 @@ type Sums struct {
 // Sums are what all customers come to.
 func (b *Bulk) Sums() Sums {
 	return Sums{
-		sumsOf(b.flows.daily), sumsOf(b.flows.monthly), sumsOf(b.flows.cohorts), sumsOf(b.flows.retention), sumsOf(b.pledges.rollup),
+		sumsOf(b.flows.daily), sumsOf(b.flows.monthly), sumsOf(b.flows.cohorts), sumsOf(b.flows.retention), sumsOf(b.pledges.daily), sumsOf(b.pledges.monthly),
 		sumsOf(b.payments.hourly), sumsOf(b.payments.daily), sumsOf(b.payments.monthly), sumsOf(b.trials),
 	}
 }

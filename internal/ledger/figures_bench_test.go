@@ -38,6 +38,7 @@ var (
 	benchCustomers = flag.Int("figures.customers", 1_000_000, "how many customers the larger company has; the smaller one has a tenth of them")
 	benchData      = flag.String("figures.data", "", "where companies are kept to be used again; empty: they are made anew and thrown away")
 	benchRequests  = flag.Int("figures.requests", 8, "how often each page is asked for each of its presets")
+	benchCosts     = flag.Bool("figures.costs", false, "also say what the database spends its time on")
 	benchApplied   = flag.Int("figures.applied", 500, "how many changes are applied one by one")
 )
 
@@ -67,16 +68,24 @@ func TestFiguresAtScale(t *testing.T) {
 	small, large := newHistory(*benchCustomers/10), newHistory(*benchCustomers)
 	makeUp(t, folder, map[string]*history{"small": small, "large": large})
 
-	server := start(t, folder, map[string]string{"max_wal_size": "4GB", "shared_buffers": "1GB", "effective_cache_size": "4GB"})
+	settings := map[string]string{"max_wal_size": "4GB", "shared_buffers": "1GB", "effective_cache_size": "4GB"}
+	if *benchCosts {
+		settings["shared_preload_libraries"] = "pg_stat_statements"
+	}
+	server := start(t, folder, settings)
 	var costs [2]map[string]spread
 	for i, h := range []*history{small, large} {
 		c := open(t, server.URL([]string{"small", "large"}[i]), h)
 		t.Logf("— a company of %d customers with %d movements", h.customers, c.count("SELECT count(*) FROM customer_movement"))
 		c.sizes()
 		c.baseline()
+		c.forget()
 		costs[i] = c.pages()
+		c.dearest("pages")
 		c.applies()
+		c.dearest("changes")
 		c.verifies()
+		c.dearest("verification")
 		c.pool.Close()
 	}
 	t.Log("— the larger company beside the smaller one, with ten times the movements")
@@ -354,6 +363,39 @@ func (c *company) pages() map[string]spread {
 		c.Logf("%-36s %v   slowest %q with p50 %.2f ms%s", page, out[page], slowest, ms(worst.p50), beyond(out[page].p95 >= pageTarget))
 	}
 	return out
+}
+
+// forget begins to add up what statements cost.
+func (c *company) forget() {
+	c.Helper()
+	if !*benchCosts {
+		return
+	}
+	for _, sql := range []string{"CREATE EXTENSION IF NOT EXISTS pg_stat_statements", "SELECT pg_stat_statements_reset()"} {
+		if _, err := c.pool.Exec(c.Context(), sql); err != nil {
+			c.Fatal(err)
+		}
+	}
+}
+
+// dearest prints the statements that took longest in all, and begins anew.
+func (c *company) dearest(of string) {
+	c.Helper()
+	if !*benchCosts {
+		return
+	}
+	rows, err := c.pool.Query(c.Context(), `SELECT format('%s × %s ms, %s rows: %s', calls, round(mean_exec_time::numeric, 2), rows / calls,
+			left(regexp_replace(query, '\s+', ' ', 'g'), 160))
+		FROM pg_stat_statements WHERE calls > 0 ORDER BY total_exec_time DESC LIMIT 25`)
+	if err != nil {
+		c.Fatal(err)
+	}
+	lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		c.Fatal(err)
+	}
+	c.Logf("what %s ask for:\n%s", of, strings.Join(lines, "\n"))
+	c.forget()
 }
 
 // get is one request, read to its end.

@@ -169,6 +169,7 @@ func (b *bundle) everything() string {
 		SELECT 'monthly ' || t::text FROM flow_monthly t UNION ALL
 		SELECT 'pledge ' || t::text FROM customer_pledge t UNION ALL
 		SELECT 'pledged ' || t::text FROM pledge_daily t UNION ALL
+		SELECT 'pledged in ' || t::text FROM pledge_monthly t UNION ALL
 		SELECT 'cohort ' || t::text FROM cohort_change t UNION ALL
 		SELECT 'retention ' || t::text FROM retention_change t UNION ALL
 		SELECT 'clock ' || t::text FROM metric_clock t UNION ALL
@@ -423,7 +424,7 @@ func TestARebuildGivesTheSameRows(t *testing.T) {
 		t.Fatalf("too little happened to prove anything:\n%s", grown)
 	}
 
-	b.exec(`TRUNCATE customer_day, customer_movement, customer_subscription, flow_daily, flow_monthly, customer_pledge, pledge_daily,
+	b.exec(`TRUNCATE customer_day, customer_movement, customer_subscription, flow_daily, flow_monthly, customer_pledge, pledge_daily, pledge_monthly,
 		cohort_change, retention_change, metric_clock, metric_customer`)
 	b.exec(`INSERT INTO metric_dirty (customer_id) SELECT DISTINCT stripe_customer_id FROM subscription_versions`)
 	b.settle()
@@ -527,6 +528,9 @@ func TestVerifyNamesTheFirstBrokenRow(t *testing.T) {
 		},
 		"a movement under a name that is not its own": {
 			`UPDATE customer_movement SET kind = 'reactivation' WHERE kind = 'new'`, "movements are legal and add up to a balance that is never negative",
+		},
+		"a month of pledges that no day is behind": {
+			`INSERT INTO pledge_monthly VALUES (1, '2026-02-01', 'usd', 'pro', 5, 0)`, "pledges by month are the sum of the daily ones",
 		},
 		"a pledge that nobody made": {
 			`INSERT INTO pledge_daily VALUES (1, '2026-02-01', 'usd', 'pro', 5, 0)`, "pledges by day are a recount of the customers'",

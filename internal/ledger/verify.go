@@ -62,6 +62,7 @@ const (
 	flowsAreChanges    = "flows are the change of the balances"
 	transfersEven      = "transfers between plans add up to nothing"
 	pledgesAreRecount  = "pledges by day are a recount of the customers'"
+	pledgeMonthsAreSum = "pledges by month are the sum of the daily ones"
 	subscriptionsAddUp = "subscriptions add up to the balance of their customer"
 	totalsAgree        = "subscriptions add up to the sum of all flows"
 	movementsAreLegal  = "movements are legal and add up to a balance that is never negative"
@@ -88,6 +89,7 @@ var fullChecks = []check{
 	{[]string{totalsAgree}, (*verification).totals},
 	{[]string{flowsAreChanges}, (*verification).levels},
 	{[]string{pledgesAreRecount}, (*verification).pledges},
+	{[]string{pledgeMonthsAreSum}, (*verification).pledgeMonths},
 	{[]string{subscriptionsAddUp}, (*verification).subscriptions},
 	{[]string{levelsAreRecount}, (*verification).customerLevels},
 	{[]string{paymentsAreRecount, paymentMonthsAreSum, paymentHoursAreCount, trialsAreRecount}, (*verification).outcomes},
@@ -208,6 +210,13 @@ func (v *verification) pledges(ctx context.Context) ([]Finding, error) {
 	rows, err := v.q.BrokenPledges(ctx, v.gens)
 	return found(rows, func(r db.BrokenPledgesRow) Finding {
 		return Finding{pledgesAreRecount, fmt.Sprintf("generation %d, %s, %s, plan %s", r.Gen, r.Day.Format(time.DateOnly), r.Currency, r.Plan), r.Day, v.today()}
+	}), err
+}
+
+func (v *verification) pledgeMonths(ctx context.Context) ([]Finding, error) {
+	rows, err := v.q.BrokenPledgeMonths(ctx, v.gens)
+	return found(rows, func(r db.BrokenPledgeMonthsRow) Finding {
+		return Finding{pledgeMonthsAreSum, fmt.Sprintf("generation %d, %s, %s, plan %s", r.Gen, r.Month.Format("2006-01"), r.Currency, r.Plan), r.Month, v.today()}
 	}), err
 }
 

@@ -113,8 +113,13 @@ func movements(ctx context.Context, q *db.Queries, scope Scope, periods []analyt
 
 // addPledges adds the levels of what is scheduled to end and of trials.
 func addPledges(ctx context.Context, q *db.Queries, scope Scope, points []analytics.Point) error {
+	last := points[len(points)-1].Last()
+	dailyFrom := points[len(points)-1].End // months need no day
+	if scope.Interval != analytics.Monthly {
+		dailyFrom = analytics.Monthly.Start(points[0].Start)
+	}
 	rows, err := q.Pledges(ctx, db.PledgesParams{
-		Gen: scope.Generation, Currency: string(scope.Currency), Plan: scope.Plan, Last: points[len(points)-1].Last(),
+		Gen: scope.Generation, Currency: string(scope.Currency), Plan: scope.Plan, DailyFrom: dailyFrom, Last: last,
 	})
 	if err != nil {
 		return fmt.Errorf("pledges: %w", err)
