@@ -158,6 +158,76 @@ func (q *Queries) CohortChangesBetween(ctx context.Context, arg CohortChangesBet
 	return items, nil
 }
 
+const cohortMembers = `-- name: CohortMembers :many
+SELECT n.customer, n.day, n.initial_micro,
+    (SELECT coalesce(sum(l.amount_micro), 0) FROM customer_movement l
+     WHERE l.gen = $1 AND l.customer = n.customer AND l.currency = $2 AND l.day < $3::date)::bigint AS mrr_micro
+FROM (
+    SELECT c.customer, c.day, sum(c.amount_micro)::bigint AS initial_micro FROM customer_movement c
+    WHERE c.gen = $1 AND c.kind = 'new' AND c.currency = $2 AND c.day >= $4::date AND c.day < $5::date
+        AND (c.day > $4::date OR c.customer > $6::text)
+    GROUP BY c.customer, c.day
+    HAVING $7::text = '' OR (array_agg(c.plan ORDER BY c.amount_micro DESC, c.plan COLLATE "C"))[1] = $7::text
+    ORDER BY c.day, c.customer LIMIT $8::int
+) n
+ORDER BY n.day, n.customer
+`
+
+type CohortMembersParams struct {
+	Gen           int32     `json:"gen"`
+	Currency      string    `json:"currency"`
+	Until         time.Time `json:"until"`
+	AfterDay      time.Time `json:"after_day"`
+	MonthEnd      time.Time `json:"month_end"`
+	AfterCustomer string    `json:"after_customer"`
+	Plan          string    `json:"plan"`
+	AtMost        int32     `json:"at_most"`
+}
+
+type CohortMembersRow struct {
+	Customer     string    `json:"customer"`
+	Day          time.Time `json:"day"`
+	InitialMicro int64     `json:"initial_micro"`
+	MRRMicro     int64     `json:"mrr_micro"`
+}
+
+// Who began in a month, in the order in which they did, with what they had at the
+// end of their first day and before another day. Their plan is the one on which
+// they began with most; an empty one is all of them.
+func (q *Queries) CohortMembers(ctx context.Context, arg CohortMembersParams) ([]CohortMembersRow, error) {
+	rows, err := q.db.Query(ctx, cohortMembers,
+		arg.Gen,
+		arg.Currency,
+		arg.Until,
+		arg.AfterDay,
+		arg.MonthEnd,
+		arg.AfterCustomer,
+		arg.Plan,
+		arg.AtMost,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []CohortMembersRow{}
+	for rows.Next() {
+		var i CohortMembersRow
+		if err := rows.Scan(
+			&i.Customer,
+			&i.Day,
+			&i.InitialMicro,
+			&i.MRRMicro,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const customersSince = `-- name: CustomersSince :many
 SELECT customer, min(day)::date AS since FROM customer_movement
 WHERE gen = $1 AND customer = ANY ($2::text[]) GROUP BY customer

@@ -82,13 +82,14 @@ func (p cohortsPage) table(ask figuresAsk) ui.HeatTable {
 		t.Columns = append(t.Columns, "M"+strconv.Itoa(k))
 	}
 	for _, c := range p.Cohorts.Cohorts {
-		row := ui.HeatRow{Name: c.Month.Format("Jan 2006"), Href: p.members(c, ask), Size: p.size(c.Began())}
+		row := ui.HeatRow{Name: c.Month.Format("Jan 2006"), Href: cohortHref(c.Month, -1, ask), Size: p.size(c.Began())}
 		for k, level := range c.Levels[:min(len(c.Levels), p.Columns)] {
 			cell := p.cell(level)
 			cell.IsRunning = c.IsRunning(k, p.Running.Start)
 			if cell.IsRunning {
 				cell.Title += " so far"
 			}
+			cell.Href = cohortHref(c.Month, k, ask)
 			row.Cells = append(row.Cells, cell)
 		}
 		t.Rows = append(t.Rows, row)
@@ -105,14 +106,6 @@ func (p cohortsPage) table(ask figuresAsk) ui.HeatTable {
 		t.Definition += " The plan is the one that a customer began with."
 	}
 	return t
-}
-
-// members are those who began in a month: who is in a cohort was new then.
-func (p cohortsPage) members(c analytics.Cohort, ask figuresAsk) string {
-	of := ask
-	of.section, of.extra, of.interval = revenueSection, nil, ""
-	of.rangeName, of.from, of.to = rangeCustom, c.Month.Format(monthLayout), c.Month.Format(monthLayout)
-	return of.with(kindKey, string(analytics.New)) + "#moves"
 }
 
 // began is what all of the cohorts that are shown began with.

@@ -291,9 +291,25 @@ func TestCohortsKeepTheirBeginning(t *testing.T) {
 		wantRows("#cohorts", "Sep 2026 | $128.00 | 100% | 100% | 312% | 334%", "Oct 2026 | $157.00 | 100% | 82% | 63% | ").
 		wantCells("#cohorts tfoot td", "$285.00, 100%, 90%, 312%, ")
 	a.admin.get(cohortsPath+"?measure=gross").want(200).wantRows("#cohorts", "Sep 2026 | $128.00 | 100% | 100% | 77% | 100%", "Oct 2026 | $157.00 | 100% | 82% | 63% | ")
-	// Who began in a month is who was new in it.
-	members, _ := page.doc().Find("#cohorts tbody th a").First().Attr("href")
-	a.admin.get(strings.TrimSuffix(members, "#moves")).want(200).wantCells("#moves tbody th", "cus_b, Acme")
+	// A cell leads to who is in it, and what became of them by then.
+	cell, _ := page.doc().Find("#cohorts tbody tr").Eq(1).Find("td").Eq(2).Find("a").Attr("href")
+	if cell != cohortsPath+"/2026-10?m=1" {
+		t.Errorf("the first month of October leads to %q", cell)
+	}
+	cohort := a.admin.get(cell).want(200).wantCells("h1", "Cohort of October 2026").wantCells("#members .views [aria-current]", "M1")
+	cohort.wantRows("#members", "cus_c | 1 Oct 2026 | $29.00 | $29.00 | $0.00", "cus_d | 10 Oct 2026 | $128.00 | $99.00 | -$29.00")
+	cohort.wantText("#members", "2 with MRR ÷ 2 who began = 100.0%").wantText("#members", "$128.00 ÷ $157.00 = 81.5%")
+	cohort.wantText("#shares figcaption", "2 customers began; 1 is left now, in December 2026.")
+	a.admin.get(cohortsPath+"/2026-10").want(200).wantCells("#members .views [aria-current]", "M2").wantText("#members", "1 with MRR ÷ 2 who began = 50.0%")
+	a.admin.get(cohortsPath+"/2026-11").want(200).wantText(".blank", "Nobody began in this month")
+	for _, bad := range []string{"/2026-08", "/2027-01", "/x", "/2026-13"} {
+		a.admin.get(cohortsPath + bad).want(404)
+	}
+	for _, bad := range []string{"?m=x", "?m=-4", "?after=x"} {
+		if got := a.admin.get(cohortsPath + "/2026-10" + bad).want(303).location(); got != cohortsPath+"/2026-10" {
+			t.Errorf("%s leads to %s", bad, got)
+		}
+	}
 	a.admin.get(cohortsPath+"?plan=pilot").want(200).wantCells("#cohorts tbody .heat-size", "1, 1")
 }
 

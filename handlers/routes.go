@@ -98,6 +98,7 @@ var routes = []route{
 	{"GET", "/admin/billing", administrator, reads, 0, (*server).adminOverview},
 	{"GET", "/admin/billing/revenue", administrator, reads, 0, (*server).adminRevenue},
 	{"GET", "/admin/billing/cohorts", administrator, reads, 0, (*server).adminCohorts},
+	{"GET", "/admin/billing/cohorts/:month", administrator, reads, 0, (*server).adminCohort},
 	{"GET", "/admin/billing/plans", administrator, reads, 0, (*server).adminPlans},
 	{"GET", "/admin/billing/customers", administrator, reads, 0, (*server).adminCustomers},
 	{"GET", "/admin/billing/funnel", administrator, reads, 0, (*server).adminFunnel},

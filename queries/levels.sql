@@ -96,3 +96,20 @@ SELECT cohort, month, sum(mrr_micro)::bigint AS mrr_micro, sum(gross_micro)::big
 FROM cohort_change
 WHERE gen = @gen AND cohort BETWEEN @first::date AND @last::date AND currency = @currency AND (@plan::text = '' OR plan = @plan::text)
 GROUP BY cohort, month ORDER BY cohort, month;
+
+-- name: CohortMembers :many
+-- Who began in a month, in the order in which they did, with what they had at the
+-- end of their first day and before another day. Their plan is the one on which
+-- they began with most; an empty one is all of them.
+SELECT n.customer, n.day, n.initial_micro,
+    (SELECT coalesce(sum(l.amount_micro), 0) FROM customer_movement l
+     WHERE l.gen = @gen AND l.customer = n.customer AND l.currency = @currency AND l.day < @until::date)::bigint AS mrr_micro
+FROM (
+    SELECT c.customer, c.day, sum(c.amount_micro)::bigint AS initial_micro FROM customer_movement c
+    WHERE c.gen = @gen AND c.kind = 'new' AND c.currency = @currency AND c.day >= @after_day::date AND c.day < @month_end::date
+        AND (c.day > @after_day::date OR c.customer > @after_customer::text)
+    GROUP BY c.customer, c.day
+    HAVING @plan::text = '' OR (array_agg(c.plan ORDER BY c.amount_micro DESC, c.plan COLLATE "C"))[1] = @plan::text
+    ORDER BY c.day, c.customer LIMIT @at_most::int
+) n
+ORDER BY n.day, n.customer;

@@ -2,6 +2,7 @@ package reports_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -388,6 +389,71 @@ func TestCohortsAreOfTheMonthsInWhichCustomersBegan(t *testing.T) {
 	query := reports.Query{First: date(time.October, 1), Last: date(time.October, 31), Plan: "pro", Interval: analytics.Daily}
 	if c, err = b.reports.Cohorts(t.Context(), query); err != nil || len(c.Cohorts) != 1 || c.Cohorts[0].Began() != level(99, 99, 1, 128, 1) {
 		t.Errorf("the cohort of October on pro is %+v, %v", c.Cohorts, err)
+	}
+}
+
+func TestACohortTellsWhoIsInIt(t *testing.T) {
+	t.Parallel()
+	b := shop(t)
+	members := func(query reports.Query, k int) string {
+		t.Helper()
+		d, err := b.reports.Cohort(t.Context(), query, reports.CohortAsk{Month: date(time.October, 1), K: k})
+		if err != nil {
+			t.Fatal(err)
+		}
+		out := []string{fmt.Sprint("M", d.K, " ", d.Cohort.Levels[d.K].MRRMicro/dollar, " of ", d.Cohort.Levels[d.K].InitialMicro/dollar)}
+		for _, m := range d.Members {
+			out = append(out, fmt.Sprint(m.ID, m.Day.Format(" 01-02 "), m.InitialMicro/dollar, " ", m.MRRMicro/dollar))
+		}
+		return strings.Join(out, ", ")
+	}
+	for k, want := range map[int]string{
+		0:  "M0 157 of 157, cus_c 10-01 29 29, cus_d 10-10 128 128",
+		1:  "M1 128 of 157, cus_c 10-01 29 29, cus_d 10-10 128 99",
+		2:  "M2 99 of 157, cus_c 10-01 29 0, cus_d 10-10 128 99",
+		9:  "M2 99 of 157, cus_c 10-01 29 0, cus_d 10-10 128 99",
+		-1: "M2 99 of 157, cus_c 10-01 29 0, cus_d 10-10 128 99",
+	} {
+		if got := members(reports.Query{}, k); got != want {
+			t.Errorf("month %d: %s, want %s", k, got, want)
+		}
+	}
+	// cus_d began with more on pro.
+	if got, want := members(reports.Query{Plan: "pro"}, 1), "M1 99 of 128, cus_d 10-10 128 99"; got != want {
+		t.Errorf("of pro: %s, want %s", got, want)
+	}
+	if got, want := members(reports.Query{Plan: "pilot"}, 1), "M1 29 of 29, cus_c 10-01 29 29"; got != want {
+		t.Errorf("of pilot: %s, want %s", got, want)
+	}
+	for _, month := range []time.Time{date(time.August, 1), month(2027, time.January)} {
+		if _, err := b.reports.Cohort(t.Context(), reports.Query{}, reports.CohortAsk{Month: month}); !errors.Is(err, reports.ErrNoCohort) {
+			t.Errorf("the cohort of %s is answered with %v", month, err)
+		}
+	}
+	if d, err := b.reports.Cohort(t.Context(), reports.Query{}, reports.CohortAsk{Month: date(time.November, 1)}); err != nil || len(d.Members) != 0 || len(d.Cohort.Levels) != 0 {
+		t.Errorf("a month in which nobody began has %+v, %v", d.Members, err)
+	}
+	// Pages end after fifty, within a day too.
+	b.exec(`INSERT INTO customer_movement (gen, customer, currency, day, kind, plan, amount_micro, customers, reason)
+		SELECT 1, 'cus_' || n, 'usd', '2026-10-01'::date + n % 3, 'new', 'pro', 100, 1, 'purchase' FROM generate_series(100, 219) n`)
+	ask, seen := reports.CohortAsk{Month: date(time.October, 1)}, map[string]bool{}
+	for range 5 {
+		d, err := b.reports.Cohort(t.Context(), reports.Query{}, ask)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range d.Members {
+			if seen[m.ID] {
+				t.Errorf("%s is on two pages", m.ID)
+			}
+			seen[m.ID] = true
+		}
+		if ask.After, err = reports.ParseMemberKey(d.Next.String()); err != nil || ask.After.IsZero() {
+			break
+		}
+	}
+	if len(seen) != 122 {
+		t.Errorf("%d members were seen, want 122", len(seen))
 	}
 }
 

@@ -178,6 +178,7 @@ type HeatCell struct {
 	Title string
 	// IsRunning marks what is not settled.
 	IsRunning bool
+	Href      string // explains it; empty: nothing does
 }
 
 // heatSteps is how many shades there are.
