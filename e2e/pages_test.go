@@ -76,7 +76,18 @@ var views = []view{
 	{name: "billing-staff", route: "/billing", as: staff, path: at("/billing"), status: 404},
 
 	{name: "overview", route: "/admin/billing", as: staff, path: at("/admin/billing")},
+	{name: "overview-days", route: "/admin/billing", as: staff, path: at("/admin/billing?compare=previous&range=90d")},
 	{name: "overview-mistaken", route: "/admin/billing", as: staff, path: at("/admin/billing?range=forever"), status: 422},
+	{name: "revenue", route: "/admin/billing/revenue", as: staff, path: at("/admin/billing/revenue?compare=year")},
+	{name: "revenue-weeks", route: "/admin/billing/revenue", as: staff, path: at("/admin/billing/revenue?interval=week&plan=pro&range=90d")},
+	{name: "customers", route: "/admin/billing/customers", as: staff, path: at("/admin/billing/customers")},
+	{name: "funnel", route: "/admin/billing/funnel", as: staff, path: at("/admin/billing/funnel")},
+	{name: "plans", route: "/admin/billing/plans", as: staff, path: at("/admin/billing/plans")},
+	{name: "cohorts", route: "/admin/billing/cohorts", as: staff, path: at("/admin/billing/cohorts")},
+	{name: "payments", route: "/admin/billing/payments", as: staff, path: at("/admin/billing/payments")},
+	{name: "definitions", route: "/admin/billing/explain", as: staff, path: at("/admin/billing/explain")},
+	{name: "explanation", route: "/admin/billing/explain/:metric", as: staff, path: at("/admin/billing/explain/mrr")},
+	{name: "explanation-of-nothing", route: "/admin/billing/explain/:metric", as: staff, path: at("/admin/billing/explain/happiness"), status: 404},
 	{name: "subscriptions", route: "/admin/billing/subscriptions", as: staff, path: at("/admin/billing/subscriptions")},
 	{name: "subscriptions-failing", route: "/admin/billing/subscriptions", as: staff, path: at("/admin/billing/subscriptions?failing=1&sort=organization")},
 	{name: "subscriptions-none", route: "/admin/billing/subscriptions", as: staff, path: at("/admin/billing/subscriptions?q=nobody+is+called+so")},
@@ -118,7 +129,7 @@ var views = []view{
 // unseen are the routes that answer a GET with something that is no page.
 var unseen = []string{
 	"/healthz", "/readyz", "*", "/favicon.ico", "/robots.txt", "/admin",
-	"/admin/billing/export/subscriptions.csv", "/api/v1/orgs/:orgId/entitlements", "/api/v1/metrics", "/admin/billing/stream",
+	"/admin/billing/export/subscriptions.csv", "/admin/billing/export/:file", "/api/v1/orgs/:orgId/entitlements", "/api/v1/metrics", "/admin/billing/stream",
 	"GET /c/assets/{name}",
 }
 

@@ -14,6 +14,7 @@ func TestThePages(t *testing.T) {
 	browser := openBrowser(t)
 	w := cast(t, "--customers", "60")
 	t.Run("swaps", func(t *testing.T) { trySwaps(t, browser, w) })
+	t.Run("figures", func(t *testing.T) { tryFigures(t, browser, w) })
 	t.Run("views", func(t *testing.T) { tryViews(t, browser, w) })
 }
 

@@ -66,9 +66,11 @@ func figuresPage[T covering](
 	}
 	frame, body := s.figuresFrame(c, scope, ask), draw(report, ask)
 	status := http.StatusOK
-	if len(ask.problems) > 0 {
+	switch {
+	case len(ask.problems) > 0:
 		status = http.StatusUnprocessableEntity
-	} else if !isRefresh(c.Request()) {
+		pushURL(c, "false") // who goes back does not want to be refused again
+	case !isRefresh(c.Request()):
 		pushURL(c, ask.here())
 	}
 	return s.renderStatus(c, status, views.FiguresPage(frame, body), views.FiguresReport(frame, body))
@@ -200,8 +202,12 @@ func parseDay(text string, isEnd bool) (time.Time, bool) {
 // day: a week in which nothing but the month around it is seen helps nobody.
 const longestByDay = 92
 
-// usualInterval is the interval that goes without saying.
+// usualInterval is the interval that goes without saying: months where it cannot
+// be chosen.
 func (a figuresAsk) usualInterval() analytics.Interval {
+	if slices.Contains(a.section.without, "interval") {
+		return analytics.Monthly
+	}
 	if a.rangeName == rangeCustom && len(a.from) == len(time.DateOnly) {
 		from, isFrom := parseDay(a.from, false)
 		to, isTo := parseDay(a.to, true)
