@@ -40,6 +40,7 @@ func (s *server) customersModel(r reports.Customers, ask figuresAsk) views.Custo
 	m.Active, m.Moves = p.active(), p.moves()
 	m.Churn, m.Reasons, m.Average, m.Lifetime = p.churn(), p.reasons(), p.average(), p.lifetime()
 	m.Trials, m.RatesNote = p.trials(), ratesNote(r.Scope)
+	m.TrialCohorts = p.drawing.trialCohorts(r.Trials)
 	m.Largest, m.Left = s.largestList(r, ask), s.leftList(r, ask)
 	m.Table = p.drawing.sheet("Customers by period", customerFigures, r.Points)
 	return m

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/promptforge/payments/db"
+	"github.com/promptforge/payments/internal/billing"
 )
 
 const paymentsPath = "/admin/billing/payments"
@@ -130,4 +131,29 @@ func TestPaymentsAsAFile(t *testing.T) {
 			t.Errorf("%s is %q, want %q", name, got[name], want)
 		}
 	}
+}
+
+func TestTrialsStandByWhenTheyBegan(t *testing.T) {
+	a := openAutumn(t)
+	trial := func(customer, from, to string) {
+		a.exec(`INSERT INTO customers (stripe_customer_id, livemode, created_at) VALUES ($1, false, now())`, customer)
+		a.exec(`INSERT INTO subscription_versions (subscription_id, at, stripe_customer_id, facts, source, source_id) VALUES
+			(replace($1, 'cus', 'sub'), $2::text::timestamptz, $1, jsonb_build_object('status', 'trialing', 'currency', 'usd', 'trial_end', extract(epoch FROM $3::text::timestamptz)::bigint,
+				'items', jsonb_build_array(jsonb_build_object('price', 'price_autumn_pilot', 'quantity', 1))), 'event', 'evt_' || $1)`,
+			customer, "2026-"+from+"T12:00:00Z", "2026-"+to+"T12:00:00Z")
+	}
+	trial("cus_t1", "10-20", "11-03")
+	a.version("11-03", "cus_t1", "sub_t1", "pilot", billing.StatusActive, "")
+	a.told("payment_succeeded", "in_t1", "11-03", "cus_t1", "in_t1", 2900)
+	trial("cus_t2", "10-25", "11-08")
+	a.version("11-01", "cus_t2", "sub_t2", "pilot", billing.StatusCanceled, "cancellation_requested")
+	trial("cus_t3", "12-10", "12-24") // over, and not paid for
+	if err := db.New(a.pool).MarkDirty(t.Context(), []string{"cus_t3"}); err != nil {
+		t.Fatal(err)
+	}
+	a.settle()
+	page := a.admin.get(customersPath + "?from=2026-09&range=custom").want(200)
+	page.wantRows("#trial-cohorts", "December 2026 so far | 1 | 0 | 0 | 1 | n/a", "October 2026 | 2 | 1 | 1 | 0 | 50.0%")
+	page.wantCells("#trial-cohorts tfoot td", "3, 1, 1, 1, 50.0% provisional")
+	page.wantRows("#trials details", "September 2026 | n/a: no trial ended", "October 2026 | n/a: no trial ended", "November 2026 | 50.0% (1 of 2)", "December 2026 so far | 0.0% (0 of 1)")
 }

@@ -20,6 +20,9 @@ type Customers struct {
 	Largest []LargeCustomer
 	// Left are those who lost their last MRR in the range, newest first.
 	Left []LeftCustomer
+	// Trials are those of each of Periods, by when they ended and by when they
+	// began.
+	Trials []TrialPoint
 }
 
 // LargeCustomer is one of those with most MRR.
@@ -59,6 +62,9 @@ func (r *Reports) Customers(ctx context.Context, query Query) (Customers, error)
 			return err
 		}
 		if out.Largest, err = largest(ctx, q, scope); err != nil {
+			return err
+		}
+		if out.Trials, err = trialPoints(ctx, q, scope, scope.Periods); err != nil {
 			return err
 		}
 		out.Left, err = left(ctx, q, scope)
