@@ -270,7 +270,11 @@ func (p funnelPage) rates() ui.Chart {
 	chart.Finding = fmt.Sprintf("%s over the whole of this time: %s.", name, p.value(metric, p.point()))
 	if provisional > 0 {
 		nouns := intervalNouns[p.scope.Interval]
-		chart.Finding += fmt.Sprintf(" Those of the last %s are provisional: it is not over for everybody.", plural(int64(provisional), nouns[0], nouns[1]))
+		last := nouns[0]
+		if provisional > 1 {
+			last = count(int64(provisional)) + " " + nouns[1]
+		}
+		chart.Finding += fmt.Sprintf(" What is of the last %s is provisional: it is not over for everybody.", last)
 	}
 	if hasFew {
 		chart.Definition += fmt.Sprintf(" Where there were fewer than %d it is greyed.", fewVisitors)
@@ -369,7 +373,7 @@ func (p funnelPage) table() views.FigureSheet {
 	return sheet
 }
 
-// tookInWords is a duration as exactly as medians are known: "40 s", "12 min",
+// tookInWords is a duration as exactly as medians are known: "at once", "40 s", "12 min",
 // "3 h 20 min", "26 h", "3 days 4 h", "14 days".
 func tookInWords(took time.Duration) string {
 	const day = 24 * time.Hour
@@ -381,6 +385,8 @@ func tookInWords(took time.Duration) string {
 		return fmt.Sprintf("%d %s", took/unit, name)
 	}
 	switch {
+	case took < time.Second:
+		return "at once"
 	case took < 100*time.Second:
 		return fmt.Sprintf("%d s", took.Round(time.Second)/time.Second)
 	case took < time.Hour:

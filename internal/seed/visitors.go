@@ -25,8 +25,9 @@ const (
 	looksForEach = 9
 	// comesAgain is the share of them who look once more some days later.
 	comesAgain = 0.25
-	// isUncounted is the share of customers whose browser asks not to be counted.
-	isUncounted = 0.10
+	// isUncounted: every so many of those who sign up have a browser that asks not to
+	// be counted.
+	isUncounted = 9
 	// thinksAbout is the share of customers who look some days before they sign up,
 	// and hesitatesLong that of those who do so for longer than a week.
 	thinksAbout   = 0.28
@@ -38,7 +39,7 @@ const (
 // is told in another way for them.
 func (p *Plan) visitors(r *rand.Rand) {
 	for i := range p.Organizations {
-		if r.Float64() >= isUncounted {
+		if i%isUncounted != isUncounted-1 {
 			p.Organizations[i].Visitor = visitorID(r)
 		}
 	}
