@@ -90,7 +90,7 @@ func (s *server) metrics(c echo.Context) error {
 	}
 	answer := metricsAnswer{
 		From: figures.First().Format(time.DateOnly), To: figures.Last().Format(time.DateOnly), Interval: figures.Interval,
-		Timezone: figures.Zone.String(), AsOf: figures.AsOf.UTC(), DefinitionVersion: figures.Definition,
+		Timezone: figures.Zone.String(), AsOf: figures.AsOf.UTC().Truncate(time.Second), DefinitionVersion: figures.Definition,
 		Currency: figures.Currency, IsConverted: figures.IsConverted, LeftOut: append([]money.Currency{}, figures.Unconverted...), Plan: orNull(figures.Plan), Points: make([]metricPoint, len(figures.Points)),
 	}
 	for i, p := range figures.Points {

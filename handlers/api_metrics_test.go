@@ -3,6 +3,8 @@ package handlers_test
 import (
 	"encoding/json"
 	"net/url"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -94,6 +96,7 @@ func TestAProgramReadsFigures(t *testing.T) {
 
 func TestFiguresOfAPlanAndByDay(t *testing.T) {
 	s := openShop(t).live()
+	s.exec(`DELETE FROM flow_daily`)
 	s.exec(`INSERT INTO flow_daily (gen, day, currency, plan, kind, amount_micro, customers) VALUES (1, '2026-02-10', 'usd', 'pro', 'new', 9900000000, 1), (1, '2026-02-12', 'usd', 'pilot', 'new', 333333333, 1)`)
 	program := s.program("sheet", auth.ReadMetrics)
 	m := program.get("/api/v1/metrics?from=2026-02-09&to=2026-02-12&interval=day").metrics()
@@ -167,5 +170,30 @@ func TestFiguresNeedAKeyForThem(t *testing.T) {
 	empty := b.program("sheet", auth.ReadMetrics).get("/api/v1/metrics").metrics()
 	if empty.Currency != "usd" || len(empty.Points) == 0 || empty.Points[0]["mrr"] != "0" || empty.Points[0]["arpa"] != nil {
 		t.Errorf("before there is anything: %v", empty)
+	}
+}
+
+// TestTheAPIDocumentsEveryFigure, with the unit in which it is told.
+func TestTheAPIDocumentsEveryFigure(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../docs/api.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	documented := map[string]string{}
+	for _, row := range regexp.MustCompile("(?m)^\\| ((?:`[a-zA-Z]+` ?)+)\\| (money|count|ratio|quotient) \\|").FindAllStringSubmatch(string(text), -1) {
+		for _, key := range regexp.MustCompile("[a-zA-Z]+").FindAllString(row[1], -1) {
+			documented[key] = row[2]
+		}
+	}
+	for _, m := range analytics.Metrics {
+		if documented[m.Key] != string(m.Unit) {
+			t.Errorf("%s is documented as %q, it is %s", m.Key, documented[m.Key], m.Unit)
+		}
+		delete(documented, m.Key)
+	}
+	delete(documented, "fx") // a point's own
+	if len(documented) > 0 {
+		t.Errorf("there are no figures such as %v", documented)
 	}
 }
