@@ -181,10 +181,13 @@ func (s *server) explanationModel(e reports.Explanation, ask figuresAsk) views.E
 	value := e.Metric.Of(e.Point)
 	text := func(t analytics.Term) string { return figureText(t.Value, t.Unit, e.Currency) }
 	m := views.Explanation{
-		Name: e.Metric.Name, Value: figureText(value, e.Metric.Unit, e.Currency), When: periodText(e.Point.Period), Note: upperFirst(value.Note), IsRunning: e.Point.IsRunning,
+		Name: e.Metric.Name, Value: figureText(value, e.Metric.Unit, e.Currency), When: periodText(e.Point.Period), IsRunning: e.Point.IsRunning,
 		Definition: e.Metric.Definition, Formula: e.Metric.Name + " = " + e.Metric.Formula, Stripe: stripeDiffers[e.Metric.Key],
 		AsOf: instant(e.AsOf, "2 Jan 2006, 15:04"), Zone: e.Zone.String(), Number: count(int64(e.Scope.Definition)), Page: ask.here(), All: explainPath,
 		Problem: ask.problems[atKey],
+	}
+	if value.Note != "" {
+		m.Note = upperFirst(value.Note) + "."
 	}
 	if e.Plan != "" {
 		m.When += ", " + s.planName(e.Plan)
@@ -193,7 +196,7 @@ func (s *server) explanationModel(e reports.Explanation, ask figuresAsk) views.E
 		m.Worked = worked + " = " + m.Value
 	}
 	if before := e.Metric.Of(e.Before); before.Defined() {
-		m.Before = fmt.Sprintf("It was %s in %s.", figureText(before, e.Metric.Unit, e.Currency), lowerWeek(periodText(e.Before.Period)))
+		m.Before = fmt.Sprintf("It was %s %s.", figureText(before, e.Metric.Unit, e.Currency), whenText(e.Before.Period))
 	}
 	at := func(p *analytics.Period) ui.Link {
 		if p == nil {
@@ -213,11 +216,19 @@ func (s *server) explanationModel(e reports.Explanation, ask figuresAsk) views.E
 	return m
 }
 
-func lowerWeek(period string) string {
-	if strings.HasPrefix(period, "Week") {
-		return lowerFirst(period)
+// whenText says when: "in March 2026", "in the week of 2 Mar 2026", "on 2 Mar
+// 2026", or from when to when.
+func whenText(p analytics.Period) string {
+	text := periodText(p)
+	switch {
+	case p.IsMonth():
+		return "in " + text
+	case strings.HasPrefix(text, "Week"):
+		return "in the " + lowerFirst(text)
+	case p.End.Equal(p.Start.AddDate(0, 0, 1)):
+		return "on " + text
 	}
-	return period
+	return "from " + date(p.Start) + " to " + date(p.Last())
 }
 
 // samePeriod leads to another figure of the same time.
@@ -231,7 +242,7 @@ func (s *server) samePeriod(key string, ask figuresAsk, e reports.Explanation) s
 // evidenceModel puts the rows behind a figure into words.
 func (s *server) evidenceModel(e reports.Explanation, ask figuresAsk) views.Evidence {
 	m := views.Evidence{Columns: views.EvidenceColumns{Day: "Day", What: "What moved", Amount: "MRR"}}
-	in := "in " + lowerWeek(periodText(e.Point.Period))
+	in := whenText(e.Point.Period)
 	switch e.Evidence.Kind {
 	case reports.ByMovement:
 		m.Title, m.Empty = "Movements", "Nothing moved "+in+"."

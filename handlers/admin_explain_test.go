@@ -21,8 +21,8 @@ func TestAFigureIsExplainedByItsFormulaAndTheRowsBehindIt(t *testing.T) {
 	h := withHistory(t)
 	admin := h.admin()
 	page := admin.get(explainURL+"/netNew?at=2026-05-01").want(200).
-		wantText("h1", "Net new MRR").wantText(".explain-when b", "May 2026").wantText(".explain .figure", "-$498.00").
-		wantText(".explain", "It was $0.00 in April 2026.").
+		wantText("h1", "Net new MRR").wantText(".explanation-when b", "May 2026").wantText(".explanation .figure", "-$498.00").
+		wantText(".explanation", "It was $0.00 in April 2026.").
 		wantText(".formula", "new + reactivation + expansion + contraction + churn").
 		wantText(".formula-worked", "$0.00 + $0.00 + $0.00 + -$99.00 + -$399.00 = -$498.00").
 		wantText("#evidence tfoot", "-$498.00")
@@ -43,8 +43,8 @@ func TestAFigureIsExplainedByItsFormulaAndTheRowsBehindIt(t *testing.T) {
 	if n := only.doc().Find("#evidence tbody tr").Length(); n != 1 || only.text(".evidence-filters [aria-current]") != "Churn" {
 		t.Errorf("%d movements are churn, the filter says %q", n, only.text(".evidence-filters [aria-current]"))
 	}
-	before := page.doc().Find(`.explain-when a[rel="prev"]`).AttrOr("href", "")
-	admin.get(before).want(200).wantText(".explain-when b", "April 2026").wantText("#evidence", "Nothing moved in April 2026.")
+	before := page.doc().Find(`.explanation-when a[rel="prev"]`).AttrOr("href", "")
+	admin.get(before).want(200).wantText(".explanation-when b", "April 2026").wantText("#evidence", "Nothing moved in April 2026.")
 }
 
 func TestARateIsExplainedByTheCustomersOfItsBase(t *testing.T) {
@@ -63,7 +63,7 @@ func TestARateIsExplainedByTheCustomersOfItsBase(t *testing.T) {
 		"churnOnlyRevenueChurn": {"66.8%", "$399.00 ÷ $597.00 = 66.8%", []string{"$399.00 | $0.00 | $399.00"}},
 		"involuntaryLogoChurn":  {"0.0%", "0 ÷ 2 = 0.0%", nil},
 	} {
-		page := admin.get(explainURL+"/"+metric+"?at=2026-05-01").want(200).wantText(".explain .figure", want.value).wantText(".formula-worked", want.worked)
+		page := admin.get(explainURL+"/"+metric+"?at=2026-05-01").want(200).wantText(".explanation .figure", want.value).wantText(".formula-worked", want.worked)
 		rows := page.doc().Find("#evidence tbody tr")
 		if rows.Length() != len(want.rows) {
 			t.Errorf("%s: %d customers are behind it, want %d", metric, rows.Length(), len(want.rows))
@@ -79,17 +79,17 @@ func TestARateIsExplainedByTheCustomersOfItsBase(t *testing.T) {
 		})
 	}
 	// Rates are for whole months: with days chosen it is the month around them.
-	admin.get(explainURL+"/logoChurn?range=30d").want(200).wantText(".explain-when", "June 2026 so far")
-	admin.get(explainURL+"/nrr?plan=pro&at=2026-05-01").want(200).wantText(".explain .figure", "50.0%").wantText("#evidence tbody", "=Engines").wantText("#evidence tfoot", "-$99.00")
+	admin.get(explainURL+"/logoChurn?range=30d").want(200).wantText(".explanation-when", "June 2026 so far")
+	admin.get(explainURL+"/nrr?plan=pro&at=2026-05-01").want(200).wantText(".explanation .figure", "50.0%").wantText("#evidence tbody", "=Engines").wantText("#evidence tfoot", "-$99.00")
 }
 
 func TestTrialsAndLevelsAreExplainedByWhoHasThem(t *testing.T) {
 	h := withHistory(t)
 	admin := h.admin()
-	admin.get(explainURL+"/trialMrr").want(200).wantText(".explain .figure", "$29.00").wantText("#evidence tbody tr", "cus_late")
-	admin.get(explainURL+"/committedMrr").want(200).wantText(".explain .figure", "$99.00").wantText("#evidence", "Nothing is scheduled to end.")
+	admin.get(explainURL+"/trialMrr").want(200).wantText(".explanation .figure", "$29.00").wantText("#evidence tbody tr", "cus_late")
+	admin.get(explainURL+"/committedMrr").want(200).wantText(".explanation .figure", "$99.00").wantText("#evidence", "Nothing is scheduled to end.")
 	admin.get(explainURL+"/ltv?at=2026-06-01").want(200).wantText("#evidence tbody tr td:last-child", "50.0%")
-	admin.get(explainURL+"/mrr?from=2026-01&range=custom&to=2026-03").want(200).wantText(".explain-when b", "1 Jan 2026 – 31 Mar 2026").
+	admin.get(explainURL+"/mrr?from=2026-01&range=custom&to=2026-03").want(200).wantText(".explanation-when b", "1 Jan 2026 – 31 Mar 2026").
 		wantText(".formula-worked", "$0.00 + $597.00 + $0.00 = $597.00")
 }
 
@@ -110,7 +110,7 @@ func TestEveryFigureIsExplained(t *testing.T) {
 			if page.status == http.StatusSeeOther { // to the one address of it
 				page = admin.get(page.location())
 			}
-			page.want(200).wantText("h1", m.Name).wantText(".explain", m.Definition)
+			page.want(200).wantText("h1", m.Name).wantText(".explanation", m.Definition)
 			part := admin.panel(explainURL + "/" + m.Key + query).want(200)
 			if doc := part.doc(); doc.Find("main, h1, .bar").Length() > 0 || part.text("h2#panel-title") != m.Name || doc.Find("button[data-close]").Length() != 1 {
 				t.Errorf("%s%s: the panel is %.300s", m.Key, query, part.body)
@@ -126,9 +126,9 @@ func TestAnExplanationThatCannotBeSaysSo(t *testing.T) {
 	h := withHistory(t)
 	admin := h.admin()
 	admin.get(explainURL + "/nothing").want(404)
-	admin.get(explainURL+"/mrr?at=1999-01-01").want(422).wantText(".explain [role=alert]", "none of the periods").wantText(".explain .figure", "$99.00")
-	admin.panel(explainURL+"/mrr?at=1999-01-01").want(422).wantText(".explain [role=alert], [role=alert]", "none of the periods")
-	admin.get(explainURL+"/mrr?at=someday").wantText(".explain [role=alert]", "is no day")
+	admin.get(explainURL+"/mrr?at=1999-01-01").want(422).wantText(".explanation [role=alert]", "none of the periods").wantText(".explanation .figure", "$99.00")
+	admin.panel(explainURL+"/mrr?at=1999-01-01").want(422).wantText(".explanation [role=alert]", "none of the periods")
+	admin.get(explainURL+"/mrr?at=someday").wantText(".explanation [role=alert]", "is no day")
 	for _, after := range []string{"~", "~~~", "2026-05-01~\x00~a~b", "9999-99-99~a~b~c", strings.Repeat("x", 5000), "2026-05-10~\xff~a~b"} {
 		for _, metric := range []string{"mrr", "nrr", "trialMrr"} {
 			admin.get(explainURL + "/" + metric + "?at=2026-05-01&after=" + url.QueryEscape(after)).want(200)
@@ -200,9 +200,9 @@ func TestPaymentsTrialsAndCashAreExplainedByTheirRows(t *testing.T) {
 		h.exec(`INSERT INTO cash_entry (gen, id, day, currency, kind, amount_minor, fee_minor, net_minor) VALUES (1, $1, '2026-02-12', 'usd', $2, $3::bigint, $4::bigint, $3::bigint - $4::bigint)`, row.id, row.kind, row.amount, row.fee)
 	}
 	admin := h.admin()
-	admin.get(explainURL+"/trialConversion?at=2026-02-01").want(200).wantText(".explain .figure", "100.0%").wantText(".formula-worked", "1 ÷ 1 = 100.0%").
+	admin.get(explainURL+"/trialConversion?at=2026-02-01").want(200).wantText(".explanation .figure", "100.0%").wantText(".formula-worked", "1 ÷ 1 = 100.0%").
 		wantText("#evidence tbody tr", "cus_bare").wantText("#evidence tbody tr", "Pilot · Became a subscription").wantText("#evidence tbody tr", "sub_2")
-	admin.get(explainURL+"/paymentFailureRate?at=2026-02-01").want(200).wantText(".explain .figure", "100.0%").
+	admin.get(explainURL+"/paymentFailureRate?at=2026-02-01").want(200).wantText(".explanation .figure", "100.0%").
 		wantText("#evidence tbody tr", "=Engines").wantText("#evidence tbody tr", "Pro · Paid later").wantText("#evidence tbody tr", "in_2").
 		wantText("#evidence details", "Payment failed").wantText("#evidence tfoot", "$99.00")
 	for metric, want := range map[string][]string{
@@ -213,7 +213,7 @@ func TestPaymentsTrialsAndCashAreExplainedByTheirRows(t *testing.T) {
 			page.wantText("#evidence", text)
 		}
 	}
-	admin.get(explainURL + "/netVolume?at=2026-02-01&plan=pro").want(200).wantText(".explain .figure", "n/a")
+	admin.get(explainURL + "/netVolume?at=2026-02-01&plan=pro").want(200).wantText(".explanation .figure", "n/a")
 	admin.get(explainURL+"/recoveryRate?at=2026-05-01").want(200).wantText("#evidence", "No renewal was declined in May 2026.")
 }
 

@@ -69,6 +69,8 @@ func fullPages() []sample {
 		{"admin", views.FiguresPage(figuresFrame(), views.OverviewBody(overview()))},
 		{"admin-empty", views.FiguresPage(figuresFrame(), views.OverviewBody(emptyOverview()))},
 		{"figures", views.FiguresPage(figuresFrame(), everyFigure())},
+		{"explanation", views.FiguresPage(figuresFrame(), views.ExplainReport(explanation()))},
+		{"definitions", views.DefinitionsPage(definitions())},
 		{"subscriptions", views.AdminSubscriptionsPage(subscriptions())},
 		{"organization", views.AdminOrganizationPage(organization())},
 		{"customer-unlinked", views.AdminOrganizationPage(unlinkedCustomer())},

@@ -29,6 +29,8 @@ func zeroPages() []sample {
 		{"billing with a plan", views.BillingPage(views.Billing{HasPlan: true})},
 		{"refusal", views.RefusalPage(views.Refusal{})},
 		{"admin", views.FiguresPage(views.FiguresFrame{}, views.OverviewBody(views.Overview{}))},
+		{"explanation", views.FiguresPage(views.FiguresFrame{}, views.ExplainReport(views.Explanation{}))},
+		{"definitions", views.DefinitionsPage(views.Definitions{})},
 		{"subscriptions", views.AdminSubscriptionsPage(views.AdminSubscriptions{})},
 		{"no subscriptions", views.AdminSubscriptionsPage(views.AdminSubscriptions{Results: views.SubscriptionResults{IsBare: true}})},
 		{"organization", views.AdminOrganizationPage(views.AdminOrganization{})},
