@@ -3,6 +3,7 @@ package handlers
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/promptforge/payments/internal/analytics"
 	"github.com/promptforge/payments/internal/money"
@@ -35,13 +36,21 @@ func (s *server) cashModel(scope reports.Scope, flow reports.CashFlow, ask figur
 	return m
 }
 
+// cashIsLate is after how long without a reading the page says so; it is read every
+// five minutes.
+const cashIsLate = time.Hour
+
 // cashFigures are the figures of cash, by their keys.
 var cashFigures = []string{"grossVolume", "refunds", "disputes", "fees", "netVolume"}
 
 func (p cashSection) note() string {
 	note := "From Stripe's balance transactions, on the day on which the balance moved: with tax and everything that was charged, renewals or not. Payouts, transfers and top-ups are no part of it."
 	if !p.ReadTo.IsZero() {
-		note += " Read up to " + p.ReadTo.In(p.scope.Zone).Format("2 Jan 2006, 15:04") + "."
+		note += " Read up to " + p.ReadTo.In(p.scope.Zone).Format("2 Jan 2006, 15:04")
+		if p.ReadTo.Before(p.scope.AsOf.Add(-cashIsLate)) {
+			note += ", and not since: Stripe could not be asked, or refused to answer"
+		}
+		note += "."
 		if first := analytics.DayOf(p.ReadFrom, p.scope.Zone); p.scope.First().Before(first) {
 			note += " What was before " + first.Format("2 Jan 2006") + " is still being read."
 		}
@@ -65,7 +74,10 @@ func (p cashSection) keyFigures() []ui.KeyFigure {
 	gross := p.keyFigure("grossVolume", "Gross volume", p.sum, p.Points)
 	gross.Note = "All charges and payments."
 	given := p.keyFigure("refunds", "Refunds and disputes", p.sum, p.Points)
-	given.Value = p.minor(cash.RefundsMinor + cash.DisputesMinor)
+	given.Value, given.Spark.Values = p.minor(cash.RefundsMinor+cash.DisputesMinor), nil
+	for _, point := range p.Points {
+		given.Spark.Values = append(given.Spark.Values, point.Cash.RefundsMinor+point.Cash.DisputesMinor)
+	}
 	given.Note = fmt.Sprintf("%s refunded, %s disputed.", p.minor(-cash.RefundsMinor), p.minor(-cash.DisputesMinor))
 	fees := p.keyFigure("fees", "Fees", p.sum, p.Points)
 	fees.Note = fmt.Sprintf("%s of the gross volume.", shareOr(cash.FeesMinor, cash.GrossMinor, "n/a"))

@@ -60,6 +60,8 @@ func TestCashIsShownWithThePayments(t *testing.T) {
 	if href, _ := page.doc().Find("#cash-table .list-csv").Attr("href"); href != "/admin/billing/export/cash.csv?from=2026-10&range=custom" {
 		t.Errorf("the file is at %q", href)
 	}
+	a.exec(`UPDATE cash_progress SET whole_to = '2026-12-31 09:00Z'`)
+	a.admin.get(paymentsPath).want(200).wantText("#cash", "Read up to 31 Dec 2026, 09:00, and not since")
 	page = a.admin.get(paymentsPath + "?compare=previous&from=2026-11&range=custom&to=2026-12").want(200)
 	page.wantFigure("Gross volume", "$300.00 more than the time before")
 	a.admin.get(paymentsPath+"?plan=pro").want(200).wantText("#cash", "Cash is counted for the account and not by plan")
