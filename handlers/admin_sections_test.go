@@ -155,7 +155,7 @@ func TestThePageOfRevenueAddsUp(t *testing.T) {
 	if href, _ := page.doc().Find("#figures-table tbody td a").First().Attr("href"); href != "/admin/billing/explain/mrr?from=2026-09&range=custom&at=2026-12-01" {
 		t.Errorf("the newest MRR leads to %q", href)
 	}
-	if n := page.doc().Find("#rates ~ .note").Length(); n != 0 {
+	if n := page.doc().Find("section[aria-labelledby=rates] > .note").Length(); n != 0 {
 		t.Error("the months of rates are explained where they are those of the page")
 	}
 }
@@ -216,13 +216,13 @@ func TestMovementsAreListedNarrowedAndTurned(t *testing.T) {
 func TestRatesOfDaysAreThoseOfTheirMonths(t *testing.T) {
 	a := openAutumn(t)
 	page := a.admin.get(revenuePath + "?from=2026-11-10&range=custom&to=2026-11-20").want(200)
-	page.wantText(".rates .note", "Rates are of calendar months and of twelve months: here of November 2026 as a whole")
+	page.wantText("section[aria-labelledby=rates] > .note", "Rates are of calendar months and of twelve months: here of November 2026 as a whole")
 	page.wantText("#retention figcaption", "184.9%").wantText("#level figcaption", "$527.00 at the end of 20 Nov 2026")
 	if got := page.cells("#figures-table tbody th"); strings.Contains(got, "retention") {
 		t.Errorf("the table by day has %s", got)
 	}
 	page = a.admin.get(customersPath + "?from=2026-11-10&range=custom&to=2026-11-20").want(200)
-	page.wantText(".rates .note", "of November 2026 as a whole").wantText("#churn figcaption", "1 of 4 left, 25.0%")
+	page.wantText("section[aria-labelledby=rates] > .note", "of November 2026 as a whole").wantText("#churn figcaption", "1 of 4 left, 25.0%")
 }
 
 func TestThePageOfCustomersTellsWhoTheyAre(t *testing.T) {

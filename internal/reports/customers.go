@@ -55,7 +55,7 @@ func (r *Reports) Customers(ctx context.Context, query Query) (Customers, error)
 	var out Customers
 	err := r.within(ctx, query, func(q *db.Queries, scope Scope) error {
 		var err error
-		if out.Figures, err = figures(ctx, q, scope); err != nil {
+		if out.Figures, err = figures(ctx, q, scope, reading(addRetention, addTrials)); err != nil {
 			return err
 		}
 		if out.Rates, err = rates(ctx, q, scope, out.Points); err != nil {

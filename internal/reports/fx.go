@@ -51,15 +51,15 @@ func (s *Scope) convert() error {
 }
 
 // convertedFigures are figures, in the base currency.
-func convertedFigures(ctx context.Context, q *db.Queries, scope Scope) (Figures, error) {
+func convertedFigures(ctx context.Context, q *db.Queries, scope Scope, read reader) (Figures, error) {
 	out := Figures{Scope: scope}
-	shown, until, err := convertedPoints(ctx, q, scope, scope.Periods, points)
+	shown, until, err := convertedPoints(ctx, q, scope, scope.Periods, read)
 	if err != nil {
 		return out, err
 	}
 	out.Points, out.Unconverted, out.RatesUntil = shown.Points, shown.Missing, until
 	if len(scope.Compared) > 0 {
-		before, _, err := convertedPoints(ctx, q, scope, scope.Compared, points)
+		before, _, err := convertedPoints(ctx, q, scope, scope.Compared, read)
 		if err != nil {
 			return out, err
 		}
@@ -71,8 +71,7 @@ func convertedFigures(ctx context.Context, q *db.Queries, scope Scope) (Figures,
 // convertedPoints reads the points of each currency and adds them up in the base.
 // It also says up to which day rates are known of all that are not left out.
 func convertedPoints(
-	ctx context.Context, q *db.Queries, scope Scope, periods []analytics.Period,
-	read func(context.Context, *db.Queries, Scope, []analytics.Period) ([]analytics.Point, error),
+	ctx context.Context, q *db.Queries, scope Scope, periods []analytics.Period, read reader,
 ) (analytics.Converted, time.Time, error) {
 	var until time.Time
 	rates, err := ratesOf(ctx, q, scope, periods)

@@ -14,5 +14,5 @@ func rates(ctx context.Context, q *db.Queries, scope Scope, shown []analytics.Po
 		return shown, nil
 	}
 	scope.Interval = analytics.Monthly
-	return points(ctx, q, scope, analytics.Periods(scope.First(), scope.Last(), scope.Today, analytics.Monthly))
+	return reading(addRetention)(ctx, q, scope, analytics.Periods(scope.First(), scope.Last(), scope.Today, analytics.Monthly))
 }

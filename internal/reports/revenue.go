@@ -26,7 +26,7 @@ func (r *Reports) Revenue(ctx context.Context, query Query, filter MovementFilte
 	var out Revenue
 	err := r.withinAny(ctx, query, func(q *db.Queries, scope Scope) error {
 		var err error
-		if out.Figures, err = figures(ctx, q, scope); err != nil {
+		if out.Figures, err = figures(ctx, q, scope, reading(addPledges, addRetention)); err != nil {
 			return err
 		}
 		if out.Rates, err = rates(ctx, q, scope, out.Points); err != nil {

@@ -25,7 +25,7 @@ func (r *Reports) Series(ctx context.Context, query Query) (Figures, error) {
 	var out Figures
 	err := r.withinAny(ctx, query, func(q *db.Queries, scope Scope) error {
 		var err error
-		out, err = figures(ctx, q, scope)
+		out, err = figures(ctx, q, scope, points)
 		return err
 	})
 	if err != nil {
@@ -34,39 +34,52 @@ func (r *Reports) Series(ctx context.Context, query Query) (Figures, error) {
 	return out, nil
 }
 
-func figures(ctx context.Context, q *db.Queries, scope Scope) (Figures, error) {
+// reader reads points of some periods, which ascend without gaps.
+type reader func(ctx context.Context, q *db.Queries, scope Scope, periods []analytics.Period) ([]analytics.Point, error)
+
+// adder adds to points what a kind of rollup knows of their periods.
+type adder func(ctx context.Context, q *db.Queries, scope Scope, points []analytics.Point) error
+
+// figures are the points of the scope and those that they are compared with.
+func figures(ctx context.Context, q *db.Queries, scope Scope, read reader) (Figures, error) {
 	if scope.IsConverted {
-		return convertedFigures(ctx, q, scope)
+		return convertedFigures(ctx, q, scope, read)
 	}
 	out := Figures{Scope: scope}
 	var err error
-	if out.Points, err = points(ctx, q, scope, scope.Periods); err != nil {
+	if out.Points, err = read(ctx, q, scope, scope.Periods); err != nil {
 		return out, err
 	}
 	if len(scope.Compared) > 0 {
-		out.Before, err = points(ctx, q, scope, scope.Compared)
+		out.Before, err = read(ctx, q, scope, scope.Compared)
 	}
 	return out, err
 }
 
-// points reads all figures of some periods, which ascend without gaps.
+// points reads all figures of some periods.
 func points(ctx context.Context, q *db.Queries, scope Scope, periods []analytics.Period) ([]analytics.Point, error) {
-	if scope.IsConverted {
-		converted, _, err := convertedPoints(ctx, q, scope, periods, points)
-		return converted.Points, err
-	}
-	out, err := movements(ctx, q, scope, periods)
-	if err != nil {
-		return nil, err
-	}
-	for _, add := range []func(context.Context, *db.Queries, Scope, []analytics.Point) error{
-		addPledges, addRetention, addTrials, addPayments, addCash, addFunnel,
-	} {
-		if err := add(ctx, q, scope, out); err != nil {
+	return reading(addPledges, addRetention, addTrials, addPayments, addCash, addFunnel)(ctx, q, scope, periods)
+}
+
+// reading reads points with some of what is known of them: nobody should wait for
+// what is not shown.
+func reading(adders ...adder) reader {
+	return func(ctx context.Context, q *db.Queries, scope Scope, periods []analytics.Period) ([]analytics.Point, error) {
+		if scope.IsConverted {
+			converted, _, err := convertedPoints(ctx, q, scope, periods, reading(adders...))
+			return converted.Points, err
+		}
+		out, err := movements(ctx, q, scope, periods)
+		if err != nil {
 			return nil, err
 		}
+		for _, add := range adders {
+			if err := add(ctx, q, scope, out); err != nil {
+				return nil, err
+			}
+		}
+		return out, nil
 	}
-	return out, nil
 }
 
 // movements are the points with their levels and what moved between them.
