@@ -48,23 +48,33 @@ func figuresPage[T covering](
 	ask := parseFigures(sec, c.QueryParams())
 	query := ask.query()
 	query.Prefer = s.Plans.Currency
-	report, err := shared(s, c, query, read)
+	// All that the page asks of the database is asked in here, so that who
+	// refreshes it shares the answer.
+	readFramed := func(ctx context.Context, query reports.Query) (framed[T], error) {
+		report, err := read(ctx, query)
+		if err != nil {
+			return framed[T]{}, err
+		}
+		return framed[T]{report, s.integrityBanner(ctx)}, nil
+	}
+	page, err := shared(s, c, query, readFramed)
 	var refusal *billing.Refusal
 	if errors.As(err, &refusal) {
 		for field, message := range refusal.Fields {
 			ask.problems[field] = message
 		}
-		report, err = read(c.Request().Context(), reports.Query{Prefer: s.Plans.Currency})
+		page, err = readFramed(c.Request().Context(), reports.Query{Prefer: s.Plans.Currency})
 	}
 	if err != nil {
 		return err
 	}
-	scope := report.Covers()
+	scope := page.Covers()
 	ask.settle(scope)
 	if len(ask.problems) == 0 && !isPartial(c.Request()) && c.QueryParams().Encode() != ask.values().Encode() {
 		return c.Redirect(http.StatusSeeOther, ask.here())
 	}
-	frame, body := s.figuresFrame(c, scope, ask), draw(report, ask)
+	frame, body := s.figuresFrame(c, scope, ask), draw(page.report, ask)
+	frame.Integrity = page.integrity
 	status := http.StatusOK
 	switch {
 	case len(ask.problems) > 0:
@@ -75,6 +85,15 @@ func figuresPage[T covering](
 	}
 	return s.renderStatus(c, status, views.FiguresPage(frame, body), views.FiguresReport(frame, body))
 }
+
+// framed is a report and what stands across its top.
+type framed[T covering] struct {
+	report    T
+	integrity ui.Banner
+}
+
+// Covers is the report's scope.
+func (f framed[T]) Covers() reports.Scope { return f.report.Covers() }
 
 // figuresAsk is what the address of a page of figures asks for.
 type figuresAsk struct {
@@ -307,7 +326,6 @@ func (s *server) figuresFrame(c echo.Context, scope reports.Scope, ask figuresAs
 	}
 	m.FiguresQuery = ask.href("")
 	m.Notes = append(m.Notes, conversionNotes(scope)...)
-	m.Integrity = s.integrityBanner(c.Request().Context())
 	return m
 }
 
