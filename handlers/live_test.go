@@ -288,6 +288,30 @@ func TestAHundredOpenDashboardsCostOneReading(t *testing.T) {
 	}
 }
 
+// TestEveryPageOfFiguresIsShared: whatever a page asks of the database, who
+// refreshes it beside others asks nothing more.
+func TestEveryPageOfFiguresIsShared(t *testing.T) {
+	s := openShop(t).live()
+	p := s.process()
+	one, other := p.session(), p.session()
+	p.watch(one, "")
+	p.watch(other, "")
+	version := s.grow()
+	for _, path := range []string{"", "/revenue", "/customers", "/funnel", "/plans", "/cohorts", "/payments", "/explain/mrr"} {
+		path = "/admin/billing" + path
+		first, err := p.refresh(t.Context(), path, one, version)
+		if err != nil {
+			t.Errorf("%s: %v", path, err)
+			continue
+		}
+		before := p.asked.n.Load()
+		second, err := p.refresh(t.Context(), path, other, version)
+		if asked := p.asked.n.Load() - before; err != nil || asked != 0 || second != first {
+			t.Errorf("%s: a second refresh asks %d times, %v; the same page: %t", path, asked, err, second == first)
+		}
+	}
+}
+
 func TestNoFirstLoadIsShared(t *testing.T) {
 	s := openShop(t).live()
 	p := s.processOf(s.admin)
