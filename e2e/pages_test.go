@@ -84,6 +84,7 @@ var views = []view{
 	{name: "funnel", route: "/admin/billing/funnel", as: staff, path: at("/admin/billing/funnel")},
 	{name: "plans", route: "/admin/billing/plans", as: staff, path: at("/admin/billing/plans")},
 	{name: "cohorts", route: "/admin/billing/cohorts", as: staff, path: at("/admin/billing/cohorts")},
+	{name: "cohort", route: "/admin/billing/cohorts/:month", as: staff, path: at("/admin/billing/cohorts/2026-03")},
 	{name: "payments", route: "/admin/billing/payments", as: staff, path: at("/admin/billing/payments")},
 	{name: "definitions", route: "/admin/billing/explain", as: staff, path: at("/admin/billing/explain")},
 	{name: "explanation", route: "/admin/billing/explain/:metric", as: staff, path: at("/admin/billing/explain/mrr")},
