@@ -350,8 +350,8 @@ func (s *server) retryingList(r reports.Payments, ask figuresAsk) views.Customer
 		Note: "As of now, whatever time is shown above.", Empty: "Every renewal is paid or lost; nothing is tried again.", CSV: exportHref("invoices", ask),
 		More: ui.Link{Text: "All subscriptions with a payment owed", Href: subscriptionsPath + "?failing=1"},
 		List: ui.List{Caption: "Renewals that are not paid yet, the largest first", Columns: listColumns(
-			ui.Column{Label: "Customer"}, ui.Column{Label: "Due", Numeric: true}, ui.Column{Label: "Since", Short: true}, ui.Column{Label: "Attempts", Numeric: true},
-			ui.Column{Label: "Next attempt", Short: true}, ui.Column{Label: "Because of"},
+			ui.Column{Label: "Customer"}, ui.Column{Label: "Because of"}, ui.Column{Label: "Due", Numeric: true}, ui.Column{Label: "Tried", Short: true},
+			ui.Column{Label: "Since", Short: true}, ui.Column{Label: "Next attempt", Short: true},
 		)},
 	}
 	for _, o := range r.Retrying {
@@ -363,12 +363,14 @@ func (s *server) retryingList(r reports.Payments, ask figuresAsk) views.Customer
 		if o.IsAsked {
 			because = ui.Cell{Text: "Waits for the customer's confirmation"}
 		}
+		who := customerCell(o.Customer)
+		who.Note = s.planName(o.Plan)
 		list.List.Rows = append(list.List.Rows, ui.ListRow{Href: customerHref(o.ID), Cells: []ui.Cell{
-			customerCell(o.Customer),
-			{Text: money.Format(o.AmountMinor, r.Currency), Note: s.planName(o.Plan)},
+			who, because,
+			{Text: money.Format(o.AmountMinor, r.Currency)},
+			{Text: plural(int64(o.Attempts), "time", "times")},
 			{Instant: instant(o.FirstAt, "2 Jan 2006")},
-			{Text: count(int64(o.Attempts))},
-			next, because,
+			next,
 		}})
 	}
 	if all := r.Open.Count + r.AskedOpen.Count; all > int64(len(r.Retrying)) {
