@@ -272,18 +272,14 @@ const unitsAtOnce = 10_000
 // funnel recounts every way through the funnel and compares the rollups.
 func (v *verification) funnel(ctx context.Context) ([]Finding, error) {
 	for _, gen := range v.gens {
-		finding, err := v.funnelOf(ctx, gen)
-		if err != nil {
-			return nil, err
-		}
-		if finding != nil {
-			return []Finding{*finding}, nil
+		if findings, err := v.funnelOf(ctx, gen); err != nil || len(findings) > 0 {
+			return findings, err
 		}
 	}
 	return nil, nil
 }
 
-func (v *verification) funnelOf(ctx context.Context, gen int32) (*Finding, error) {
+func (v *verification) funnelOf(ctx context.Context, gen int32) ([]Finding, error) {
 	recount := newFunnelRollups()
 	page := db.UnitsAfterParams{Gen: gen, AtMost: unitsAtOnce, AfterEnteredAt: time.Unix(0, 0)}
 	for {
@@ -297,8 +293,8 @@ func (v *verification) funnelOf(ctx context.Context, gen int32) (*Finding, error
 		}
 		page.AfterVisitor, page.AfterEnteredAt = units[len(units)-1].Visitor, units[len(units)-1].EnteredAt
 	}
-	broken := func(day time.Time, format string, args ...any) *Finding {
-		return &Finding{funnelIsRecount, fmt.Sprintf("generation %d, %s, ", gen, day.Format(time.DateOnly)) + fmt.Sprintf(format, args...), day, v.today()}
+	broken := func(day time.Time, format string, args ...any) []Finding {
+		return []Finding{{funnelIsRecount, fmt.Sprintf("generation %d, %s, ", gen, day.Format(time.DateOnly)) + fmt.Sprintf(format, args...), day, v.today()}}
 	}
 	daily, err := v.q.FunnelDailyOf(ctx, gen)
 	if err != nil {
