@@ -230,17 +230,10 @@ func signed(by int64, format func(int64) string) string {
 	return format(by)
 }
 
-func ratio(part, whole int64) float64 {
-	if whole == 0 {
-		return 0
-	}
-	return 100 * float64(part) / float64(whole)
-}
-
 // percentage has one decimal; a part of nothing is none.
 func percentage(part, whole int64) string {
 	if whole == 0 {
 		return "n/a"
 	}
-	return fmt.Sprintf("%.1f%%", ratio(part, whole))
+	return fmt.Sprintf("%.1f%%", 100*float64(part)/float64(whole))
 }

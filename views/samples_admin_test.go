@@ -148,11 +148,5 @@ func everyFigure() templ.Component {
 			Rows:    []ui.Row{{{Text: "Pro"}, {Text: "$99.00", Spark: ui.Spark{Values: []int64{1, 2, 3}, IsRunning: true}}}},
 			Footer:  ui.Row{{Text: "All plans"}, {Text: "$99.00"}},
 		}),
-		ui.ShareFigure(ui.ShareTable{
-			ID: "plan-shares", Title: "Plans by MRR", Finding: "Pro carries 57.3 % of MRR.", Heading: "Plan",
-			Columns:   []ui.Column{{Label: "MRR"}, {Label: "Share"}},
-			Shares:    []ui.Share{{Name: "Pilot", Percent: 12, Step: 1, Cells: []ui.Cell{{Text: "$222.33"}, {Text: "12.1 %", Note: "1 trial"}}}, {Name: "Pro", Percent: 57.3, Step: 2, Cells: []ui.Cell{{}, {}}}},
-			TotalName: "All plans", Total: []ui.Cell{{Text: "$1,843.00"}, {Text: "100.0 %"}},
-		}),
 	)
 }

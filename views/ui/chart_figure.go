@@ -93,34 +93,3 @@ func extremes(values []int64) (low, high int64) {
 	}
 	return low, max(high, low+1)
 }
-
-// Share is a part of a whole, with its figures.
-type Share struct {
-	Name string
-	// Percent is the length of the bar, of a hundred.
-	Percent float64
-	// Step is the shade and pattern: 1, 2 or 3, and so on around.
-	Step int
-	// Cells are the figures of the columns after the name.
-	Cells []Cell
-}
-
-// ShareTable is parts of a whole as bars, labelled by their figures: its own
-// table of data.
-type ShareTable struct {
-	ID      string
-	Title   string
-	Finding string
-	// Heading heads the names, Columns are those after it.
-	Heading string
-	Columns []Column
-	Shares  []Share
-	// Total is the whole, under TotalName; empty: it is not shown.
-	TotalName  string
-	Total      []Cell
-	Definition string
-}
-
-func (t ShareTable) width(s Share) string { return percent(min(max(s.Percent, 0), 100)) }
-
-func (s Share) class() string { return "share-bar share-" + string(rune('1'+(max(s.Step, 1)-1)%3)) }

@@ -214,7 +214,7 @@ func BarsFigure(b Bars) templ.Component {
 						return templ_7745c5c3_Err
 					}
 				}
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 20, "<svg class=\"bar-line\" width=\"100%\" height=\"12\" aria-hidden=\"true\"><rect class=\"share-track\" width=\"100%\" height=\"12\" rx=\"2\"></rect> ")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 20, "<svg class=\"bar-line\" width=\"100%\" height=\"12\" aria-hidden=\"true\"><rect class=\"bar-track\" width=\"100%\" height=\"12\" rx=\"2\"></rect> ")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
