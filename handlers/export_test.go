@@ -4,19 +4,18 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/promptforge/payments/internal/auth"
 )
 
-// NewWithPace is New with streams that beat and look again at another pace.
-func NewWithPace(deps Deps, heartbeat, lookAgain time.Duration) *echo.Echo {
+// NewWithStreams is New with so many streams at most, which beat and look again at
+// another pace.
+func NewWithStreams(deps Deps, atMost int64, heartbeat, lookAgain time.Duration) *echo.Echo {
 	s := newServer(deps)
-	s.pace = pace{heartbeat, lookAgain}
+	s.streams, s.pace = semaphore.NewWeighted(atMost), pace{heartbeat, lookAgain}
 	return s.router()
 }
-
-// MaxStreams is maxStreams.
-const MaxStreams = maxStreams
 
 // Rule is a row of the route table, as tests see it.
 type Rule struct{ Method, Path, Audience, Limit, Why string }

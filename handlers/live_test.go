@@ -54,7 +54,8 @@ type process struct {
 	asked    *counter
 }
 
-// process starts one whose streams have the usual pace unless another is given.
+// process starts one whose streams have the usual pace unless another is given;
+// then there are two at most.
 func (b *bundle) process(pace ...time.Duration) *process {
 	b.t.Helper()
 	p := &process{b: b, asked: &counter{}}
@@ -74,7 +75,7 @@ func (b *bundle) process(pace ...time.Duration) *process {
 	deps.Auth, deps.Reports = auth.New(pool, time.Now), &reports.Reports{Pool: pool, Now: deps.Now}
 	app := handlers.New(deps)
 	if len(pace) == 2 {
-		app = handlers.NewWithPace(deps, pace[0], pace[1])
+		app = handlers.NewWithStreams(deps, 2, pace[0], pace[1])
 	}
 	p.front = httptest.NewServer(app)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -445,6 +446,36 @@ func (w *watch) isOpen() bool {
 func (s *shop) endSessions() {
 	s.t.Helper()
 	s.exec(`DELETE FROM sessions`)
+}
+
+func TestOneStreamTooManyIsToldToComeBack(t *testing.T) {
+	s := openShop(t)
+	p := s.process(20*time.Millisecond, time.Hour)
+	cookie := p.session()
+	first := p.watch(cookie, "")
+	p.watch(cookie, "")
+	answer, err := p.ask(t.Context(), streamPath, cookie)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
+	if answer.StatusCode != http.StatusServiceUnavailable || answer.Header.Get("Retry-After") != "60" {
+		t.Errorf("the third is answered %d, %v", answer.StatusCode, answer.Header)
+	}
+	first.cancel() // which the server notices when it next beats
+	for end := time.Now().Add(longest); ; time.Sleep(10 * time.Millisecond) {
+		answer, err := p.ask(t.Context(), streamPath, cookie)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		if answer.StatusCode == http.StatusOK {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatal("a stream that ended makes no room")
+		}
+	}
 }
 
 func TestStreamsEndWithTheServer(t *testing.T) {
