@@ -52,6 +52,18 @@ func (q *Queries) AddToFunnelTime(ctx context.Context, rows json.RawMessage) err
 	return err
 }
 
+const addToFunnelTimeMonthly = `-- name: AddToFunnelTimeMonthly :exec
+INSERT INTO funnel_time_monthly (gen, month, bucket, plan, step, took, n)
+SELECT r.gen, r.month, r.bucket, r.plan, r.step, r.took, r.n
+FROM jsonb_populate_recordset(NULL::funnel_time_monthly, $1::jsonb) AS r ORDER BY 1, 2, 3, 4, 5, 6
+ON CONFLICT (gen, month, bucket, plan, step, took) DO UPDATE SET n = funnel_time_monthly.n + excluded.n
+`
+
+func (q *Queries) AddToFunnelTimeMonthly(ctx context.Context, rows json.RawMessage) error {
+	_, err := q.db.Exec(ctx, addToFunnelTimeMonthly, rows)
+	return err
+}
+
 const appliedUnits = `-- name: AppliedUnits :many
 SELECT gen, visitor, entered_at, day, bucket, plan, customer, reached, started_seconds, completed_seconds, activated_seconds, paid_seconds, settled_on FROM funnel_unit WHERE gen = ANY ($1::int[]) AND visitor = ANY ($2::text[])
 `
@@ -133,6 +145,16 @@ WHERE (t.gen, t.day, t.bucket, t.plan, t.step, t.took) = (r.gen, r.day, r.bucket
 
 func (q *Queries) DropEmptyFunnelTime(ctx context.Context, rows json.RawMessage) error {
 	_, err := q.db.Exec(ctx, dropEmptyFunnelTime, rows)
+	return err
+}
+
+const dropEmptyFunnelTimeMonthly = `-- name: DropEmptyFunnelTimeMonthly :exec
+DELETE FROM funnel_time_monthly t USING jsonb_populate_recordset(NULL::funnel_time_monthly, $1::jsonb) AS r
+WHERE (t.gen, t.month, t.bucket, t.plan, t.step, t.took) = (r.gen, r.month, r.bucket, r.plan, r.step, r.took) AND t.n = 0
+`
+
+func (q *Queries) DropEmptyFunnelTimeMonthly(ctx context.Context, rows json.RawMessage) error {
+	_, err := q.db.Exec(ctx, dropEmptyFunnelTimeMonthly, rows)
 	return err
 }
 
@@ -400,6 +422,38 @@ func (q *Queries) FunnelPendingOfPeriods(ctx context.Context, arg FunnelPendingO
 	return items, nil
 }
 
+const funnelTimeMonthlyOf = `-- name: FunnelTimeMonthlyOf :many
+SELECT gen, month, bucket, plan, step, took, n FROM funnel_time_monthly WHERE gen = $1
+`
+
+func (q *Queries) FunnelTimeMonthlyOf(ctx context.Context, gen int32) ([]FunnelTimeMonthly, error) {
+	rows, err := q.db.Query(ctx, funnelTimeMonthlyOf, gen)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []FunnelTimeMonthly{}
+	for rows.Next() {
+		var i FunnelTimeMonthly
+		if err := rows.Scan(
+			&i.Gen,
+			&i.Month,
+			&i.Bucket,
+			&i.Plan,
+			&i.Step,
+			&i.Took,
+			&i.N,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const funnelTimeOf = `-- name: FunnelTimeOf :many
 SELECT gen, day, bucket, plan, step, took, n FROM funnel_time WHERE gen = $1
 `
@@ -433,16 +487,27 @@ func (q *Queries) FunnelTimeOf(ctx context.Context, gen int32) ([]FunnelTime, er
 }
 
 const funnelTimes = `-- name: FunnelTimes :many
-SELECT bucket, step, took, sum(n)::bigint AS n
-FROM funnel_time WHERE gen = $1 AND day BETWEEN $2::date AND $3::date AND ($4::text = '' OR plan = $4::text)
+SELECT t.bucket, t.step, t.took, sum(t.n)::bigint AS n
+FROM (
+    SELECT m.bucket, m.step, m.took, m.n FROM funnel_time_monthly m
+    WHERE m.gen = $1 AND m.month >= $2::date AND m.month < $3::date AND ($4::text = '' OR m.plan = $4::text)
+    UNION ALL
+    SELECT d.bucket, d.step, d.took, d.n FROM funnel_time d
+    WHERE d.gen = $1 AND d.day >= $5::date AND d.day < $2::date AND ($4::text = '' OR d.plan = $4::text)
+    UNION ALL
+    SELECT d.bucket, d.step, d.took, d.n FROM funnel_time d
+    WHERE d.gen = $1 AND d.day >= $3::date AND d.day <= $6::date AND ($4::text = '' OR d.plan = $4::text)
+) t
 GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
 `
 
 type FunnelTimesParams struct {
 	Gen   int32     `json:"gen"`
+	Month time.Time `json:"month"`
+	After time.Time `json:"after"`
+	Plan  string    `json:"plan"`
 	First time.Time `json:"first"`
 	Last  time.Time `json:"last"`
-	Plan  string    `json:"plan"`
 }
 
 type FunnelTimesRow struct {
@@ -452,12 +517,16 @@ type FunnelTimesRow struct {
 	N      int64  `json:"n"`
 }
 
+// Of the whole months from month up to before after, and of the days before and
+// after them.
 func (q *Queries) FunnelTimes(ctx context.Context, arg FunnelTimesParams) ([]FunnelTimesRow, error) {
 	rows, err := q.db.Query(ctx, funnelTimes,
 		arg.Gen,
+		arg.Month,
+		arg.After,
+		arg.Plan,
 		arg.First,
 		arg.Last,
-		arg.Plan,
 	)
 	if err != nil {
 		return nil, err

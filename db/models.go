@@ -571,6 +571,17 @@ type FunnelTime struct {
 	N    int64 `json:"n"`
 }
 
+// The same by the calendar month of entry, so that long ranges cost no more
+type FunnelTimeMonthly struct {
+	Gen    int32     `json:"gen"`
+	Month  time.Time `json:"month"`
+	Bucket string    `json:"bucket"`
+	Plan   string    `json:"plan"`
+	Step   int16     `json:"step"`
+	Took   int16     `json:"took"`
+	N      int64     `json:"n"`
+}
+
 // Applied contributions: a visitor's way from the prices to a payment (metrics.md 1.10), at most one in thirty days
 type FunnelUnit struct {
 	Gen int32 `json:"gen"`

@@ -103,6 +103,11 @@ func TestThePageOfTheFunnelAddsUp(t *testing.T) {
 	page.wantRows("#plans", "Pilot | 3 | 3 100.0% | 3 100.0% | 1 33.3%", "Pro | 8 | 6 75.0% | 6 100.0% | 6 100.0%")
 	page.wantText("#figures-table", "Not over yet0")
 
+	// Days of October alone, and those around whole months, have the same medians.
+	for _, days := range []string{"from=2026-10-05&range=custom&to=2026-10-20", "from=2026-10-03&range=custom&to=2026-11-20", "from=2026-09-20&range=custom&to=2026-12-10"} {
+		a.admin.get(funnelPath+"?"+days).want(200).wantFigure("Visitors", "12").wantFigure("From the look to the payment", "27 h")
+	}
+
 	// What is not over is provisional.
 	late := a.admin.get(funnelPath + "?from=2026-12&range=custom").want(200)
 	late.wantFigure("Became paying", "0.0%").wantFigure("Became paying", "Provisional: 1 still has time left.")

@@ -76,6 +76,18 @@ COMMENT ON TABLE funnel_time IS 'Rollup of funnel_unit by the day of entry: a hi
 COMMENT ON COLUMN funnel_time.step IS '1 to 4: from the step before to this one; 0: all the way from entering to the payment';
 COMMENT ON COLUMN funnel_time.took IS 'A class of durations whose ends are at most a tenth apart, see analytics.TimeClass';
 
+CREATE TABLE funnel_time_monthly (
+    gen    integer  NOT NULL REFERENCES metric_generation (gen) ON DELETE CASCADE,
+    month  date     NOT NULL,
+    bucket text     NOT NULL,
+    plan   text     NOT NULL,
+    step   smallint NOT NULL,
+    took   smallint NOT NULL,
+    n      bigint   NOT NULL,
+    PRIMARY KEY (gen, month, bucket, plan, step, took)
+);
+COMMENT ON TABLE funnel_time_monthly IS 'The same by the calendar month of entry, so that long ranges cost no more';
+
 CREATE TABLE funnel_pending (
     gen        integer  NOT NULL REFERENCES metric_generation (gen) ON DELETE CASCADE,
     settled_on date     NOT NULL,
@@ -89,7 +101,7 @@ CREATE TABLE funnel_pending (
 COMMENT ON TABLE funnel_pending IS 'Rollup of funnel_unit of those who have not paid: how many may still come further until the day before settled_on';
 
 -- +goose Down
-DROP TABLE funnel_pending, funnel_time, funnel_daily, funnel_unit;
+DROP TABLE funnel_pending, funnel_time_monthly, funnel_time, funnel_daily, funnel_unit;
 ALTER TABLE checkout_attempts DROP COLUMN in_funnel, DROP COLUMN visitor_id;
 DROP INDEX checkout_attempts_subscription_idx;
 DELETE FROM payment_events WHERE kind = 'pricing_viewed';

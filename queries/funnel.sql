@@ -85,6 +85,16 @@ ON CONFLICT (gen, day, bucket, plan, step, took) DO UPDATE SET n = funnel_time.n
 DELETE FROM funnel_time t USING jsonb_populate_recordset(NULL::funnel_time, @rows::jsonb) AS r
 WHERE (t.gen, t.day, t.bucket, t.plan, t.step, t.took) = (r.gen, r.day, r.bucket, r.plan, r.step, r.took) AND t.n = 0;
 
+-- name: AddToFunnelTimeMonthly :exec
+INSERT INTO funnel_time_monthly (gen, month, bucket, plan, step, took, n)
+SELECT r.gen, r.month, r.bucket, r.plan, r.step, r.took, r.n
+FROM jsonb_populate_recordset(NULL::funnel_time_monthly, @rows::jsonb) AS r ORDER BY 1, 2, 3, 4, 5, 6
+ON CONFLICT (gen, month, bucket, plan, step, took) DO UPDATE SET n = funnel_time_monthly.n + excluded.n;
+
+-- name: DropEmptyFunnelTimeMonthly :exec
+DELETE FROM funnel_time_monthly t USING jsonb_populate_recordset(NULL::funnel_time_monthly, @rows::jsonb) AS r
+WHERE (t.gen, t.month, t.bucket, t.plan, t.step, t.took) = (r.gen, r.month, r.bucket, r.plan, r.step, r.took) AND t.n = 0;
+
 -- name: AddToFunnelPending :exec
 INSERT INTO funnel_pending (gen, settled_on, day, bucket, plan, reached, n)
 SELECT r.gen, r.settled_on, r.day, r.bucket, r.plan, r.reached, r.n
@@ -107,6 +117,9 @@ SELECT * FROM funnel_daily WHERE gen = @gen;
 -- name: FunnelTimeOf :many
 SELECT * FROM funnel_time WHERE gen = @gen;
 
+-- name: FunnelTimeMonthlyOf :many
+SELECT * FROM funnel_time_monthly WHERE gen = @gen;
+
 -- name: FunnelPendingOf :many
 SELECT * FROM funnel_pending WHERE gen = @gen;
 
@@ -126,8 +139,19 @@ WHERE gen = @gen AND settled_on > @today::date AND day BETWEEN @first::date AND 
 GROUP BY 1, 2 ORDER BY 1, 2;
 
 -- name: FunnelTimes :many
-SELECT bucket, step, took, sum(n)::bigint AS n
-FROM funnel_time WHERE gen = @gen AND day BETWEEN @first::date AND @last::date AND (@plan::text = '' OR plan = @plan::text)
+-- Of the whole months from month up to before after, and of the days before and
+-- after them.
+SELECT t.bucket, t.step, t.took, sum(t.n)::bigint AS n
+FROM (
+    SELECT m.bucket, m.step, m.took, m.n FROM funnel_time_monthly m
+    WHERE m.gen = @gen AND m.month >= @month::date AND m.month < @after::date AND (@plan::text = '' OR m.plan = @plan::text)
+    UNION ALL
+    SELECT d.bucket, d.step, d.took, d.n FROM funnel_time d
+    WHERE d.gen = @gen AND d.day >= @first::date AND d.day < @month::date AND (@plan::text = '' OR d.plan = @plan::text)
+    UNION ALL
+    SELECT d.bucket, d.step, d.took, d.n FROM funnel_time d
+    WHERE d.gen = @gen AND d.day >= @after::date AND d.day <= @last::date AND (@plan::text = '' OR d.plan = @plan::text)
+) t
 GROUP BY 1, 2, 3 ORDER BY 1, 2, 3;
 
 -- name: FunnelBegan :one

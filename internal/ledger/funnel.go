@@ -128,6 +128,7 @@ var unitShelf = shelf[db.FunnelUnit]{
 type funnelRollups struct {
 	daily   rollup[db.FunnelDaily]
 	times   rollup[db.FunnelTime]
+	months  rollup[db.FunnelTimeMonthly]
 	pending rollup[db.FunnelPending]
 }
 
@@ -158,7 +159,9 @@ func (r *funnelRollups) take(units []db.FunnelUnit, sign int64) {
 // whole way as step 0.
 func (r *funnelRollups) takeTimes(u db.FunnelUnit, sign int64) {
 	count := func(step int16, seconds int64) {
-		r.times.count(db.FunnelTime{Gen: u.Gen, Day: u.Day, Bucket: u.Bucket, Plan: u.Plan, Step: step, Took: analytics.TimeClass(seconds), N: 1}, sign)
+		took := analytics.TimeClass(seconds)
+		r.times.count(db.FunnelTime{Gen: u.Gen, Day: u.Day, Bucket: u.Bucket, Plan: u.Plan, Step: step, Took: took, N: 1}, sign)
+		r.months.count(db.FunnelTimeMonthly{Gen: u.Gen, Month: analytics.Monthly.Start(u.Day), Bucket: u.Bucket, Plan: u.Plan, Step: step, Took: took, N: 1}, sign)
 	}
 	before := int64(0)
 	for i, after := range []int64{u.StartedSeconds, u.CompletedSeconds, u.ActivatedSeconds, u.PaidSeconds} {
@@ -177,7 +180,7 @@ func (r *funnelRollups) takeTimes(u db.FunnelUnit, sign int64) {
 }
 
 func (r *funnelRollups) flush(ctx context.Context, q *db.Queries) error {
-	for _, flush := range []func(context.Context, *db.Queries) error{r.daily.flush, r.times.flush, r.pending.flush} {
+	for _, flush := range []func(context.Context, *db.Queries) error{r.daily.flush, r.times.flush, r.months.flush, r.pending.flush} {
 		if err := flush(ctx, q); err != nil {
 			return err
 		}
@@ -186,7 +189,7 @@ func (r *funnelRollups) flush(ctx context.Context, q *db.Queries) error {
 }
 
 func newFunnelRollups() *funnelRollups {
-	return &funnelRollups{daily: newFunnelDaily(), times: newFunnelTime(), pending: newFunnelPending()}
+	return &funnelRollups{daily: newFunnelDaily(), times: newFunnelTime(), months: newFunnelTimeMonthly(), pending: newFunnelPending()}
 }
 
 func newFunnelDaily() rollup[db.FunnelDaily] {
@@ -235,6 +238,30 @@ func newFunnelTime() rollup[db.FunnelTime] {
 		},
 		drop: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error {
 			return q.DropEmptyFunnelTime(ctx, rows)
+		},
+	}
+}
+
+func newFunnelTimeMonthly() rollup[db.FunnelTimeMonthly] {
+	return rollup[db.FunnelTimeMonthly]{
+		what: "times in the funnel by month", onlyGrows: true,
+		key: func(r db.FunnelTimeMonthly) db.FunnelTimeMonthly {
+			r.N = 0
+			return r
+		},
+		plus: func(a, b db.FunnelTimeMonthly, sign int64) db.FunnelTimeMonthly {
+			a.N += sign * b.N
+			return a
+		},
+		before: func(a, b db.FunnelTimeMonthly) int {
+			return cmp.Or(cmp.Compare(a.Gen, b.Gen), a.Month.Compare(b.Month), cmp.Compare(a.Bucket, b.Bucket), cmp.Compare(a.Plan, b.Plan),
+				cmp.Compare(a.Step, b.Step), cmp.Compare(a.Took, b.Took))
+		},
+		add: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error {
+			return q.AddToFunnelTimeMonthly(ctx, rows)
+		},
+		drop: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error {
+			return q.DropEmptyFunnelTimeMonthly(ctx, rows)
 		},
 	}
 }
@@ -309,6 +336,13 @@ func (v *verification) funnelOf(ctx context.Context, gen int32) ([]Finding, erro
 	}
 	if row, differs := recount.times.firstDifference(times); differs {
 		return broken(row.Day, "%s, plan %q, time of step %d", row.Bucket, row.Plan, row.Step), nil
+	}
+	months, err := v.q.FunnelTimeMonthlyOf(ctx, gen)
+	if err != nil {
+		return nil, fmt.Errorf("read times in the funnel by month: %w", err)
+	}
+	if row, differs := recount.months.firstDifference(months); differs {
+		return broken(row.Month, "%s, plan %q, time of step %d in the month", row.Bucket, row.Plan, row.Step), nil
 	}
 	pending, err := v.q.FunnelPendingOf(ctx, gen)
 	if err != nil {

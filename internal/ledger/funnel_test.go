@@ -70,6 +70,7 @@ const (
 			FROM funnel_unit u JOIN metric_generation g USING (gen) WHERE g.state = 'live' UNION ALL
 		SELECT concat_ws(' ', 'daily', day, bucket, plan, viewed, started, completed, activated, paid) FROM funnel_daily JOIN metric_generation g USING (gen) WHERE g.state = 'live' UNION ALL
 		SELECT concat_ws(' ', 'time', day, bucket, plan, step, took, n) FROM funnel_time JOIN metric_generation g USING (gen) WHERE g.state = 'live' UNION ALL
+		SELECT concat_ws(' ', 'month', month, bucket, plan, step, took, n) FROM funnel_time_monthly JOIN metric_generation g USING (gen) WHERE g.state = 'live' UNION ALL
 		SELECT concat_ws(' ', 'pending', settled_on, day, bucket, plan, reached, n) FROM funnel_pending JOIN metric_generation g USING (gen) WHERE g.state = 'live' ORDER BY 1`
 )
 
@@ -196,6 +197,7 @@ func TestAFunnelThatDoesNotAddUpIsFound(t *testing.T) {
 		`UPDATE funnel_daily SET paid = paid + 1`,
 		`INSERT INTO funnel_daily SELECT gen, day + 1, bucket, plan, 1, 0, 0, 0, 0 FROM funnel_daily`,
 		`UPDATE funnel_time SET n = n + 1`,
+		`DELETE FROM funnel_time_monthly`,
 		`DELETE FROM funnel_pending`,
 		`UPDATE funnel_unit SET plan = 'pilot'`,
 	} {
@@ -206,7 +208,7 @@ func TestAFunnelThatDoesNotAddUpIsFound(t *testing.T) {
 			if err := s.ledger.Verify(s.ctx); !errors.As(err, &finding) || !strings.HasPrefix(finding.Check, "the funnel") {
 				t.Errorf("found %v", err)
 			}
-			for _, table := range []string{"funnel_daily", "funnel_time", "funnel_pending", "funnel_unit"} {
+			for _, table := range []string{"funnel_daily", "funnel_time", "funnel_time_monthly", "funnel_pending", "funnel_unit"} {
 				s.exec(`DELETE FROM ` + table)
 			}
 			s.must(s.q.MarkVisits(s.ctx, db.MarkVisitsParams{SessionIds: []string{"s"}}))

@@ -157,7 +157,17 @@ func funnel(ctx context.Context, q *db.Queries, scope Scope, points []analytics.
 }
 
 func (f *Funnel) readTimes(ctx context.Context, q *db.Queries) error {
-	rows, err := q.FunnelTimes(ctx, db.FunnelTimesParams{Gen: f.Generation, First: f.First(), Last: f.Last(), Plan: f.Plan})
+	// Whole months by month, and the days before and after them by day.
+	first, last := f.First(), f.Last()
+	month := analytics.Monthly.Start(first)
+	if month.Before(first) {
+		month = analytics.Monthly.Next(month)
+	}
+	after := analytics.Monthly.Start(last.AddDate(0, 0, 1))
+	if after.Before(month) { // all in one month
+		month, after = first, first
+	}
+	rows, err := q.FunnelTimes(ctx, db.FunnelTimesParams{Gen: f.Generation, First: first, Month: month, After: after, Last: last, Plan: f.Plan})
 	if err != nil {
 		return fmt.Errorf("times in the funnel: %w", err)
 	}
