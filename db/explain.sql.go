@@ -11,74 +11,6 @@ import (
 	"time"
 )
 
-const customersWithPledges = `-- name: CustomersWithPledges :many
-SELECT p.customer, p.day, p.micro, coalesce(o.name, '')::text AS org_name
-FROM (
-    SELECT c.customer, sum(CASE WHEN $1::boolean THEN c.trial_micro ELSE c.ending_micro END)::bigint AS micro, max(c.day)::date AS day
-    FROM customer_pledge c
-    WHERE c.gen = $2 AND c.currency = $3 AND ($4::text = '' OR c.plan = $4::text) AND c.day <= $5::date AND c.customer > $6::text
-    GROUP BY c.customer
-    HAVING sum(CASE WHEN $7::boolean THEN c.trial_micro ELSE c.ending_micro END) <> 0
-    ORDER BY c.customer LIMIT $8::int
-) p
-LEFT JOIN organizations o ON o.id = CASE WHEN p.customer LIKE 'org:%' THEN substr(p.customer, 5)::uuid END
-ORDER BY p.customer
-`
-
-type CustomersWithPledgesParams struct {
-	IsTrial       bool      `json:"is_trial"`
-	Gen           int32     `json:"gen"`
-	Currency      string    `json:"currency"`
-	Plan          string    `json:"plan"`
-	Last          time.Time `json:"last"`
-	AfterCustomer string    `json:"after_customer"`
-	HasTrial      bool      `json:"has_trial"`
-	AtMost        int32     `json:"at_most"`
-}
-
-type CustomersWithPledgesRow struct {
-	Customer string    `json:"customer"`
-	Day      time.Time `json:"day"`
-	Micro    int64     `json:"micro"`
-	OrgName  string    `json:"org_name"`
-}
-
-// Customers of whose MRR some is scheduled to end after a day, or whose trials
-// are under way then, with how much.
-func (q *Queries) CustomersWithPledges(ctx context.Context, arg CustomersWithPledgesParams) ([]CustomersWithPledgesRow, error) {
-	rows, err := q.db.Query(ctx, customersWithPledges,
-		arg.IsTrial,
-		arg.Gen,
-		arg.Currency,
-		arg.Plan,
-		arg.Last,
-		arg.AfterCustomer,
-		arg.HasTrial,
-		arg.AtMost,
-	)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []CustomersWithPledgesRow{}
-	for rows.Next() {
-		var i CustomersWithPledgesRow
-		if err := rows.Scan(
-			&i.Customer,
-			&i.Day,
-			&i.Micro,
-			&i.OrgName,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const declinedBehind = `-- name: DeclinedBehind :many
 SELECT i.day, i.customer, i.invoice_id, i.plan, i.amount_minor, i.fate, i.reason, coalesce(o.name, '')::text AS org_name
 FROM (
@@ -252,40 +184,53 @@ func (q *Queries) LastChecks(ctx context.Context) ([]LastChecksRow, error) {
 }
 
 const lastMovedBetween = `-- name: LastMovedBetween :many
-SELECT c.day, c.customer FROM customer_movement c
-WHERE c.gen = $1 AND c.currency = $2 AND c.day BETWEEN $3::date AND $4::date AND c.kind = ANY ($5::text[])
-    AND (c.day < $4::date OR c.customer > $6::text)
-    AND NOT EXISTS (SELECT FROM customer_movement l
-        WHERE l.gen = c.gen AND l.customer = c.customer AND l.currency = c.currency AND l.day > c.day AND l.day <= $7::date)
-GROUP BY c.day, c.customer ORDER BY c.day DESC, c.customer LIMIT $8::int
+SELECT m.day, m.customer,
+    coalesce((SELECT b.mrr_micro FROM customer_day b WHERE b.gen = $1 AND b.customer = m.customer AND b.currency = $2 AND b.day < $3::date
+        ORDER BY b.day DESC LIMIT 1), 0)::bigint AS opening_micro,
+    coalesce((SELECT e.mrr_micro FROM customer_day e WHERE e.gen = $1 AND e.customer = m.customer AND e.currency = $2 AND e.day <= $4::date
+        ORDER BY e.day DESC LIMIT 1), 0)::bigint AS closing_micro
+FROM (
+    SELECT c.day, c.customer FROM customer_movement c
+    WHERE c.gen = $1 AND c.currency = $2 AND c.day BETWEEN $3::date AND $5::date AND c.kind = ANY ($6::text[])
+        AND ($7::text = '' OR c.reason = $7::text) AND (c.day < $5::date OR c.customer > $8::text)
+        AND NOT EXISTS (SELECT FROM customer_movement l
+            WHERE l.gen = c.gen AND l.customer = c.customer AND l.currency = c.currency AND l.day > c.day AND l.day <= $4::date)
+    GROUP BY c.day, c.customer ORDER BY c.day DESC, c.customer LIMIT $9::int
+) m
+ORDER BY m.day DESC, m.customer
 `
 
 type LastMovedBetweenParams struct {
 	Gen           int32     `json:"gen"`
 	Currency      string    `json:"currency"`
 	First         time.Time `json:"first"`
+	Last          time.Time `json:"last"`
 	Until         time.Time `json:"until"`
 	Kinds         []string  `json:"kinds"`
+	Reason        string    `json:"reason"`
 	AfterCustomer string    `json:"after_customer"`
-	Last          time.Time `json:"last"`
 	AtMost        int32     `json:"at_most"`
 }
 
 type LastMovedBetweenRow struct {
-	Day      time.Time `json:"day"`
-	Customer string    `json:"customer"`
+	Day          time.Time `json:"day"`
+	Customer     string    `json:"customer"`
+	OpeningMicro int64     `json:"opening_micro"`
+	ClosingMicro int64     `json:"closing_micro"`
 }
 
-// Customers by the day of their last movement in a period, newest first.
+// Customers by the day of their last movement in a period, newest first, with the
+// MRR that they had as it began and have at its end.
 func (q *Queries) LastMovedBetween(ctx context.Context, arg LastMovedBetweenParams) ([]LastMovedBetweenRow, error) {
 	rows, err := q.db.Query(ctx, lastMovedBetween,
 		arg.Gen,
 		arg.Currency,
 		arg.First,
+		arg.Last,
 		arg.Until,
 		arg.Kinds,
+		arg.Reason,
 		arg.AfterCustomer,
-		arg.Last,
 		arg.AtMost,
 	)
 	if err != nil {
@@ -295,7 +240,86 @@ func (q *Queries) LastMovedBetween(ctx context.Context, arg LastMovedBetweenPara
 	items := []LastMovedBetweenRow{}
 	for rows.Next() {
 		var i LastMovedBetweenRow
-		if err := rows.Scan(&i.Day, &i.Customer); err != nil {
+		if err := rows.Scan(
+			&i.Day,
+			&i.Customer,
+			&i.OpeningMicro,
+			&i.ClosingMicro,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const lastPledgedBefore = `-- name: LastPledgedBefore :many
+SELECT m.day, m.customer, t.ending_micro::bigint AS ending_micro, t.trial_micro::bigint AS trial_micro, coalesce(o.name, '')::text AS org_name
+FROM (
+    SELECT c.day, c.customer FROM customer_pledge c
+    WHERE c.gen = $1 AND c.currency = $2 AND ($3::text = '' OR c.plan = $3::text)
+        AND c.day <= $4::date AND (c.day < $4::date OR c.customer > $5::text)
+        AND NOT EXISTS (SELECT FROM customer_pledge l
+            WHERE l.gen = c.gen AND l.customer = c.customer AND l.currency = c.currency AND l.day > c.day AND l.day <= $6::date
+                AND ($3::text = '' OR l.plan = $3::text))
+    GROUP BY c.day, c.customer ORDER BY c.day DESC, c.customer LIMIT $7::int
+) m
+CROSS JOIN LATERAL (
+    SELECT sum(p.ending_micro) AS ending_micro, sum(p.trial_micro) AS trial_micro FROM customer_pledge p
+    WHERE p.gen = $1 AND p.customer = m.customer AND p.currency = $2 AND ($3::text = '' OR p.plan = $3::text) AND p.day <= $6::date
+) t
+LEFT JOIN organizations o ON o.id = CASE WHEN m.customer LIKE 'org:%' THEN substr(m.customer, 5)::uuid END
+ORDER BY m.day DESC, m.customer
+`
+
+type LastPledgedBeforeParams struct {
+	Gen           int32     `json:"gen"`
+	Currency      string    `json:"currency"`
+	Plan          string    `json:"plan"`
+	Until         time.Time `json:"until"`
+	AfterCustomer string    `json:"after_customer"`
+	Last          time.Time `json:"last"`
+	AtMost        int32     `json:"at_most"`
+}
+
+type LastPledgedBeforeRow struct {
+	Day         time.Time `json:"day"`
+	Customer    string    `json:"customer"`
+	EndingMicro int64     `json:"ending_micro"`
+	TrialMicro  int64     `json:"trial_micro"`
+	OrgName     string    `json:"org_name"`
+}
+
+// Customers by the day on which what they pledged changed last, newest first, with
+// what came of it by the last day: MRR that is scheduled to end, and what their
+// trials are worth.
+func (q *Queries) LastPledgedBefore(ctx context.Context, arg LastPledgedBeforeParams) ([]LastPledgedBeforeRow, error) {
+	rows, err := q.db.Query(ctx, lastPledgedBefore,
+		arg.Gen,
+		arg.Currency,
+		arg.Plan,
+		arg.Until,
+		arg.AfterCustomer,
+		arg.Last,
+		arg.AtMost,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []LastPledgedBeforeRow{}
+	for rows.Next() {
+		var i LastPledgedBeforeRow
+		if err := rows.Scan(
+			&i.Day,
+			&i.Customer,
+			&i.EndingMicro,
+			&i.TrialMicro,
+			&i.OrgName,
+		); err != nil {
 			return nil, err
 		}
 		items = append(items, i)

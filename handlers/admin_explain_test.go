@@ -146,6 +146,9 @@ func TestPagesOfRowsAddUpToTheFigure(t *testing.T) {
 		SELECT 1, 'cus_' || i, 'usd', date '2026-04-01' + i / 60, 'new', 'pro', 9900000000, 1, 1, 'purchase' FROM generate_series(1, 120) i`)
 	h.exec(`INSERT INTO customer_movement (gen, customer, currency, day, kind, plan, amount_micro, customers, subscribers, reason)
 		SELECT 1, 'cus_' || i, 'usd', date '2026-05-20', 'churn', 'pro', -9900000000, -1, -1, 'cancel_voluntary' FROM generate_series(1, 110) i`)
+	h.exec(`INSERT INTO customer_day (gen, customer, currency, day, mrr_micro) SELECT gen, customer, currency, day, greatest(amount_micro, 0) FROM customer_movement WHERE customer ~ '^cus_[0-9]'`)
+	h.exec(`UPDATE retention_change SET net_micro = net_micro - 110 * 9900000000, gross_lost_micro = gross_lost_micro + 110 * 9900000000, lost_customers = lost_customers + 110
+		WHERE period_end = '2026-06-01' AND horizon = 1 AND plan = ''`)
 	admin := h.admin()
 	for path, want := range map[string]int{
 		explainURL + "/new?at=2026-04-01": 120, explainURL + "/newCustomers?at=2026-04-01": 120, explainURL + "/logoChurn?at=2026-05-01": 111, explainURL + "/nrr?at=2026-05-01": 112,

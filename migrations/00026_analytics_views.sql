@@ -6,6 +6,7 @@
 -- What is behind a rate, newest first, for its explanation. Few renewals fail.
 CREATE INDEX invoice_outcome_failed_idx ON invoice_outcome (day DESC, customer, invoice_id) WHERE fate <> 'paid';
 CREATE INDEX trial_outcome_ended_idx ON trial_outcome (ended_day DESC, customer, subscription_id) WHERE ended_day IS NOT NULL;
+CREATE INDEX customer_pledge_day_idx ON customer_pledge (day DESC, customer);
 CREATE INDEX cash_entry_day_idx ON cash_entry (day DESC, id);
 
 CREATE SCHEMA analytics;
@@ -307,4 +308,4 @@ COMMENT ON FUNCTION analytics.series IS 'Figures by period: series(''2026-01-01'
 
 -- +goose Down
 DROP SCHEMA analytics CASCADE;
-DROP INDEX cash_entry_day_idx, trial_outcome_ended_idx, invoice_outcome_failed_idx;
+DROP INDEX cash_entry_day_idx, customer_pledge_day_idx, trial_outcome_ended_idx, invoice_outcome_failed_idx;

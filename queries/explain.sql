@@ -20,28 +20,43 @@ LEFT JOIN organizations o ON o.id = CASE WHEN m.customer LIKE 'org:%' THEN subst
 ORDER BY m.day DESC, m.customer, m.kind, m.plan;
 
 -- name: LastMovedBetween :many
--- Customers by the day of their last movement in a period, newest first.
-SELECT c.day, c.customer FROM customer_movement c
-WHERE c.gen = @gen AND c.currency = @currency AND c.day BETWEEN @first::date AND @until::date AND c.kind = ANY (@kinds::text[])
-    AND (c.day < @until::date OR c.customer > @after_customer::text)
-    AND NOT EXISTS (SELECT FROM customer_movement l
-        WHERE l.gen = c.gen AND l.customer = c.customer AND l.currency = c.currency AND l.day > c.day AND l.day <= @last::date)
-GROUP BY c.day, c.customer ORDER BY c.day DESC, c.customer LIMIT @at_most::int;
-
--- name: CustomersWithPledges :many
--- Customers of whose MRR some is scheduled to end after a day, or whose trials
--- are under way then, with how much.
-SELECT p.customer, p.day, p.micro, coalesce(o.name, '')::text AS org_name
+-- Customers by the day of their last movement in a period, newest first, with the
+-- MRR that they had as it began and have at its end.
+SELECT m.day, m.customer,
+    coalesce((SELECT b.mrr_micro FROM customer_day b WHERE b.gen = @gen AND b.customer = m.customer AND b.currency = @currency AND b.day < @first::date
+        ORDER BY b.day DESC LIMIT 1), 0)::bigint AS opening_micro,
+    coalesce((SELECT e.mrr_micro FROM customer_day e WHERE e.gen = @gen AND e.customer = m.customer AND e.currency = @currency AND e.day <= @last::date
+        ORDER BY e.day DESC LIMIT 1), 0)::bigint AS closing_micro
 FROM (
-    SELECT c.customer, sum(CASE WHEN @is_trial::boolean THEN c.trial_micro ELSE c.ending_micro END)::bigint AS micro, max(c.day)::date AS day
-    FROM customer_pledge c
-    WHERE c.gen = @gen AND c.currency = @currency AND (@plan::text = '' OR c.plan = @plan::text) AND c.day <= @last::date AND c.customer > @after_customer::text
-    GROUP BY c.customer
-    HAVING sum(CASE WHEN @has_trial::boolean THEN c.trial_micro ELSE c.ending_micro END) <> 0
-    ORDER BY c.customer LIMIT @at_most::int
-) p
-LEFT JOIN organizations o ON o.id = CASE WHEN p.customer LIKE 'org:%' THEN substr(p.customer, 5)::uuid END
-ORDER BY p.customer;
+    SELECT c.day, c.customer FROM customer_movement c
+    WHERE c.gen = @gen AND c.currency = @currency AND c.day BETWEEN @first::date AND @until::date AND c.kind = ANY (@kinds::text[])
+        AND (@reason::text = '' OR c.reason = @reason::text) AND (c.day < @until::date OR c.customer > @after_customer::text)
+        AND NOT EXISTS (SELECT FROM customer_movement l
+            WHERE l.gen = c.gen AND l.customer = c.customer AND l.currency = c.currency AND l.day > c.day AND l.day <= @last::date)
+    GROUP BY c.day, c.customer ORDER BY c.day DESC, c.customer LIMIT @at_most::int
+) m
+ORDER BY m.day DESC, m.customer;
+
+-- name: LastPledgedBefore :many
+-- Customers by the day on which what they pledged changed last, newest first, with
+-- what came of it by the last day: MRR that is scheduled to end, and what their
+-- trials are worth.
+SELECT m.day, m.customer, t.ending_micro::bigint AS ending_micro, t.trial_micro::bigint AS trial_micro, coalesce(o.name, '')::text AS org_name
+FROM (
+    SELECT c.day, c.customer FROM customer_pledge c
+    WHERE c.gen = @gen AND c.currency = @currency AND (@plan::text = '' OR c.plan = @plan::text)
+        AND c.day <= @until::date AND (c.day < @until::date OR c.customer > @after_customer::text)
+        AND NOT EXISTS (SELECT FROM customer_pledge l
+            WHERE l.gen = c.gen AND l.customer = c.customer AND l.currency = c.currency AND l.day > c.day AND l.day <= @last::date
+                AND (@plan::text = '' OR l.plan = @plan::text))
+    GROUP BY c.day, c.customer ORDER BY c.day DESC, c.customer LIMIT @at_most::int
+) m
+CROSS JOIN LATERAL (
+    SELECT sum(p.ending_micro) AS ending_micro, sum(p.trial_micro) AS trial_micro FROM customer_pledge p
+    WHERE p.gen = @gen AND p.customer = m.customer AND p.currency = @currency AND (@plan::text = '' OR p.plan = @plan::text) AND p.day <= @last::date
+) t
+LEFT JOIN organizations o ON o.id = CASE WHEN m.customer LIKE 'org:%' THEN substr(m.customer, 5)::uuid END
+ORDER BY m.day DESC, m.customer;
 
 -- name: EventsOfDays :many
 -- What happened to ledger customers on days, in a zone.

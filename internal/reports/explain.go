@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -218,20 +219,22 @@ var retainedTerms = map[string]struct {
 	horizon   int
 	isCounted bool
 	isLost    bool // only who has nothing any more can add
+	isSigned  bool // some add and some take away
+	reason    analytics.Reason
 	part      func(analytics.Retained) int64
 }{
-	"nrr":                     {horizon: analytics.HorizonMonth, part: func(r analytics.Retained) int64 { return r.NetMicro }},
-	"netRevenueChurn":         {horizon: analytics.HorizonMonth, part: func(r analytics.Retained) int64 { return r.NetMicro }},
+	"nrr":                     {horizon: analytics.HorizonMonth, isSigned: true, part: func(r analytics.Retained) int64 { return r.NetMicro }},
+	"netRevenueChurn":         {horizon: analytics.HorizonMonth, isSigned: true, part: func(r analytics.Retained) int64 { return r.NetMicro }},
 	"grr":                     {horizon: analytics.HorizonMonth, part: func(r analytics.Retained) int64 { return r.GrossLostMicro }},
 	"revenueChurn":            {horizon: analytics.HorizonMonth, part: func(r analytics.Retained) int64 { return r.GrossLostMicro }},
-	"nrrYear":                 {horizon: analytics.HorizonYear, part: func(r analytics.Retained) int64 { return r.NetMicro }},
+	"nrrYear":                 {horizon: analytics.HorizonYear, isSigned: true, part: func(r analytics.Retained) int64 { return r.NetMicro }},
 	"grrYear":                 {horizon: analytics.HorizonYear, part: func(r analytics.Retained) int64 { return r.GrossLostMicro }},
 	"logoChurn":               {horizon: analytics.HorizonMonth, isCounted: true, isLost: true, part: func(r analytics.Retained) int64 { return r.LostCustomers }},
-	"involuntaryLogoChurn":    {horizon: analytics.HorizonMonth, isCounted: true, isLost: true, part: func(r analytics.Retained) int64 { return r.InvoluntaryCustomers }},
+	"involuntaryLogoChurn":    {horizon: analytics.HorizonMonth, isCounted: true, isLost: true, reason: analytics.ReasonCancelInvoluntary, part: func(r analytics.Retained) int64 { return r.InvoluntaryCustomers }},
 	"voluntaryLogoChurn":      {horizon: analytics.HorizonMonth, isCounted: true, isLost: true, part: func(r analytics.Retained) int64 { return r.LostCustomers - r.InvoluntaryCustomers }},
 	"voluntaryRevenueChurn":   {horizon: analytics.HorizonMonth, isLost: true, part: func(r analytics.Retained) int64 { return r.LostMicro - r.InvoluntaryMicro }},
 	"churnOnlyRevenueChurn":   {horizon: analytics.HorizonMonth, isLost: true, part: func(r analytics.Retained) int64 { return r.LostMicro }},
-	"involuntaryRevenueChurn": {horizon: analytics.HorizonMonth, isLost: true, part: func(r analytics.Retained) int64 { return r.InvoluntaryMicro }},
+	"involuntaryRevenueChurn": {horizon: analytics.HorizonMonth, isLost: true, reason: analytics.ReasonCancelInvoluntary, part: func(r analytics.Retained) int64 { return r.InvoluntaryMicro }},
 }
 
 // derived are figures that are made of others; what is behind them is what is
@@ -353,12 +356,53 @@ func (e *Explanation) findMovements(ctx context.Context, q *db.Queries, only ana
 	return nil
 }
 
-// Customers are looked at some at a time until a page is full, but not for ever:
-// where few of them add anything, a page is short and goes on with the next.
+// Customers are looked at some at a time until a page is full, or all of what
+// they add up to is found, but not for ever: where few of them add anything, a
+// page is short and goes on with the next.
 const (
-	lookedAtOnce = 300
-	mostLooks    = 8
+	lookedAtOnce = 200
+	mostLooks    = 10
 )
+
+// search is a walk through customers, newest first, for those who add something
+// to a term.
+type search struct {
+	until time.Time
+	after string
+	// left is what is still to be found; where parts are of either sign, nobody
+	// knows when that is.
+	left     int64
+	isSigned bool
+}
+
+// begin takes up the walk where a cursor says, or at its beginning.
+func (e *Explanation) begin(s *search, first time.Time, cursor []string) {
+	e.Evidence.IsFirst = true
+	if len(cursor) != 3 {
+		return
+	}
+	day, dayErr := time.Parse(time.DateOnly, cursor[0])
+	left, leftErr := strconv.ParseInt(cursor[1], 10, 64)
+	if dayErr == nil && leftErr == nil && !day.Before(first) && !day.After(s.until) {
+		s.until, s.left, s.after, e.Evidence.IsFirst = day, left, cursor[2], false
+	}
+}
+
+// found adds a row, and reports whether to go on after it.
+func (e *Explanation) found(s *search, row EvidenceRow, part int64) bool {
+	e.Evidence.Rows = append(e.Evidence.Rows, row)
+	s.left -= part
+	return len(e.Evidence.Rows) < EvidencePerPage && !s.isDone()
+}
+
+func (s *search) isDone() bool { return !s.isSigned && s.left <= 0 }
+
+func (s *search) cursor() string {
+	if s.isDone() {
+		return ""
+	}
+	return strings.Join([]string{s.until.Format(time.DateOnly), strconv.FormatInt(s.left, 10), s.after}, cursorBreak)
+}
 
 // findCustomers lists what each customer of the base adds to the term. Whether
 // and how much is told by the rule that the rollup is made by, from the
@@ -366,49 +410,61 @@ const (
 func (e *Explanation) findCustomers(ctx context.Context, q *db.Queries, after []string) error {
 	term := retainedTerms[e.Metric.Key]
 	e.Evidence.Kind, e.Evidence.Kinds, e.Evidence.IsCounted = ByCustomer, e.Metric.Kinds, term.isCounted
+	all := e.Point.Month
+	if term.horizon == analytics.HorizonYear {
+		all = e.Point.Year
+	}
+	if all == nil {
+		return nil
+	}
 	first := e.Point.End.AddDate(0, -term.horizon, 0)
-	kinds := []string{string(analytics.Churn)}
-	if !term.isLost {
-		kinds = nil
-		for _, kind := range AccountKinds {
-			kinds = append(kinds, string(kind))
-		}
+	walk := search{until: e.Point.Last(), left: term.part(*all), isSigned: term.isSigned}
+	e.begin(&walk, first, after)
+	if walk.isDone() {
+		return nil
 	}
 	params := db.LastMovedBetweenParams{
-		Gen: e.Generation, Currency: string(e.Currency), First: first, Until: e.Point.Last(), Last: e.Point.Last(), Kinds: kinds, AtMost: lookedAtOnce,
+		Gen: e.Generation, Currency: string(e.Currency), First: first, Last: e.Point.Last(), Reason: string(term.reason), AtMost: lookedAtOnce,
 	}
-	e.Evidence.IsFirst = true
-	if len(after) == 2 {
-		if day, err := time.Parse(time.DateOnly, after[0]); err == nil && !day.Before(first) && day.Before(e.Point.End) {
-			params.Until, params.AfterCustomer, e.Evidence.IsFirst = day, after[1], false
+	for _, kind := range AccountKinds {
+		if !term.isLost || kind == analytics.Churn {
+			params.Kinds = append(params.Kinds, string(kind))
 		}
 	}
 	for range mostLooks {
+		params.Until, params.AfterCustomer = walk.until, walk.after
 		candidates, err := q.LastMovedBetween(ctx, params)
 		if err != nil {
 			return fmt.Errorf("customers who moved: %w", err)
 		}
-		found, err := e.retained(ctx, q, candidates, first, term.horizon, term.part)
-		if err != nil {
-			return err
-		}
-		for i, candidate := range candidates {
-			params.Until, params.AfterCustomer = candidate.Day, candidate.Customer
-			if found[i].Count == 0 {
-				continue
+		isLast := len(candidates) < lookedAtOnce
+		// Who was not there cannot add anything, nor whoever has what they had, unless
+		// it is on another plan.
+		likely := slices.DeleteFunc(slices.Clone(candidates), func(c db.LastMovedBetweenRow) bool {
+			return c.OpeningMicro == 0 || (e.Plan == "" && c.OpeningMicro == c.ClosingMicro) || (term.isLost && c.ClosingMicro != 0)
+		})
+		for some := range slices.Chunk(likely, 2*EvidencePerPage) {
+			rows, err := e.retained(ctx, q, some, first, term.horizon, term.part)
+			if err != nil {
+				return err
 			}
-			e.Evidence.Rows = append(e.Evidence.Rows, found[i])
-			isLast := i+1 == len(candidates) && len(candidates) < lookedAtOnce
-			if len(e.Evidence.Rows) == EvidencePerPage && !isLast {
-				e.Evidence.Older = candidate.Day.Format(time.DateOnly) + cursorBreak + candidate.Customer
-				return e.nameCustomers(ctx, q)
+			for i, row := range rows {
+				walk.until, walk.after = some[i].Day, some[i].Customer
+				if row.Count == 0 {
+					continue
+				}
+				if !e.found(&walk, row, row.AmountMicro) {
+					e.Evidence.Older = walk.cursor()
+					return e.nameCustomers(ctx, q)
+				}
 			}
 		}
-		if len(candidates) < lookedAtOnce {
+		if isLast {
 			return e.nameCustomers(ctx, q)
 		}
+		walk.until, walk.after = candidates[len(candidates)-1].Day, candidates[len(candidates)-1].Customer
 	}
-	e.Evidence.Older = params.Until.Format(time.DateOnly) + cursorBreak + params.AfterCustomer
+	e.Evidence.Older = walk.cursor()
 	return e.nameCustomers(ctx, q)
 }
 
@@ -474,28 +530,48 @@ func (e *Explanation) retained(
 	return out, nil
 }
 
+// findPledges lists what is scheduled to end, or the trials under way, newest
+// first.
 func (e *Explanation) findPledges(ctx context.Context, q *db.Queries, after []string) error {
 	isTrial := e.Metric.Key == "trialMrr"
-	e.Evidence.Kind, e.Evidence.IsFirst = ByPledge, true
-	params := db.CustomersWithPledgesParams{
-		Gen: e.Generation, Currency: string(e.Currency), Plan: e.Plan, Last: e.Point.Last(), IsTrial: isTrial, HasTrial: isTrial, AtMost: EvidencePerPage + 1,
+	e.Evidence.Kind = ByPledge
+	walk := search{until: e.Point.Last(), left: e.Point.EndingMicro}
+	if isTrial {
+		walk.left = e.Point.TrialMicro
 	}
-	if len(after) == 1 && after[0] != "" {
-		params.AfterCustomer, e.Evidence.IsFirst = after[0], false
+	e.begin(&walk, time.Time{}, after)
+	params := db.LastPledgedBeforeParams{
+		Gen: e.Generation, Currency: string(e.Currency), Plan: e.Plan, Last: e.Point.Last(), AtMost: lookedAtOnce,
 	}
-	rows, err := q.CustomersWithPledges(ctx, params)
-	if err != nil {
-		return fmt.Errorf("pledges: %w", err)
+	for range mostLooks {
+		if walk.isDone() {
+			return nil
+		}
+		params.Until, params.AfterCustomer = walk.until, walk.after
+		rows, err := q.LastPledgedBefore(ctx, params)
+		if err != nil {
+			return fmt.Errorf("pledges: %w", err)
+		}
+		for _, row := range rows {
+			walk.until, walk.after = row.Day, row.Customer
+			micro := row.EndingMicro
+			if isTrial {
+				micro = row.TrialMicro
+			}
+			if micro == 0 {
+				continue
+			}
+			found := EvidenceRow{Customer: filedCustomer(row.Customer, row.OrgName), Day: row.Day, AmountMicro: micro, Count: 1}
+			if !e.found(&walk, found, micro) {
+				e.Evidence.Older = walk.cursor()
+				return nil
+			}
+		}
+		if len(rows) < lookedAtOnce {
+			return nil
+		}
 	}
-	if len(rows) > EvidencePerPage {
-		rows = rows[:EvidencePerPage]
-		e.Evidence.Older = rows[EvidencePerPage-1].Customer
-	}
-	for _, row := range rows {
-		e.Evidence.Rows = append(e.Evidence.Rows, EvidenceRow{
-			Customer: filedCustomer(row.Customer, row.OrgName), Day: row.Day, AmountMicro: row.Micro, Count: 1,
-		})
-	}
+	e.Evidence.Older = walk.cursor()
 	return nil
 }
 
