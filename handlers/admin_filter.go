@@ -361,6 +361,9 @@ func (s *server) figuresBar(scope reports.Scope, ask figuresAsk) views.FiguresBa
 		}
 	}
 	for _, key := range ask.section.keys {
+		if key == afterKey { // other figures have other rows: their list begins anew
+			continue
+		}
 		if value := ask.value(key); value != "" {
 			bar.Kept = append(bar.Kept, ui.Kept{Name: key, Value: value})
 		}

@@ -208,6 +208,10 @@ func TestMovementsAreListedNarrowedAndTurned(t *testing.T) {
 			t.Errorf("newest leads to %q", href)
 		}
 	}
+	kept := a.admin.get(revenuePath + "?after=2026-12-05~cus_150~new~pro&kind=new").want(200).doc()
+	if kept.Find("#figures-bar input[name=kind][value=new]").Length() != 1 || kept.Find("#figures-bar input[name=after]").Length() != 0 {
+		t.Error("the bar does not send the kind along, or it sends the page")
+	}
 	if len(seen) != 110 || pages != 2 {
 		t.Errorf("%d movements were seen on %d pages, want 110 on 3", len(seen), pages+1)
 	}
