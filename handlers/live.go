@@ -263,7 +263,8 @@ func (w *watchers) find(token string, since time.Time) (visitor, bool) {
 }
 
 // unlessWatching spares a refresh the steps that find out whose session it is,
-// where its stream did so of late.
+// where its stream did so of late. A stream itself is never spared them, or one
+// would vouch for the next without end.
 func (s *server) unlessWatching(steps ...echo.MiddlewareFunc) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		full := next

@@ -448,6 +448,24 @@ func (s *shop) endSessions() {
 	s.exec(`DELETE FROM sessions`)
 }
 
+// TestNoStreamVouchesForAnother: whose session has ended cannot stay by opening
+// stream after stream as if these were refreshes.
+func TestNoStreamVouchesForAnother(t *testing.T) {
+	s := openShop(t).live()
+	p := s.process()
+	cookie := p.session()
+	p.watch(cookie, "")
+	s.endSessions()
+	answer, err := p.ask(t.Context(), streamPath, cookie, "HX-Request", "true", "X-Live-Version", "1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
+	if answer.StatusCode != http.StatusNotFound {
+		t.Errorf("a second stream is answered %d", answer.StatusCode)
+	}
+}
+
 func TestOneStreamTooManyIsToldToComeBack(t *testing.T) {
 	s := openShop(t)
 	p := s.process(20*time.Millisecond, time.Hour)

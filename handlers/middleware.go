@@ -121,7 +121,7 @@ func (s *server) chain(r route) []echo.MiddlewareFunc {
 		steps = append(steps, s.needKey(scope))
 	case r.who != machine:
 		know := []echo.MiddlewareFunc{s.loadSession, echo.WrapMiddleware(s.Sessions.LoadAndSave), s.errorsInside, s.know}
-		if r.who == administrator && r.method == http.MethodGet {
+		if r.who == administrator && r.method == http.MethodGet && r.path != streamPath {
 			know = []echo.MiddlewareFunc{s.unlessWatching(know...)}
 		}
 		steps = append(append(append(steps, s.sameOrigin), know...), s.refuse(r.who))

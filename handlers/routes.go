@@ -68,6 +68,9 @@ func (r route) handler(s *server) echo.HandlerFunc {
 // webhookPath is the address that Stripe delivers to.
 const webhookPath = "/api/webhooks/stripe"
 
+// streamPath is the address of live updates.
+const streamPath = "/admin/billing/stream"
+
 const (
 	formBytes = 64 << 10
 	hookBytes = 1 << 20
@@ -108,7 +111,7 @@ var routes = []route{
 	{"GET", "/admin/billing/explain", administrator, reads, 0, (*server).adminDefinitions},
 	{"GET", "/admin/billing/explain/:metric", administrator, reads, 0, (*server).adminExplain},
 	{"GET", "/admin/billing/export/subscriptions.csv", administrator, reads, 0, (*server).exportSubscriptions},
-	{"GET", "/admin/billing/stream", administrator, streamOpenings, 0, (*server).stream},
+	{"GET", streamPath, administrator, streamOpenings, 0, (*server).stream},
 	{"GET", "/admin/billing/export/:file", administrator, reads, 0, (*server).exportFigures},
 
 	{"GET", "/api/v1/orgs/:orgId/entitlements", readsEntitlements, byKey, 0, (*server).entitlements},
