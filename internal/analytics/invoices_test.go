@@ -230,11 +230,15 @@ func TestAnOutcomeHasThePlanOfItsDayAndTheFirstReason(t *testing.T) {
 		{SubscriptionID: "sub", At: first.AddDate(0, -1, 0), Facts: stateOf("pilot", billing.StatusActive)},
 		{SubscriptionID: "sub", At: first.AddDate(0, 0, 1), Facts: stateOf("pro", billing.StatusPastDue)},
 		{SubscriptionID: "sub_odd", At: first.AddDate(0, -1, 0), Facts: stateOf("odd", billing.StatusActive)},
+		{SubscriptionID: "sub_both", At: first.AddDate(0, -1, 0), Facts: stateOf("pilot", billing.StatusActive)},
 	}
+	// Of several plans it is the dearest's, whatever an unknown price costs.
+	history[3].Facts.Items = append(history[3].Facts.Items, billing.Item{PriceID: "price_pro", Quantity: 1}, billing.Item{PriceID: "price_odd", Quantity: 100}, billing.Item{PriceID: "price_pilot", Quantity: 2})
 	events := slices.Concat(
 		told(analytics.InvoiceDeclined, "in", "sub", 2900, first, first.AddDate(0, 0, 3)),
 		told(analytics.InvoiceDeclined, "in_odd", "sub_odd", 700, first.AddDate(0, 0, 1)),
 		told(analytics.InvoicePaid, "in_back", "sub", 9900, first.AddDate(0, 1, 0)),
+		told(analytics.InvoicePaid, "in_both", "sub_both", 18600, first.AddDate(0, 2, 0)),
 	)
 	declines := []analytics.DeclinedCharge{
 		{InvoiceID: "in", At: first.AddDate(0, 0, 3), Reason: "expired_card"},
@@ -247,7 +251,7 @@ func TestAnOutcomeHasThePlanOfItsDayAndTheFirstReason(t *testing.T) {
 	for _, o := range got {
 		said = append(said, fmt.Sprint(o.InvoiceID, " ", o.Plan, " ", o.Reason))
 	}
-	if diff := gocmp.Diff([]string{"in pilot insufficient_funds", "in_odd unknown ", "in_back pro "}, said); diff != "" {
+	if diff := gocmp.Diff([]string{"in pilot insufficient_funds", "in_odd unknown ", "in_back pro ", "in_both pro "}, said); diff != "" {
 		t.Errorf("outcomes differ (-want +got):\n%s", diff)
 	}
 }

@@ -150,8 +150,8 @@ func TestPaymentsOfAPlanAndOfAComparison(t *testing.T) {
 func TestPaymentsByDayAndWeekComeToTheSame(t *testing.T) {
 	t.Parallel()
 	b := renewals(t)
-	// A second decline of the same customer in the week, on another day.
-	b.declined("cus_a", "in_a4", 100, day(time.December, 29))
+	// A second decline of the same customer in the week, on another day: today.
+	b.declined("cus_a", "in_a4", 100, day(time.December, 31))
 	b.settle()
 	for interval, points := range map[analytics.Interval]int{analytics.Daily: 31, analytics.Weekly: 5} {
 		query := reports.Query{First: date(time.December, 1), Last: date(time.December, 31), Interval: interval}
@@ -162,6 +162,9 @@ func TestPaymentsByDayAndWeekComeToTheSame(t *testing.T) {
 		sum := reports.SumPayments(p.Points)
 		if sum.Attempted.Count != 3 || sum.InRetry != some(2, 40000) || sum.Open != some(2, 40000) || sum.AskedOpen != some(1, 9900) {
 			t.Errorf("by %s it is %+v, open %+v and %+v", interval, sum.Payments, sum.Open, sum.AskedOpen)
+		}
+		if p.Open != some(2, 40000) {
+			t.Errorf("by %s %+v are open now", interval, p.Open)
 		}
 		var customers []int64
 		for _, point := range p.Points {
