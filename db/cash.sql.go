@@ -348,9 +348,15 @@ func (q *Queries) CashBetween(ctx context.Context, arg CashBetweenParams) ([]Cas
 }
 
 const cashCurrencies = `-- name: CashCurrencies :many
-SELECT DISTINCT currency FROM cash_daily WHERE gen = $1 ORDER BY currency
+WITH RECURSIVE found AS (
+    (SELECT min(d.currency)::text AS currency FROM cash_daily d WHERE d.gen = $1)
+    UNION ALL
+    SELECT (SELECT min(n.currency) FROM cash_daily n WHERE n.gen = $1 AND n.currency > f.currency)::text FROM found f WHERE f.currency IS NOT NULL
+)
+SELECT f.currency::text AS currency FROM found f WHERE f.currency IS NOT NULL ORDER BY 1
 `
 
+// From one to the next by the index, past all days between.
 func (q *Queries) CashCurrencies(ctx context.Context, gen int32) ([]string, error) {
 	rows, err := q.db.Query(ctx, cashCurrencies, gen)
 	if err != nil {
@@ -548,14 +554,13 @@ func (q *Queries) KeepCash(ctx context.Context, arg KeepCashParams) (int64, erro
 }
 
 const largestEndings = `-- name: LargestEndings :many
-SELECT o.customer, o.subscription_id, o.day, o.plan, o.amount_micro, s.stripe_customer_id, c.org_id, g.name AS org_name
+SELECT o.customer, o.subscription_id, o.day, o.plan, o.amount_micro, g.name AS org_name
 FROM customer_outlook o
 LEFT JOIN subscriptions s ON s.stripe_subscription_id = o.subscription_id
 LEFT JOIN customers c ON c.stripe_customer_id = s.stripe_customer_id
 LEFT JOIN organizations g ON g.id = c.org_id
 WHERE o.gen = $1 AND o.currency = $2 AND o.kind = 'ending' AND o.day BETWEEN $3::date AND $4::date
-    AND ($5::text = '' OR o.plan = $5::text)
-ORDER BY o.amount_micro DESC, o.customer, o.subscription_id LIMIT $6::int
+ORDER BY o.amount_micro DESC, o.customer, o.subscription_id LIMIT $5::int
 `
 
 type LargestEndingsParams struct {
@@ -563,19 +568,16 @@ type LargestEndingsParams struct {
 	Currency string    `json:"currency"`
 	First    time.Time `json:"first"`
 	Last     time.Time `json:"last"`
-	Plan     string    `json:"plan"`
 	AtMost   int32     `json:"at_most"`
 }
 
 type LargestEndingsRow struct {
-	Customer         string     `json:"customer"`
-	SubscriptionID   string     `json:"subscription_id"`
-	Day              time.Time  `json:"day"`
-	Plan             string     `json:"plan"`
-	AmountMicro      int64      `json:"amount_micro"`
-	StripeCustomerID *string    `json:"stripe_customer_id"`
-	OrgID            *uuid.UUID `json:"org_id"`
-	OrgName          *string    `json:"org_name"`
+	Customer       string    `json:"customer"`
+	SubscriptionID string    `json:"subscription_id"`
+	Day            time.Time `json:"day"`
+	Plan           string    `json:"plan"`
+	AmountMicro    int64     `json:"amount_micro"`
+	OrgName        *string   `json:"org_name"`
 }
 
 // The scheduled endings that take most MRR with them, with whose they are.
@@ -585,7 +587,6 @@ func (q *Queries) LargestEndings(ctx context.Context, arg LargestEndingsParams) 
 		arg.Currency,
 		arg.First,
 		arg.Last,
-		arg.Plan,
 		arg.AtMost,
 	)
 	if err != nil {
@@ -601,8 +602,70 @@ func (q *Queries) LargestEndings(ctx context.Context, arg LargestEndingsParams) 
 			&i.Day,
 			&i.Plan,
 			&i.AmountMicro,
-			&i.StripeCustomerID,
-			&i.OrgID,
+			&i.OrgName,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const largestEndingsOfPlan = `-- name: LargestEndingsOfPlan :many
+SELECT o.customer, o.subscription_id, o.day, o.plan, o.amount_micro, g.name AS org_name
+FROM customer_outlook o
+LEFT JOIN subscriptions s ON s.stripe_subscription_id = o.subscription_id
+LEFT JOIN customers c ON c.stripe_customer_id = s.stripe_customer_id
+LEFT JOIN organizations g ON g.id = c.org_id
+WHERE o.gen = $1 AND o.currency = $2 AND o.plan = $3 AND o.kind = 'ending' AND o.day BETWEEN $4::date AND $5::date
+ORDER BY o.amount_micro DESC, o.customer, o.subscription_id LIMIT $6::int
+`
+
+type LargestEndingsOfPlanParams struct {
+	Gen      int32     `json:"gen"`
+	Currency string    `json:"currency"`
+	Plan     string    `json:"plan"`
+	First    time.Time `json:"first"`
+	Last     time.Time `json:"last"`
+	AtMost   int32     `json:"at_most"`
+}
+
+type LargestEndingsOfPlanRow struct {
+	Customer       string    `json:"customer"`
+	SubscriptionID string    `json:"subscription_id"`
+	Day            time.Time `json:"day"`
+	Plan           string    `json:"plan"`
+	AmountMicro    int64     `json:"amount_micro"`
+	OrgName        *string   `json:"org_name"`
+}
+
+// A statement of its own, so that a plan with few of them is not looked for among
+// all.
+func (q *Queries) LargestEndingsOfPlan(ctx context.Context, arg LargestEndingsOfPlanParams) ([]LargestEndingsOfPlanRow, error) {
+	rows, err := q.db.Query(ctx, largestEndingsOfPlan,
+		arg.Gen,
+		arg.Currency,
+		arg.Plan,
+		arg.First,
+		arg.Last,
+		arg.AtMost,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []LargestEndingsOfPlanRow{}
+	for rows.Next() {
+		var i LargestEndingsOfPlanRow
+		if err := rows.Scan(
+			&i.Customer,
+			&i.SubscriptionID,
+			&i.Day,
+			&i.Plan,
+			&i.AmountMicro,
 			&i.OrgName,
 		); err != nil {
 			return nil, err

@@ -79,8 +79,9 @@ CREATE TABLE customer_outlook (
 );
 COMMENT ON TABLE customer_outlook IS 'Applied contributions: what is to come of a subscription as its copy stands, in the ninety days after its next renewal';
 COMMENT ON COLUMN customer_outlook.amount_micro IS 'Due before tax at a renewal and at the end of a trial; the MRR that goes with an ending';
--- The largest endings, of some days.
+-- The largest endings of some days, of the account and of a plan.
 CREATE INDEX customer_outlook_ending_idx ON customer_outlook (gen, currency, amount_micro DESC, customer) WHERE kind = 'ending';
+CREATE INDEX customer_outlook_plan_ending_idx ON customer_outlook (gen, currency, plan, amount_micro DESC, customer) WHERE kind = 'ending';
 
 CREATE TABLE outlook_daily (
     gen           integer NOT NULL REFERENCES metric_generation (gen) ON DELETE CASCADE,

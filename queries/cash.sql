@@ -155,17 +155,33 @@ GROUP BY 1, 2 ORDER BY 1, 2;
 
 -- name: LargestEndings :many
 -- The scheduled endings that take most MRR with them, with whose they are.
-SELECT o.customer, o.subscription_id, o.day, o.plan, o.amount_micro, s.stripe_customer_id, c.org_id, g.name AS org_name
+SELECT o.customer, o.subscription_id, o.day, o.plan, o.amount_micro, g.name AS org_name
 FROM customer_outlook o
 LEFT JOIN subscriptions s ON s.stripe_subscription_id = o.subscription_id
 LEFT JOIN customers c ON c.stripe_customer_id = s.stripe_customer_id
 LEFT JOIN organizations g ON g.id = c.org_id
 WHERE o.gen = @gen AND o.currency = @currency AND o.kind = 'ending' AND o.day BETWEEN @first::date AND @last::date
-    AND (@plan::text = '' OR o.plan = @plan::text)
+ORDER BY o.amount_micro DESC, o.customer, o.subscription_id LIMIT @at_most::int;
+
+-- name: LargestEndingsOfPlan :many
+-- A statement of its own, so that a plan with few of them is not looked for among
+-- all.
+SELECT o.customer, o.subscription_id, o.day, o.plan, o.amount_micro, g.name AS org_name
+FROM customer_outlook o
+LEFT JOIN subscriptions s ON s.stripe_subscription_id = o.subscription_id
+LEFT JOIN customers c ON c.stripe_customer_id = s.stripe_customer_id
+LEFT JOIN organizations g ON g.id = c.org_id
+WHERE o.gen = @gen AND o.currency = @currency AND o.plan = @plan AND o.kind = 'ending' AND o.day BETWEEN @first::date AND @last::date
 ORDER BY o.amount_micro DESC, o.customer, o.subscription_id LIMIT @at_most::int;
 
 -- name: CashCurrencies :many
-SELECT DISTINCT currency FROM cash_daily WHERE gen = @gen ORDER BY currency;
+-- From one to the next by the index, past all days between.
+WITH RECURSIVE found AS (
+    (SELECT min(d.currency)::text AS currency FROM cash_daily d WHERE d.gen = @gen)
+    UNION ALL
+    SELECT (SELECT min(n.currency) FROM cash_daily n WHERE n.gen = @gen AND n.currency > f.currency)::text FROM found f WHERE f.currency IS NOT NULL
+)
+SELECT f.currency::text AS currency FROM found f WHERE f.currency IS NOT NULL ORDER BY 1;
 
 -- name: CashRead :one
 -- How far Stripe's list has been read, of the mode that was read last.

@@ -115,18 +115,37 @@ func ahead(ctx context.Context, q *db.Queries, scope Scope) (Ahead, error) {
 			week.Endings = week.Endings.plus(some)
 		}
 	}
-	endings, err := q.LargestEndings(ctx, db.LargestEndingsParams{
-		Gen: scope.Generation, Currency: string(scope.Currency), First: scope.Today, Last: end.AddDate(0, 0, -1), Plan: scope.Plan, AtMost: MaxEndings,
-	})
-	if err != nil {
-		return out, fmt.Errorf("largest endings: %w", err)
+	out.Endings, err = largestEndings(ctx, q, scope, end.AddDate(0, 0, -1))
+	return out, err
+}
+
+func largestEndings(ctx context.Context, q *db.Queries, scope Scope, last time.Time) ([]ScheduledEnding, error) {
+	params := db.LargestEndingsParams{
+		Gen: scope.Generation, Currency: string(scope.Currency), First: scope.Today, Last: last, AtMost: MaxEndings,
 	}
-	for _, r := range endings {
+	var rows []db.LargestEndingsRow
+	var err error
+	if scope.Plan == "" {
+		rows, err = q.LargestEndings(ctx, params)
+	} else {
+		var own []db.LargestEndingsOfPlanRow
+		own, err = q.LargestEndingsOfPlan(ctx, db.LargestEndingsOfPlanParams{
+			Gen: params.Gen, Currency: params.Currency, Plan: scope.Plan, First: params.First, Last: params.Last, AtMost: params.AtMost,
+		})
+		for _, r := range own {
+			rows = append(rows, db.LargestEndingsRow(r))
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("largest endings: %w", err)
+	}
+	var out []ScheduledEnding
+	for _, r := range rows {
 		name := ""
 		if r.OrgName != nil {
 			name = *r.OrgName
 		}
-		out.Endings = append(out.Endings, ScheduledEnding{filedCustomer(r.Customer, name), r.SubscriptionID, r.Day, r.Plan, r.AmountMicro})
+		out = append(out, ScheduledEnding{filedCustomer(r.Customer, name), r.SubscriptionID, r.Day, r.Plan, r.AmountMicro})
 	}
 	return out, nil
 }
