@@ -70,6 +70,9 @@ func (a *autumn) version(day, customer, subscription, plan string, status billin
 	}
 	q, price := db.New(a.pool), "price_autumn_"+plan
 	dollars := map[string]int64{"pilot": 29, "pro": 99, "enterprise": 399}[plan]
+	if n, ok := strings.CutPrefix(plan, "old-"); ok {
+		dollars = int64(len(n)) // "old-xxx" costs three
+	}
 	if _, err := q.RememberPrice(a.t.Context(), db.RememberPriceParams{
 		StripePriceID: price, Plan: plan, Interval: "month", IntervalCount: 1, UsageType: "licensed", Product: "prod_" + plan,
 		Amounts: fmt.Appendf(nil, `{"usd": {"unit_micro": %d}}`, dollars*100*money.Micro), SeenAt: at,
@@ -275,6 +278,25 @@ func TestPlansAreSetBesideEachOther(t *testing.T) {
 	up, _ := sorted.doc().Find(`#plans thead a:contains("New")`).Attr("href")
 	a.admin.get(up).want(200).wantCells("#plans tbody th", "Enterprise, Pilot, Pro").wantCells("#plans [aria-sort=ascending]", "New")
 	a.admin.get(plansPath+"?sort=nothing").want(200).wantCells("#plans tbody th", "Pilot, Pro, Enterprise")
+}
+
+func TestTheSmallestOfManyPlansShareALine(t *testing.T) {
+	a := openAutumn(t)
+	for n := 1; n <= 5; n++ {
+		id := fmt.Sprint("cus_old_", n)
+		a.exec(`INSERT INTO customers (stripe_customer_id, livemode, created_at) VALUES ($1, false, now())`, id)
+		a.version("12-01", id, fmt.Sprint("sub_old_", n), "old-"+strings.Repeat("x", n), billing.StatusActive, "")
+	}
+	a.settle()
+	page := a.admin.get(plansPath).want(200)
+	// Those that are sold come first; of the others the dearest three are drawn.
+	page.wantCells("#levels details thead th", "Month, Pilot, Pro, Enterprise, old-xxx, old-xxxx, old-xxxxx, 2 other plans")
+	page.wantRows("#levels details", "November 2026 | $29.00 | $99.00 | $399.00 | $0.00 | $0.00 | $0.00 | $0.00",
+		"December 2026 so far | $29.00 | $99.00 | $399.00 | $3.00 | $4.00 | $5.00 | $3.00")
+	page.wantCells("#plans tfoot td.num:nth-of-type(1)", "$542.00")
+	if n := page.doc().Find("#plans tbody tr").Length(); n != 8 {
+		t.Errorf("the table has %d plans, want all 8", n)
+	}
 }
 
 func TestCohortsKeepTheirBeginning(t *testing.T) {
