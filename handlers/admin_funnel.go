@@ -69,10 +69,10 @@ type funnelStep struct {
 
 var funnelSteps = []funnelStep{
 	{analytics.FunnelViewed, "Looked at the prices", "visitors", ""},
-	{analytics.FunnelStarted, "Began a checkout", "checkoutStartRate", "of those who looked"},
-	{analytics.FunnelCompleted, "Completed it", "checkoutCompletionRate", "of those who began"},
-	{analytics.FunnelActivated, "On trial or active", "activationRate", "of those who completed"},
-	{analytics.FunnelPaid, "Paid", "firstPaymentRate", "of those on trial or active"},
+	{analytics.FunnelStarted, "Began a checkout", "checkoutStartRate", "of visitors"},
+	{analytics.FunnelCompleted, "Completed it", "checkoutCompletionRate", "of those begun"},
+	{analytics.FunnelActivated, "On trial or active", "activationRate", "of completed"},
+	{analytics.FunnelPaid, "Paid", "firstPaymentRate", "of active"},
 }
 
 // point is all that is shown together.
@@ -145,7 +145,7 @@ func (p funnelPage) provisional(f *analytics.Funnel, step analytics.FunnelStep) 
 func (p funnelPage) steps() ui.Bars {
 	bars := ui.Bars{
 		ID: "funnel-steps", Title: "Steps from the prices to a payment", Heading: "Step", ValueHeading: "Visitors",
-		Columns: []ui.Column{{Label: "Of the first", Numeric: true}, {Label: "Half took at most", Numeric: true, Short: true}},
+		Columns: []ui.Column{{Label: "Of all", Numeric: true, Wide: true}},
 		Empty:   "Nobody looked at the prices in this time.", Explain: explainHref("visitorConversion", p.ask, nil), CSV: exportHref("funnel", p.ask),
 	}
 	if p.IsOfPlan() {
@@ -170,14 +170,16 @@ func (p funnelPage) bars(counts analytics.FunnelCounts, first analytics.FunnelSt
 		if s.step < first {
 			continue
 		}
-		row := ui.Bar{Name: s.name, Value: counts[s.step], Text: count(counts[s.step]), Href: explainHref(s.metric, p.ask, nil), Cells: []ui.Cell{{}, {}}}
+		row := ui.Bar{Name: s.name, Value: counts[s.step], Text: count(counts[s.step]), Href: explainHref(s.metric, p.ask, nil), Cells: []ui.Cell{{}}}
 		if s.step > first {
 			row.ShareOf = s.of
 			row.Share = percentage(counts[s.step], counts[s.step-1])
 			row.Cells[0].Text = percentage(counts[s.step], counts[first])
-			row.Cells[1].Text = "n/a"
 			if median := took[s.step]; median != nil {
-				row.Cells[1].Text = tookInWords(*median)
+				row.Note = "Half took up to " + tookInWords(*median)
+				if *median == 0 {
+					row.Note = "Half of them at once"
+				}
 			}
 		}
 		rows = append(rows, row)
@@ -219,7 +221,7 @@ var stepNouns = map[analytics.FunnelStep]string{
 func (p funnelPage) direct() ui.Bars {
 	bars := ui.Bars{
 		ID: "funnel-direct", Title: "Steps of those who began with a checkout", Heading: "Step", ValueHeading: "Customers",
-		Columns:    []ui.Column{{Label: "Of the first", Numeric: true}, {Label: "Half took at most", Numeric: true, Short: true}},
+		Columns:    []ui.Column{{Label: "Of all", Numeric: true, Wide: true}},
 		Definition: "They came by a link of their own, returned after more than thirty days, or do not want to be counted. With them in the steps above there would be more checkouts than looks; they are no part of any rate above.",
 		Empty:      "Everybody who began a checkout in this time had looked at the prices.", CSV: exportHref("funnel", p.ask),
 	}
@@ -300,7 +302,7 @@ func (p funnelPage) visitors() ui.Chart {
 	chart.CSV = exportHref("funnel", p.ask)
 	chart.Empty = "Nobody came in this time."
 	chart.Finding = fmt.Sprintf("%s, and %s.", plural(p.sum.Prices[step], "visitor looked at the prices", "visitors looked at the prices"),
-		plural(p.sum.Direct[analytics.FunnelStarted], "began a checkout without", "began a checkout without"))
+		plural(p.sum.Direct[analytics.FunnelStarted], "began a checkout without a look", "began a checkout without a look"))
 	if p.IsOfPlan() {
 		chart.Finding = fmt.Sprintf("%s for %s.", plural(p.sum.Prices[step]+p.sum.Direct[step], "checkout was begun", "checkouts were begun"), p.plan)
 	}
