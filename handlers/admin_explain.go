@@ -66,7 +66,7 @@ func (s *server) adminExplain(c echo.Context) error {
 	if !ok {
 		return errNoSuchPage
 	}
-	sec := section{path: explainPath + "/" + metric.Key, heading: metric.Name, without: []string{"compare"}, keys: []string{atKey, rowsKindKey, rowsAfterKey}}
+	sec := section{path: explainPath + "/" + metric.Key, heading: metric.Name, converts: true, without: []string{"compare"}, keys: []string{atKey, rowsKindKey, rowsAfterKey}}
 	if metric.WholeMonths {
 		sec.without = append(sec.without, "interval")
 	}

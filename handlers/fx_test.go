@@ -45,6 +45,8 @@ func TestRevenueIsShownInABaseCurrency(t *testing.T) {
 	if live, _ := page.doc().Find("#figures").Attr("data-live"); live != revenue+"?currency=base" {
 		t.Errorf("it is refreshed from %q", live)
 	}
+	explained := s.admin.get("/admin/billing/explain/mrr?at=2026-05-01&currency=base").want(200)
+	explained.wantText("main", "$678.00").wantText("main", "$558.00").wantText("main", "€100.00")
 	for _, other := range []string{"/admin/billing", "/admin/billing/customers", "/admin/billing/payments"} {
 		if to := s.admin.get(other + "?currency=base").want(303).location(); to != other {
 			t.Errorf("%s in a base currency leads to %q", other, to)
