@@ -321,13 +321,16 @@ func (p revenuePage) rollForward() ui.Waterfall {
 		step("Exchange rates", sum.FXMicro, ui.Quiet, "")
 	}
 	total("Closing", sum.Closing.MRRMicro)
-	switch by := sum.NetNewMicro(); {
+	switch by := sum.Closing.MRRMicro - sum.Opening.MRRMicro; {
 	case by > 0:
 		w.Finding = fmt.Sprintf("MRR grew by %s, from %s to %s.", p.micro(by), p.micro(sum.Opening.MRRMicro), p.micro(sum.Closing.MRRMicro))
 	case by < 0:
 		w.Finding = fmt.Sprintf("MRR fell by %s, from %s to %s.", p.micro(-by), p.micro(sum.Opening.MRRMicro), p.micro(sum.Closing.MRRMicro))
 	default:
 		w.Finding = fmt.Sprintf("MRR is %s, as it was.", p.micro(sum.Closing.MRRMicro))
+	}
+	if sum.FXMicro != 0 {
+		w.Finding += fmt.Sprintf(" Exchange rates did %s of that.", signed(sum.FXMicro, p.micro))
 	}
 	return w
 }

@@ -42,6 +42,7 @@ func TestRevenueIsShownInABaseCurrency(t *testing.T) {
 			t.Errorf("the steps from opening to closing are %q, without %q", steps, want)
 		}
 	}
+	page.wantText("main", "MRR grew by $678.00, from $0.00 to $678.00. Exchange rates did +$10.00 of that.")
 	if live, _ := page.doc().Find("#figures").Attr("data-live"); live != revenue+"?currency=base" {
 		t.Errorf("it is refreshed from %q", live)
 	}
