@@ -159,7 +159,10 @@ func (p cohortPage) members() ui.List {
 	amount := func(micro int64) string { return money.FormatMicro(micro, p.Currency) }
 	for _, c := range p.Members {
 		list.Rows = append(list.Rows, ui.ListRow{Href: customerHref(c.ID), Cells: []ui.Cell{
-			customerCell(c.Customer), {Instant: dayInstant(c.Day)}, {Text: amount(c.InitialMicro)}, {Text: amount(c.MRRMicro)},
+			customerCell(c.Customer),
+			{Instant: dayInstant(c.Day)},
+			{Text: amount(c.InitialMicro)},
+			{Text: amount(c.MRRMicro)},
 			{Text: signed(c.MRRMicro-c.InitialMicro, amount)},
 		}})
 	}
