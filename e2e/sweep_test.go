@@ -15,6 +15,7 @@ func TestThePages(t *testing.T) {
 	w := cast(t, "--customers", "60")
 	t.Run("swaps", func(t *testing.T) { trySwaps(t, browser, w) })
 	t.Run("figures", func(t *testing.T) { tryFigures(t, browser, w) })
+	t.Run("panel", func(t *testing.T) { tryPanel(t, browser, w) })
 	t.Run("views", func(t *testing.T) { tryViews(t, browser, w) })
 }
 
