@@ -13,7 +13,7 @@ import (
 	"github.com/promptforge/payments/views/ui"
 )
 
-var overviewSection = section{path: "/admin/billing", heading: "Overview"}
+var overviewSection = section{path: "/admin/billing", heading: "Overview", converts: true}
 
 // overviewReport is what the overview shows: figures of what the address asks
 // for, and what needs attention whatever it asks.

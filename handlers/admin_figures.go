@@ -45,7 +45,6 @@ func (p overviewPage) previousPayments() reports.PaymentPoint {
 func (p overviewPage) figures() []ui.KeyFigure {
 	last, previous := p.last(), p.previous()
 	before := "at the end of " + p.beside(previous.Period)
-	now, earlier := p.Payments[len(p.Payments)-1], p.previousPayments()
 	card := func(metric, label string) ui.KeyFigure {
 		return ui.KeyFigure{
 			Label: label, Value: p.drawing.value(metric, last), Spark: p.drawing.spark(metric, p.Points),
@@ -54,24 +53,13 @@ func (p overviewPage) figures() []ui.KeyFigure {
 	}
 	mrr := card("mrr", "MRR")
 	mrr.Note = "ARR " + p.drawing.value("arr", last)
-	mrr.Delta = compare(last.NetNewMicro(), p.micro, before, ui.Good, ui.Bad)
+	mrr.Delta = compare(last.Closing.MRRMicro-last.Opening.MRRMicro, p.micro, before, ui.Good, ui.Bad)
 	net := card("netNew", "Net new MRR "+p.thisPeriod())
 	net.Delta = compare(last.NetNewMicro()-previous.NetNewMicro(), p.micro, "in the whole of "+p.beside(previous.Period), ui.Neutral, ui.Neutral)
 	customers := card("customers", "Active customers")
 	customers.Note = "Those with MRR."
 	customers.Delta = compareCounts(last.Closing.Customers-last.Opening.Customers, before, ui.Good, ui.Bad)
-	recovery := ui.KeyFigure{
-		Label: "In recovery", Value: p.minor(now.Open.AmountMinor), Note: plural(now.Open.Count, "invoice.", "invoices."),
-		Delta: compare(now.Open.AmountMinor-earlier.Open.AmountMinor, p.minor, before, ui.Bad, ui.Good),
-		Spark: ui.Spark{IsRunning: last.IsRunning}, Link: ui.Link{Text: "Who fails to pay", Href: subscriptionsPath + "?failing=1"},
-		Explain: explainHref("recoveryRate", p.drawing.ask, &last.Period),
-	}
-	if n := now.AskedOpen.Count; n > 0 {
-		recovery.Note = fmt.Sprintf("%s %s to be confirmed.", recovery.Note, plural(n, "more waits", "more wait"))
-	}
-	for _, point := range p.Payments {
-		recovery.Spark.Values = append(recovery.Spark.Values, point.Open.AmountMinor)
-	}
+	recovery := p.recovery(before)
 	out := []ui.KeyFigure{mrr, net, customers, recovery}
 	if !last.IsRunning {
 		when := " · " + shortPeriod(last.Period, p.Interval)
@@ -85,6 +73,28 @@ func (p overviewPage) figures() []ui.KeyFigure {
 		out[1].Note = "So far."
 	}
 	return out
+}
+
+// recovery is what failed and is retried. Currencies are not added up in it.
+func (p overviewPage) recovery(before string) ui.KeyFigure {
+	last := p.last()
+	if len(p.Payments) == 0 {
+		return ui.KeyFigure{Label: "In recovery", Value: "n/a", Note: "Choose one currency."}
+	}
+	now, earlier := p.Payments[len(p.Payments)-1], p.previousPayments()
+	recovery := ui.KeyFigure{
+		Label: "In recovery", Value: p.minor(now.Open.AmountMinor), Note: plural(now.Open.Count, "invoice.", "invoices."),
+		Delta: compare(now.Open.AmountMinor-earlier.Open.AmountMinor, p.minor, before, ui.Bad, ui.Good),
+		Spark: ui.Spark{IsRunning: last.IsRunning}, Link: ui.Link{Text: "Who fails to pay", Href: subscriptionsPath + "?failing=1"},
+		Explain: explainHref("recoveryRate", p.drawing.ask, &last.Period),
+	}
+	if n := now.AskedOpen.Count; n > 0 {
+		recovery.Note = fmt.Sprintf("%s %s to be confirmed.", recovery.Note, plural(n, "more waits", "more wait"))
+	}
+	for _, point := range p.Payments {
+		recovery.Spark.Values = append(recovery.Spark.Values, point.Open.AmountMinor)
+	}
+	return recovery
 }
 
 // thisPeriod is how the running period is called.

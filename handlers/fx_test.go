@@ -48,7 +48,9 @@ func TestRevenueIsShownInABaseCurrency(t *testing.T) {
 	}
 	explained := s.admin.get("/admin/billing/explain/mrr?at=2026-05-01&currency=base").want(200)
 	explained.wantText("main", "$678.00").wantText("main", "$558.00").wantText("main", "€100.00")
-	for _, other := range []string{"/admin/billing", "/admin/billing/customers", "/admin/billing/payments"} {
+	overview := s.admin.get("/admin/billing?currency=base").want(200).wantText("main", "All currencies in USD")
+	overview.wantFigure("MRR", "$678.00 $138.00 more than at the end of April").wantFigure("Net new MRR", "$128.00").wantFigure("In recovery", "n/a")
+	for _, other := range []string{"/admin/billing/customers", "/admin/billing/payments"} {
 		if to := s.admin.get(other + "?currency=base").want(303).location(); to != other {
 			t.Errorf("%s in a base currency leads to %q", other, to)
 		}

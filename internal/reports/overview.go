@@ -32,6 +32,7 @@ type Overview struct {
 	// Ahead is the period before the first one, with which it is compared.
 	Ahead analytics.Point
 	// Payments are the renewals of each of Periods, PaymentsAhead those of Ahead.
+	// There are none in the base currency: they are told in their own.
 	Payments      []PaymentPoint
 	PaymentsAhead PaymentPoint
 	// Trialing counts the subscriptions in a trial now. It is told only where
@@ -50,7 +51,7 @@ func (o Overview) IsEmpty() bool { return len(o.Currencies) == 0 }
 // Overview reads all its figures in one snapshot, so that they agree.
 func (r *Reports) Overview(ctx context.Context, query Query) (Overview, error) {
 	var out Overview
-	err := r.within(ctx, query, func(q *db.Queries, scope Scope) error {
+	err := r.withinAny(ctx, query, func(q *db.Queries, scope Scope) error {
 		var err error
 		out, err = overview(ctx, q, scope)
 		return err
@@ -65,7 +66,15 @@ func overview(ctx context.Context, q *db.Queries, scope Scope) (Overview, error)
 	out := Overview{Figures: Figures{Scope: scope}}
 	before := scope.Interval.Start(scope.First().AddDate(0, 0, -1))
 	periods := append([]analytics.Period{{Start: before, End: scope.First()}}, scope.Periods...)
-	points, err := movements(ctx, q, scope, periods)
+	var points []analytics.Point
+	var err error
+	if scope.IsConverted {
+		var converted analytics.Converted
+		converted, out.RatesUntil, err = convertedPoints(ctx, q, scope, periods, movements)
+		points, out.Unconverted = converted.Points, converted.Missing
+	} else {
+		points, err = movements(ctx, q, scope, periods)
+	}
 	if err != nil {
 		return out, err
 	}
@@ -75,11 +84,13 @@ func overview(ctx context.Context, q *db.Queries, scope Scope) (Overview, error)
 			return out, err
 		}
 	}
-	payments, err := paymentPoints(ctx, q, scope, periods)
-	if err != nil {
-		return out, err
+	if !scope.IsConverted {
+		payments, err := paymentPoints(ctx, q, scope, periods)
+		if err != nil {
+			return out, err
+		}
+		out.PaymentsAhead, out.Payments = payments[0], payments[1:]
 	}
-	out.PaymentsAhead, out.Payments = payments[0], payments[1:]
 	if out.UnpricedSubscriptions, err = q.UnpricedSubscriptions(ctx); err != nil {
 		return out, fmt.Errorf("count subscriptions of unknown price: %w", err)
 	}
