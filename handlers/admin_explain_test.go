@@ -216,7 +216,7 @@ func TestPaymentsTrialsAndCashAreExplainedByTheirRows(t *testing.T) {
 			page.wantText("#evidence", text)
 		}
 	}
-	admin.get(explainURL + "/netVolume?at=2026-02-01&plan=pro").want(200).wantText(".explanation .figure", "n/a")
+	admin.get(explainURL+"/netVolume?at=2026-02-01&plan=pro").want(200).wantText(".explanation .figure", "n/a")
 	admin.get(explainURL+"/recoveryRate?at=2026-05-01").want(200).wantText("#evidence", "No renewal was declined in May 2026.")
 }
 
