@@ -184,7 +184,7 @@ func (w *world) rows() []string {
 			FROM mrr_movements m JOIN organizations o ON m.customer = 'org:' || o.id`,
 		`SELECT concat_ws(' ', 'metric', day, currency, plan, kind, amount_micro, customers) FROM payment_metrics`,
 		`SELECT concat_ws(' ', 'event', o.name, e.kind, e.at, e.plan, e."interval", e.currency, e.amount_minor, 
-			e.details - 'from_price' - 'to_price')
+			e.details - 'from_price' - 'to_price' - 'invoice')
 			FROM payment_events e JOIN organizations o ON o.id = e.org_id`,
 		`SELECT concat_ws(' ', 'entitlement', o.name, e.plan, e.status, e.access, e.reason, e.until, e.then_access, e.then_reason, e.limits)
 			FROM entitlements e JOIN organizations o ON o.id = e.org_id`,
