@@ -160,10 +160,11 @@ func (p overviewPage) revenueFinding() string {
 		}
 		return fmt.Sprintf("MRR %s in %s, to %s %s.", p.rise(overall), periods, level, end)
 	}
-	if last.NetNewMicro() == 0 {
+	by := last.Closing.MRRMicro - last.Opening.MRRMicro // exchange rates are in it
+	if by == 0 {
 		return fmt.Sprintf("MRR stayed at %s %s so far.", level, p.inLast())
 	}
-	return fmt.Sprintf("MRR %s %s so far, to %s.", p.rise(last.NetNewMicro()), p.inLast(), level)
+	return fmt.Sprintf("MRR %s %s so far, to %s.", p.rise(by), p.inLast(), level)
 }
 
 // inLast is "in May", "today", "this week".
@@ -200,6 +201,13 @@ func (p overviewPage) movements() ui.Chart {
 	chart := p.drawing.chart("moved", "Movements of MRR", "netNew")
 	for _, m := range movementSeries {
 		chart.Columns = append(chart.Columns, p.drawing.line(string(m.kind), m.name, m.look, p.Points))
+	}
+	if p.IsConverted {
+		rates := ui.Series{Name: "Exchange rates", Look: ui.Quiet}
+		for _, point := range p.Points {
+			rates.Values, rates.Texts = append(rates.Values, point.FXMicro), append(rates.Texts, p.micro(point.FXMicro))
+		}
+		chart.Columns = append(chart.Columns, rates)
 	}
 	chart.Marks = []ui.Series{p.drawing.line("netNew", "Net", ui.Strong, p.Points)}
 	chart.CSV = exportHref("movements", p.drawing.ask)

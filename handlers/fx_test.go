@@ -50,6 +50,7 @@ func TestRevenueIsShownInABaseCurrency(t *testing.T) {
 	explained.wantText("main", "$678.00").wantText("main", "$558.00").wantText("main", "€100.00")
 	overview := s.admin.get("/admin/billing?currency=base").want(200).wantText("main", "All currencies in USD")
 	overview.wantFigure("MRR", "$678.00 $138.00 more than at the end of April").wantFigure("Net new MRR", "$128.00").wantFigure("In recovery", "n/a")
+	overview.wantText("main", "MRR rose by $138.00 in May so far, to $678.00.").wantText("main", "Exchange rates")
 	for _, other := range []string{"/admin/billing/customers", "/admin/billing/payments"} {
 		if to := s.admin.get(other + "?currency=base").want(303).location(); to != other {
 			t.Errorf("%s in a base currency leads to %q", other, to)
