@@ -43,7 +43,7 @@ func (s *server) paymentsModel(r reports.Payments, ask figuresAsk) views.Payment
 	if m.Blank.Title != "" {
 		return m
 	}
-	m.Rate, m.Outcomes, m.Recovery = p.rate(), p.outcomes(), p.recovery()
+	m.Rate, m.Outcomes, m.Recovery = p.inSevens().rate(), p.outcomes(), p.inSevens().recovery()
 	m.Reasons, m.Customers, m.Asked = p.reasons(), p.customers(), p.asked()
 	m.Retrying, m.Table = s.retryingList(r, ask), p.table()
 	m.Cash = views.CashSection(s.cashModel(r.Scope, r.Cash, ask))
@@ -56,6 +56,46 @@ func seriesOf(points []reports.PaymentPoint) []analytics.Point {
 		out[i] = p.Point()
 	}
 	return out
+}
+
+// sevenDays is how many days are one point of a rate.
+const sevenDays = 7
+
+// inSevens is the same page with seven days to a period where it has single ones,
+// which have too few renewals for a rate to mean anything: counted back from the
+// last, so that the newest is whole.
+func (p paymentsPage) inSevens() paymentsPage {
+	if p.Interval != analytics.Daily {
+		return p
+	}
+	p.Points, p.Before = sevens(p.Points), sevens(p.Before)
+	p.points, p.before = seriesOf(p.Points), seriesOf(p.Before)
+	p.Interval, p.scope.Interval, p.scope.Periods = analytics.Weekly, analytics.Weekly, nil
+	for _, point := range p.Points {
+		p.scope.Periods = append(p.scope.Periods, point.Period)
+	}
+	return p
+}
+
+func sevens(days []reports.PaymentPoint) []reports.PaymentPoint {
+	var out []reports.PaymentPoint
+	for first := 0; first < len(days); {
+		last := first + sevenDays
+		if first == 0 && len(days)%sevenDays > 0 {
+			last = len(days) % sevenDays
+		}
+		out = append(out, reports.SumPayments(days[first:last]))
+		first = last
+	}
+	return out
+}
+
+// ofSevens is what a reader must know of a chart in which they are.
+func (p paymentsPage) ofSevens() string {
+	if p.Payments.Periods[0].Last().Equal(p.Payments.Periods[0].Start) {
+		return " A point is seven days, and the first what is left of them: a single day has few renewals."
+	}
+	return ""
 }
 
 func (p paymentsPage) minor(minor int64) string { return money.Format(minor, p.Currency) }
@@ -159,6 +199,7 @@ func (p paymentsPage) rate() ui.Chart {
 			plural(p.sum.Attempted.Count, "renewal", "renewals"), p.value("paymentFailureRate", p.sum.Point()))
 	}
 	chart.Definition += " A renewal counts once, on the day of its first attempt, and not the one that a trial ends with. The interval is Wilson's, of the number, at 95%."
+	chart.Definition += p.ofSevens()
 	if hasFew {
 		chart.Definition += fmt.Sprintf(" Where there were fewer than %d renewals it is greyed.", fewRenewals)
 	}
@@ -225,6 +266,7 @@ func (p paymentsPage) recovery() ui.Chart {
 			chart.Finding += " What is tried again may add to it; those " + intervalNouns[p.Interval][1] + " are greyed."
 		}
 	}
+	chart.Definition += p.ofSevens()
 	chart.Empty = "Nothing that was declined has been recovered."
 	chart.CSV = exportHref("payments", p.ask)
 	return p.ticked(chart, analytics.Ratio)
@@ -244,7 +286,11 @@ func (p paymentsPage) customers() ui.Chart {
 	chart.Columns = []ui.Series{series}
 	chart.Finding = "Nobody had a renewal declined in this time."
 	if most.Customers > 0 {
-		chart.Finding = fmt.Sprintf("Most were %s in %s.", plural(most.Customers, "customer", "customers"), soFar(most.Period, p.Interval))
+		in := "in"
+		if p.Interval == analytics.Daily {
+			in = "on"
+		}
+		chart.Finding = fmt.Sprintf("Most were %s %s %s.", plural(most.Customers, "customer", "customers"), in, soFar(most.Period, p.Interval))
 	}
 	nouns := intervalNouns[p.Interval]
 	chart.Definition = "Customers with at least one renewal that was declined first in the " + nouns[0] + ". One with several counts once."
@@ -363,11 +409,9 @@ func (s *server) retryingList(r reports.Payments, ask figuresAsk) views.Customer
 		if o.IsAsked {
 			because = ui.Cell{Text: "Waits for the customer's confirmation"}
 		}
-		who := customerCell(o.Customer)
-		who.Note = s.planName(o.Plan)
 		list.List.Rows = append(list.List.Rows, ui.ListRow{Href: customerHref(o.ID), Cells: []ui.Cell{
-			who, because,
-			{Text: money.Format(o.AmountMinor, r.Currency)},
+			customerCell(o.Customer), because,
+			{Text: money.Format(o.AmountMinor, r.Currency), Note: s.planName(o.Plan)},
 			{Text: plural(int64(o.Attempts), "time", "times")},
 			{Instant: instant(o.FirstAt, "2 Jan 2006")},
 			next,

@@ -64,7 +64,7 @@ func TestThePageOfPaymentsAddsUp(t *testing.T) {
 	page.wantRows("#declined-customers details", "October 2026 | 1", "November 2026 | 1", "December 2026 so far | 1")
 
 	// The list leads to who owes, whatever time is shown.
-	page.wantCells("#retrying tbody th, #retrying tbody td:nth-child(3)", "Acme Enterprise, $399.00, cus_d Pro, $99.00")
+	page.wantCells("#retrying tbody th, #retrying tbody td:nth-child(3)", "Acme, $399.00 Enterprise, cus_d, $99.00 Pro")
 	if href, _ := page.doc().Find("#retrying tbody a").First().Attr("href"); href != "/admin/billing/organizations/7b0f2f8e-54b4-4a3c-9d1f-2d7f0d5d3a10" {
 		t.Errorf("the first leads to %q", href)
 	}
@@ -85,6 +85,18 @@ func TestPaymentsOfOnePlanAndBesideTheTimeBefore(t *testing.T) {
 	page := a.admin.get(paymentsPath + "?compare=previous&from=2026-11&range=custom&to=2026-12").want(200)
 	page.wantFigure("Declined first", "points more than the time before").wantFigure("Lost", "$29.00 more than the time before")
 	page.wantText("#rate", "The time before")
+}
+
+func TestRatesByDayAreOfSevenDays(t *testing.T) {
+	a := openRenewals(t)
+	page := a.admin.get(paymentsPath + "?from=2026-12-08&range=custom&to=2026-12-31").want(200)
+	// Twenty-four days are three and three times seven.
+	page.wantRows("#rate details", "The week of 8 Dec 2026 | n/a: nothing was attempted | n/a: nothing was attempted | ", "The week of 11 Dec 2026 | 0.0% (0 of 1) | 0.0% | 0.0% to 79.3%",
+		"The week of 18 Dec 2026 | n/a: nothing was attempted | n/a: nothing was attempted | ", "The week of 25 Dec 2026 so far | 100.0% (1 of 1) | 100.0% | 20.7% to 100.0%")
+	page.wantText("#rate", "A point is seven days").wantText("#declined-customers figcaption", "Most were 1 customer on 28 Dec 2026.")
+	if got := len(page.table("#declined-customers details")); got != 24 {
+		t.Errorf("customers are told of %d days, want 24", got)
+	}
 }
 
 func TestPaymentsWithoutAny(t *testing.T) {

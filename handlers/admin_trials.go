@@ -20,7 +20,7 @@ func (d drawing) trialCohorts(points []reports.TrialPoint) ui.Table {
 			{Label: "Paid for", Numeric: true},
 			{Label: "Not", Numeric: true},
 			{Label: "Open", Numeric: true},
-			{Label: "Paid for so far", Numeric: true},
+			{Label: "Rate", Numeric: true},
 		},
 		Empty: "No trial began in this time.",
 	}
