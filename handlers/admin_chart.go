@@ -24,8 +24,8 @@ func (d drawing) chart(id, title, metric string) ui.Chart {
 	chart := ui.Chart{ID: id, Title: title, Heading: intervalHeadings[d.scope.Interval], Slots: slots(d.scope.Periods, d.scope.Interval)}
 	if m, ok := analytics.MetricByKey(metric); ok {
 		chart.Definition, chart.Explain = m.Definition, explainHref(metric, d.ask, nil)
-		for i := range chart.Slots {
-			chart.Slots[i].Href = explainHref(metric, d.ask, &d.scope.Periods[i])
+		for i, p := range d.scope.Periods {
+			chart.Slots[i].Href = withQuery(chart.Explain, atKey, p.Start.Format(time.DateOnly))
 		}
 	}
 	chart.CSV = exportHref("figures", d.ask)
@@ -39,11 +39,16 @@ func (d drawing) line(metric, name string, look ui.Look, points []analytics.Poin
 	if !ok {
 		return series
 	}
-	for _, p := range points {
+	series.Values, series.Texts, series.Missing = make([]int64, len(points)), make([]string, len(points)), make([]bool, len(points))
+	for i, p := range points {
 		value := m.Of(p)
-		series.Values = append(series.Values, drawn(value, m.Unit))
-		series.Texts = append(series.Texts, d.text(value, m.Unit))
-		series.Missing = append(series.Missing, !value.Defined())
+		n := drawn(value, m.Unit)
+		series.Values[i], series.Missing[i] = n, !value.Defined()
+		if value.Defined() {
+			series.Texts[i] = unitText(n, m.Unit, d.scope.Currency)
+		} else {
+			series.Texts[i] = d.text(value, m.Unit)
+		}
 	}
 	return series
 }

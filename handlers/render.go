@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 
 	"github.com/a-h/templ"
 	"github.com/labstack/echo/v4"
@@ -65,7 +66,9 @@ func (s *server) page(c echo.Context, status int, page templ.Component) error {
 		return c.Blob(status, html, body.Bytes())
 	}
 	var packed bytes.Buffer
-	pack := gzip.NewWriter(&packed)
+	pack, _ := packers.Get().(*gzip.Writer)
+	defer packers.Put(pack)
+	pack.Reset(&packed)
 	if _, err := pack.Write(body.Bytes()); err != nil {
 		return fmt.Errorf("compress: %w", err)
 	}
@@ -75,6 +78,9 @@ func (s *server) page(c echo.Context, status int, page templ.Component) error {
 	c.Response().Header().Set("Content-Encoding", "gzip")
 	return c.Blob(status, html, packed.Bytes())
 }
+
+// packers are used again: each holds most of a megabyte.
+var packers = sync.Pool{New: func() any { return gzip.NewWriter(nil) }}
 
 // packAbove is from how many bytes on a page is compressed: below, it fits the
 // first packets anyway. The length of a compressed page tells about its content

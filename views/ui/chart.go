@@ -2,10 +2,14 @@ package ui
 
 import (
 	"cmp"
+	"context"
 	"fmt"
+	"io"
 	"math"
 	"strconv"
 	"strings"
+
+	"github.com/a-h/templ"
 )
 
 // Chart is figures by period on one scale: columns that are stacked away from
@@ -682,28 +686,47 @@ func (c Chart) usesPattern(look Look) bool {
 // isWorthALegend: one series is named by the title.
 func (c Chart) isWorthALegend() bool { return len(c.all())+len(c.Bands) > 1 }
 
-// table is the same as figures.
-func (c Chart) table() Table {
-	t := Table{Caption: c.Title, Empty: "There is no period to show yet.", Columns: []Column{{Label: cmp.Or(c.Heading, "Period"), Short: true}}}
+// heads are those of the table, after that of the periods.
+func (c Chart) heads() []string {
+	var out []string
 	for _, s := range c.all() {
-		t.Columns = append(t.Columns, Column{Label: s.Name, Numeric: true})
+		out = append(out, s.Name)
 	}
 	for _, b := range c.Bands {
-		t.Columns = append(t.Columns, Column{Label: b.Name, Numeric: true})
+		out = append(out, b.Name)
 	}
-	for i, m := range c.Slots {
-		name := Cell{Text: m.Long, Href: m.Href}
-		if m.IsRunning {
-			name.Note = "so far"
-		}
-		row := Row{name}
+	return out
+}
+
+// rows draws the rows of the table. A year of days has thousands of cells, which
+// is most of what a page draws: they are written by hand.
+func (c Chart) rows() templ.Component {
+	return templ.ComponentFunc(func(_ context.Context, w io.Writer) error {
+		columns := make([][]string, 0, len(c.Columns)+len(c.Lines)+len(c.Marks)+len(c.Bands))
 		for _, s := range c.all() {
-			row = append(row, Cell{Text: s.text(i)})
+			columns = append(columns, s.Texts)
 		}
 		for _, b := range c.Bands {
-			row = append(row, Cell{Text: at(b.Texts, i)})
+			columns = append(columns, b.Texts)
 		}
-		t.Rows = append(t.Rows, row)
-	}
-	return t
+		var out strings.Builder
+		for i, m := range c.Slots {
+			out.WriteString(`<tr><th scope="row" class="short">`)
+			if m.Href != "" {
+				out.WriteString(`<a href="` + templ.EscapeString(string(templ.URL(m.Href))) + `">` + templ.EscapeString(m.Long) + `</a>`)
+			} else {
+				out.WriteString(templ.EscapeString(m.Long))
+			}
+			if m.IsRunning {
+				out.WriteString(` <span class="note">so far</span>`)
+			}
+			out.WriteString(`</th>`)
+			for _, texts := range columns {
+				out.WriteString(`<td class="num short">` + templ.EscapeString(at(texts, i)) + `</td>`)
+			}
+			out.WriteString(`</tr>`)
+		}
+		_, err := io.WriteString(w, out.String())
+		return err
+	})
 }

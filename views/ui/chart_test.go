@@ -323,3 +323,19 @@ func TestAChartOfNothingSaysSo(t *testing.T) {
 		t.Errorf("it is drawn as %s", got)
 	}
 }
+
+func TestWhatAChartSaysIsEscaped(t *testing.T) {
+	const evil = `"><script>alert(1)</script>`
+	var b strings.Builder
+	c := Chart{
+		ID: "x", Slots: []Slot{{Short: evil, Long: evil, Href: "javascript:alert(1)"}, {Long: evil, Href: "/a?b=1&c=" + evil}},
+		Lines: []Series{{Name: evil, Values: []int64{1, 2}, Texts: []string{evil, evil}}}, Bands: []Band{{Name: evil, Texts: []string{evil}}},
+		Finding: evil, Title: evil,
+	}
+	if err := ChartFigure(c).Render(t.Context(), &b); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.String(); strings.Contains(got, "<script") || strings.Contains(got, "javascript:") {
+		t.Errorf("it is drawn as %s", got)
+	}
+}
