@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"slices"
 	"strings"
@@ -279,4 +281,54 @@ func TestEveryFileIsDocumented(t *testing.T) {
 			t.Errorf("docs/figures.md has other columns of %s.csv than %s", name, list)
 		}
 	}
+}
+
+// TestFilesWaitForTheirReadersAndLeaveRoomForPages: four that nobody reads on hold
+// four connections, and the fifth is told to come back.
+func TestFilesWaitForTheirReadersAndLeaveRoomForPages(t *testing.T) {
+	h := withHistory(t)
+	h.exec(`INSERT INTO customer_movement (gen, customer, currency, day, kind, plan, amount_micro, customers, subscribers, reason)
+		SELECT 1, 'cus_' || i, 'usd', '2026-04-01', 'new', 'pro', 9900000000, 1, 1, repeat('x', 1000) FROM generate_series(1, 20000) i`)
+	front := httptest.NewServer(h.app)
+	defer front.Close()
+	admin := h.admin()
+	ask := func() *http.Response {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, front.URL+"/admin/billing/export/movements.csv", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range admin.cookies {
+			r.AddCookie(c)
+		}
+		answer, err := http.DefaultTransport.RoundTrip(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return answer
+	}
+	var begun []*http.Response
+	for range 4 {
+		answer := ask()
+		defer answer.Body.Close()
+		begun = append(begun, answer)
+	}
+	late := ask()
+	late.Body.Close()
+	if late.StatusCode != http.StatusTooManyRequests || late.Header.Get("Retry-After") == "" || late.Header.Get("Content-Disposition") != "" {
+		t.Errorf("the fifth answers %d with %v", late.StatusCode, late.Header)
+	}
+	admin.get("/admin/billing/explain/mrr").want(200) // pages go on
+	lines, err := csv.NewReader(begun[0].Body).ReadAll()
+	if err != nil || len(lines) != 20006 {
+		t.Errorf("whoever reads on gets %d lines, %v", len(lines), err)
+	}
+	for range 100 { // the place is given back just after the last byte
+		again := ask()
+		again.Body.Close()
+		if again.StatusCode == http.StatusOK {
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	t.Error("the place of a file that was read is not given back")
 }
