@@ -213,3 +213,31 @@ func TestAPaymentIsRecordedSoonAfterItsEvent(t *testing.T) {
 		}
 	}
 }
+
+// TestARenewalIsCountedAnew: its history is the same, and what is to come is not.
+func TestARenewalIsCountedAnew(t *testing.T) {
+	b := setup(t)
+	org, user := b.org(billing.RoleOwner)
+	b.buy(org, user, "pro")
+	for _, event := range b.ours() {
+		b.deliver(event)
+	}
+	b.settle()
+	customer := b.rows(`SELECT stripe_customer_id FROM subscriptions`)[0]
+	for _, c := range []struct {
+		sentence, change string
+		want             []string
+	}{
+		{"nothing is to come that was not", `SELECT`, []string{}},
+		{"the copy was of the period before", `UPDATE subscriptions SET current_period_end = current_period_end - interval '1 month'`, []string{customer}},
+		{"the copy had another end", `UPDATE subscriptions SET facts = facts || '{"ends_at": 1900000000}'`, []string{customer}},
+		{"the copy was not believed", `UPDATE subscriptions SET is_verified = false`, []string{customer}},
+	} {
+		b.exec(`DELETE FROM metric_dirty`)
+		b.exec(c.change)
+		if err := b.SyncCustomer(b.ctx, customer); err != nil {
+			t.Fatal(err)
+		}
+		b.want(c.sentence+": marked", c.want, `SELECT DISTINCT customer_id FROM metric_dirty`)
+	}
+}
