@@ -196,8 +196,6 @@ func (s Series) at(i int) int64 {
 	return s.Values[i]
 }
 
-func (s Series) text(i int) string { return at(s.Texts, i) }
-
 // isMissing reports whether a slot has no value.
 func (s Series) isMissing(i int) bool { return i >= len(s.Values) || at(s.Missing, i) }
 
