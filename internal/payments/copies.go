@@ -219,7 +219,9 @@ func (w *writing) recordWithPlan(o occasion, h happening) {
 
 func (w *writing) record(o occasion, h happening) {
 	params := recording(o, h)
-	w.mark()
+	if params.InvoiceID != nil { // no figure knows of anything else that no version tells
+		w.mark()
+	}
 	w.changes.recorded = append(w.changes.recorded, params)
 	isKnown := func(kind, key string) bool { return kind == params.Kind && key == params.NaturalKey }
 	if !slices.ContainsFunc(w.rows.events[w.Subject], func(row db.PaymentEvent) bool { return isKnown(row.Kind, row.NaturalKey) }) &&
