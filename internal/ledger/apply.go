@@ -238,8 +238,24 @@ type flowRollups struct {
 	retention rollup[db.RetentionChange]
 }
 
-// take counts the movements of one customer, all of them, and returns them.
-func (r *flowRollups) take(rows []db.CustomerMovement, sign int64) []analytics.Movement {
+// take counts the movements of one customer, all of them.
+func (r *flowRollups) take(rows []db.CustomerMovement, sign int64) {
+	for _, m := range rows {
+		r.daily.count(db.FlowDaily{
+			Gen: m.Gen, Day: m.Day, Currency: m.Currency, Plan: m.Plan, Kind: m.Kind, AmountMicro: m.AmountMicro,
+			Customers: int64(m.Customers), Subscribers: int64(m.Subscribers),
+		}, sign)
+		r.monthly.count(db.FlowMonthly{
+			Gen: m.Gen, Month: analytics.Monthly.Start(m.Day), Currency: m.Currency, Plan: m.Plan, Kind: m.Kind, AmountMicro: m.AmountMicro,
+			Customers: int64(m.Customers), Subscribers: int64(m.Subscribers),
+		}, sign)
+	}
+	r.takeHistory(rows, sign)
+}
+
+// takeHistory counts what follows from all movements of one customer together,
+// and returns them.
+func (r *flowRollups) takeHistory(rows []db.CustomerMovement, sign int64) []analytics.Movement {
 	if len(rows) == 0 {
 		return nil
 	}
@@ -250,14 +266,6 @@ func (r *flowRollups) take(rows []db.CustomerMovement, sign int64) []analytics.M
 			Currency: money.Currency(m.Currency), Day: m.Day, Kind: analytics.MovementKind(m.Kind), Plan: m.Plan,
 			AmountMicro: m.AmountMicro, Customers: int(m.Customers), Subscribers: int(m.Subscribers), Reason: analytics.Reason(m.Reason),
 		})
-		r.daily.count(db.FlowDaily{
-			Gen: gen, Day: m.Day, Currency: m.Currency, Plan: m.Plan, Kind: m.Kind, AmountMicro: m.AmountMicro,
-			Customers: int64(m.Customers), Subscribers: int64(m.Subscribers),
-		}, sign)
-		r.monthly.count(db.FlowMonthly{
-			Gen: gen, Month: analytics.Monthly.Start(m.Day), Currency: m.Currency, Plan: m.Plan, Kind: m.Kind, AmountMicro: m.AmountMicro,
-			Customers: int64(m.Customers), Subscribers: int64(m.Subscribers),
-		}, sign)
 	}
 	for _, c := range analytics.CohortChanges(movements) {
 		r.cohorts.count(db.CohortChange{

@@ -39,7 +39,7 @@ func (v *verification) histories(ctx context.Context) ([]Finding, error) {
 		group.Go(func() error {
 			for batch := range batches {
 				for _, rows := range batch {
-					movements := recounts[i].take(rows, 1)
+					movements := recounts[i].takeHistory(rows, 1)
 					if why := analytics.Illegal(movements); why != "" && illegal[i] == nil {
 						illegal[i] = &Finding{movementsAreLegal, fmt.Sprintf("generation %d, %s: %s", rows[0].Gen, rows[0].Customer, why), rows[0].Day, v.today()}
 					}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/promptforge/payments/db"
 	"github.com/promptforge/payments/internal/analytics"
@@ -40,7 +41,16 @@ type Checked struct {
 type check struct {
 	names []string
 	run   func(*verification, context.Context) ([]Finding, error)
+	by    worker
 }
+
+// worker is who has most of the work of a check.
+type worker int
+
+const (
+	byDatabase worker = iota
+	byProgram
+)
 
 // verification is a look at the figures in one snapshot.
 type verification struct {
@@ -74,30 +84,30 @@ const (
 // recentChecks are quick enough for every few minutes, whatever the size: they
 // read rollups, and the movements of some weeks.
 var recentChecks = []check{
-	{[]string{dailyIsRecount}, (*verification).daily},
-	{[]string{monthlyIsSum}, (*verification).monthly},
-	{[]string{transfersEven}, (*verification).transfers},
-	{[]string{totalsAgree}, (*verification).totals},
-	{[]string{cashIsRecount}, (*verification).cash},
+	{[]string{dailyIsRecount}, (*verification).daily, byDatabase},
+	{[]string{monthlyIsSum}, (*verification).monthly, byDatabase},
+	{[]string{transfersEven}, (*verification).transfers, byDatabase},
+	{[]string{totalsAgree}, (*verification).totals, byDatabase},
+	{[]string{cashIsRecount}, (*verification).cash, byDatabase},
 }
 
 // fullChecks read everything there is.
 var fullChecks = []check{
-	{[]string{dailyIsRecount}, (*verification).daily},
-	{[]string{monthlyIsSum}, (*verification).monthly},
-	{[]string{transfersEven}, (*verification).transfers},
-	{[]string{totalsAgree}, (*verification).totals},
-	{[]string{flowsAreChanges}, (*verification).levels},
-	{[]string{pledgesAreRecount}, (*verification).pledges},
-	{[]string{pledgeMonthsAreSum}, (*verification).pledgeMonths},
-	{[]string{subscriptionsAddUp}, (*verification).subscriptions},
-	{[]string{levelsAreRecount}, (*verification).customerLevels},
-	{[]string{paymentsAreRecount, paymentMonthsAreSum, paymentHoursAreCount, trialsAreRecount}, (*verification).outcomes},
-	{[]string{movementsAreLegal, cohortsAreRecount, retentionIsRecount}, (*verification).histories},
-	{[]string{cashIsRecount, cashIsStripes, cashIsWhole}, (*verification).cash},
-	{[]string{outlookIsRecount}, (*verification).outlook},
-	{[]string{rebuildIsEqual}, (*verification).sample},
-	{[]string{funnelIsRecount}, (*verification).funnel},
+	{[]string{dailyIsRecount}, (*verification).daily, byDatabase},
+	{[]string{monthlyIsSum}, (*verification).monthly, byDatabase},
+	{[]string{transfersEven}, (*verification).transfers, byDatabase},
+	{[]string{totalsAgree}, (*verification).totals, byDatabase},
+	{[]string{flowsAreChanges}, (*verification).levels, byDatabase},
+	{[]string{pledgesAreRecount}, (*verification).pledges, byDatabase},
+	{[]string{pledgeMonthsAreSum}, (*verification).pledgeMonths, byDatabase},
+	{[]string{subscriptionsAddUp}, (*verification).subscriptions, byDatabase},
+	{[]string{levelsAreRecount}, (*verification).customerLevels, byDatabase},
+	{[]string{paymentsAreRecount, paymentMonthsAreSum, paymentHoursAreCount, trialsAreRecount}, (*verification).outcomes, byDatabase},
+	{[]string{movementsAreLegal, cohortsAreRecount, retentionIsRecount}, (*verification).histories, byProgram},
+	{[]string{cashIsRecount, cashIsStripes, cashIsWhole}, (*verification).cash, byDatabase},
+	{[]string{outlookIsRecount}, (*verification).outlook, byDatabase},
+	{[]string{rebuildIsEqual}, (*verification).sample, byProgram},
+	{[]string{funnelIsRecount}, (*verification).funnel, byDatabase},
 }
 
 // recentDays is how far back a quick look goes.
@@ -136,34 +146,78 @@ const (
 	full   = "full"
 )
 
+// verify makes the checks of an extent, those that the database does beside those
+// that this program does: both look at the same snapshot.
 func (l *Ledger) verify(ctx context.Context, extent string, gens []int32) (Checked, error) {
-	checks, out := fullChecks, Checked{}
-	v := verification{Ledger: l, gens: gens, now: l.Now()}
+	checks := fullChecks
+	look := verification{Ledger: l, gens: gens, now: l.Now()}
 	if extent == recent {
-		checks, v.since = recentChecks, v.now.AddDate(0, 0, -recentDays)
+		checks, look.since = recentChecks, look.now.AddDate(0, 0, -recentDays)
 	}
-	snapshot := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
-	err := pgx.BeginTxFunc(ctx, l.Pool, snapshot, func(tx pgx.Tx) error {
-		v.tx, v.q = tx, db.New(tx)
-		for _, c := range checks {
-			findings, err := c.run(&v, ctx)
-			if err != nil {
-				return fmt.Errorf("check that %s: %w", c.names[0], err)
-			}
-			out.Findings = append(out.Findings, findings...)
-			for _, name := range c.names {
-				if !slices.ContainsFunc(findings, func(f Finding) bool { return f.Check == name }) {
-					out.Held = append(out.Held, name)
-				}
-			}
+	findings := make([][]Finding, len(checks))
+	var customers int64
+	err := look.within(ctx, "", func(v *verification) error {
+		var snapshot string
+		if err := v.tx.QueryRow(ctx, "SELECT pg_export_snapshot()").Scan(&snapshot); err != nil {
+			return fmt.Errorf("share the snapshot: %w", err)
 		}
-		return nil
+		group, ctx := errgroup.WithContext(ctx)
+		group.Go(func() error {
+			return look.within(ctx, snapshot, func(beside *verification) error {
+				return beside.make(ctx, checks, byDatabase, findings)
+			})
+		})
+		group.Go(func() error { return v.make(ctx, checks, byProgram, findings) })
+		err := group.Wait()
+		customers = v.customers
+		return err
 	})
-	out.Customers = v.customers
 	if err != nil {
 		return Checked{}, fmt.Errorf("verify ledger: %w", err)
 	}
+	out := Checked{Customers: customers, Findings: slices.Concat(findings...)}
+	for _, c := range checks {
+		for _, name := range c.names {
+			if !slices.ContainsFunc(out.Findings, func(f Finding) bool { return f.Check == name }) {
+				out.Held = append(out.Held, name)
+			}
+		}
+	}
 	return out, nil
+}
+
+// within looks in a transaction of its own, at a snapshot that another one has
+// shared or, without one, at a new one.
+func (v verification) within(ctx context.Context, snapshot string, look func(*verification) error) error {
+	options := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
+	return pgx.BeginTxFunc(ctx, v.Pool, options, func(tx pgx.Tx) error {
+		if snapshot != "" { // a name that Postgres made, and no value for a parameter
+			if _, err := tx.Exec(ctx, "SET TRANSACTION SNAPSHOT '"+snapshot+"'"); err != nil {
+				return fmt.Errorf("take the snapshot: %w", err)
+			}
+		}
+		// What is sorted and grouped is everything there is.
+		if _, err := tx.Exec(ctx, "SET LOCAL work_mem = '64MB'"); err != nil {
+			return fmt.Errorf("make room: %w", err)
+		}
+		v.tx, v.q = tx, db.New(tx)
+		return look(&v)
+	})
+}
+
+// make makes the checks of one kind, one after the other.
+func (v *verification) make(ctx context.Context, checks []check, by worker, findings [][]Finding) error {
+	for i, c := range checks {
+		if c.by != by {
+			continue
+		}
+		found, err := c.run(v, ctx)
+		if err != nil {
+			return fmt.Errorf("check that %s: %w", c.names[0], err)
+		}
+		findings[i] = found
+	}
+	return nil
 }
 
 // found is the finding of the first row, if there is one.
