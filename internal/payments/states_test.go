@@ -275,6 +275,26 @@ func TestEveryStateIsWhatTheTableSays(t *testing.T) {
 			check(r, "of whom", strings.Join(r.shop.rows(`SELECT DISTINCT concat_ws(' ', stripe_customer_id = $1, org_id = $2, plan, invoice_id IS NOT NULL)
 				FROM payment_events WHERE kind IN ('refund', 'dispute_opened')`, r.customer, r.org), ", "), "t t pro t")
 		}, want: "active pro | full active | $99.00", alerts: "dispute_opened"},
+		{name: "a trial that is paid for, and renewed", plan: "pilot", live: func(r *resident) {
+			r.wait(15 * day)
+			check(r, "told", r.told("trial_started", "trial_ended", "trial_converted"), "trial_started trial_ended trial_converted")
+			r.wait(31 * day)
+			check(r, "still told once", r.told("trial_converted"), "trial_converted")
+			check(r, "of whom", strings.Join(r.shop.rows(`SELECT concat_ws(' ', stripe_customer_id = $1, org_id = $2, plan, amount_minor, at = (SELECT min(at) FROM payment_events WHERE kind = 'payment_succeeded'))
+				FROM payment_events WHERE kind = 'trial_converted'`, r.customer, r.org), ", "), "t t pilot 2900 t")
+		}, want: "active pilot | full active | $29.00"},
+		{name: "a trial that is cancelled", plan: "pilot", live: func(r *resident) {
+			r.update(r.customer, "cancel_at_period_end", "true")
+			r.wait(15 * day)
+			check(r, "told", r.told("trial_ended", "trial_converted", "subscription_canceled"), "subscription_canceled trial_ended")
+		}, want: "canceled pilot | none canceled | $0.00"},
+		{name: "more seats", plan: "pro", live: func(r *resident) {
+			r.wait(day)
+			r.update(r.customer, "items[0][id]", r.only(r.customer).Items.Data[0].ID, "items[0][quantity]", "3")
+			r.wait(day)
+			check(r, "told", strings.Join(r.shop.rows(`SELECT concat_ws(' ', kind, details ->> 'direction', details ->> 'from_quantity', details ->> 'quantity', plan) FROM payment_events WHERE kind LIKE '%changed'`), ", "),
+				"quantity_changed upgrade 1 3 pro")
+		}, want: "active pro | full active | $297.00"},
 		{name: "a checkout that was left", live: func(r *resident) {
 			r.wait(2 * day)
 			check(r, "told", r.told("checkout_abandoned"), "checkout_abandoned")
