@@ -14,11 +14,12 @@ type Bulk struct {
 	pledges  *pledgeRollup
 	payments *paymentRollups
 	trials   rollup[db.TrialDaily]
+	outlook  rollup[db.OutlookDaily]
 }
 
 // NewBulk has counted nobody.
 func NewBulk() *Bulk {
-	return &Bulk{newFlowRollups(), newPledgeRollup(), newPaymentRollups(), newTrialDaily()}
+	return &Bulk{newFlowRollups(), newPledgeRollup(), newPaymentRollups(), newTrialDaily(), newOutlookDaily()}
 }
 
 // Contributions are the rows of one customer, by table.
@@ -30,13 +31,15 @@ type Contributions struct {
 	Levels        []db.CustomerLevel
 	Trials        []trialRow
 	Invoices      []invoiceRow
+	Outlook       []db.CustomerOutlook
 	// Next is when something about the customer changes by itself; zero: never.
 	Next time.Time
 }
 
-// Count counts a customer, of whose invoices it was told so much.
+// Count counts a customer, of whose invoices it was told so much, and of whose
+// subscriptions there are such copies.
 func (b *Bulk) Count(
-	gen int32, customer string, history []analytics.Version, events []analytics.InvoiceEvent,
+	gen int32, customer string, history []analytics.Version, events []analytics.InvoiceEvent, copies []db.OutlookCopiesRow,
 	catalog analytics.Catalog, definition analytics.Definition, now time.Time,
 ) Contributions {
 	key := book{gen, customer}
@@ -48,6 +51,10 @@ func (b *Bulk) Count(
 		Subscriptions: subscriptionsOf(key, figures), Levels: levelsOf(key, figures),
 		Trials: trialsOf(key, trials, definition.Zone), Invoices: invoicesOf(key, renewals, definition.Zone),
 	}
+	out.Outlook = outlookOf(key, account{
+		customer: customer, history: history, catalog: catalog, figures: map[int32]analytics.Account{gen: figures},
+	}, copies, definition.Zone)
+	takeOutlook(&b.outlook, out.Outlook, 1)
 	b.flows.take(out.Movements, 1)
 	b.pledges.take(out.Pledges, 1)
 	b.payments.take(out.Invoices, 1)
@@ -72,6 +79,7 @@ func (b *Bulk) Merge(other *Bulk) {
 	b.payments.daily.merge(other.payments.daily)
 	b.payments.monthly.merge(other.payments.monthly)
 	b.trials.merge(other.trials)
+	b.outlook.merge(other.outlook)
 }
 
 // Sums are the rows of the rollups, by table.
@@ -86,13 +94,14 @@ type Sums struct {
 	Payments  []db.PaymentDaily
 	Months    []db.PaymentMonthly
 	Trials    []db.TrialDaily
+	Outlook   []db.OutlookDaily
 }
 
 // Sums are what all customers come to.
 func (b *Bulk) Sums() Sums {
 	return Sums{
 		sumsOf(b.flows.daily), sumsOf(b.flows.monthly), sumsOf(b.flows.cohorts), sumsOf(b.flows.retention), sumsOf(b.pledges.daily), sumsOf(b.pledges.monthly),
-		sumsOf(b.payments.hourly), sumsOf(b.payments.daily), sumsOf(b.payments.monthly), sumsOf(b.trials),
+		sumsOf(b.payments.hourly), sumsOf(b.payments.daily), sumsOf(b.payments.monthly), sumsOf(b.trials), sumsOf(b.outlook),
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"reflect"
 	"runtime"
 	"slices"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/promptforge/payments/db"
@@ -99,6 +101,7 @@ func (h *history) load(ctx context.Context, url string, say func(string, ...any)
 	put(s, "payment_daily", sums.Payments)
 	put(s, "payment_monthly", sums.Months)
 	put(s, "trial_daily", sums.Trials)
+	put(s, "outlook_daily", sums.Outlook)
 	if err := s.copy(ctx, conn); err != nil {
 		return err
 	}
@@ -112,6 +115,10 @@ func (h *history) load(ctx context.Context, url string, say func(string, ...any)
 		return err
 	}
 	say("indexed after %v", time.Since(began).Round(time.Second))
+	if err := h.follow(ctx, url); err != nil {
+		return err
+	}
+	say("visits and cash counted after %v", time.Since(began).Round(time.Second))
 	if _, err := conn.Exec(ctx, "VACUUM (ANALYZE)"); err != nil {
 		return err
 	}
@@ -121,6 +128,59 @@ func (h *history) load(ctx context.Context, url string, say func(string, ...any)
 		_, err = conn.Exec(ctx, "INSERT INTO made_up VALUES ($1)", h.name())
 	}
 	return err
+}
+
+// Visitors and balance transactions are what comes in by other doors, so many of
+// each whatever the size: what is read of them is a row a day.
+const (
+	visitors     = 15_000
+	transactions = 15_000
+)
+
+// follow lets people look at the prices and money come in over two years, and the
+// ledger count both.
+func (h *history) follow(ctx context.Context, url string) error {
+	pool, err := pgxpool.New(ctx, url)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	q := db.New(pool)
+	const span = 2 * 365 * 24 * time.Hour
+	views := db.RecordPricingViewsParams{}
+	for i := range visitors {
+		views.VisitorIds = append(views.VisitorIds, uuid.NewSHA1(uuid.Nil, []byte(strconv.Itoa(i))))
+		views.At = append(views.At, h.now.Add(-span*time.Duration(i)/visitors))
+	}
+	if err := q.RecordPricingViews(ctx, views); err != nil {
+		return fmt.Errorf("record visits: %w", err)
+	}
+	var moved []db.BalanceTransaction
+	for i := range transactions {
+		t := db.BalanceTransaction{
+			ID: fmt.Sprintf("txn_%06d", i), Type: "charge", ReportingCategory: "charge", Currency: "usd", AmountMinor: 9900, FeeMinor: 317, NetMinor: 9583,
+			CreatedAt: h.now.Add(-span * time.Duration(i) / transactions),
+		}
+		if i%20 == 0 {
+			t.Type, t.ReportingCategory, t.AmountMinor, t.FeeMinor, t.NetMinor = "refund", "refund", -9900, 0, -9900
+		}
+		t.AvailableAt = t.CreatedAt.AddDate(0, 0, 2)
+		moved = append(moved, t)
+	}
+	raw, err := json.Marshal(moved)
+	if err != nil {
+		return err
+	}
+	if _, err := q.RecordBalanceTransactions(ctx, raw); err != nil {
+		return fmt.Errorf("record balance transactions: %w", err)
+	}
+	l := &ledger.Ledger{Pool: pool, Now: func() time.Time { return h.now }, Logger: slog.New(slog.DiscardHandler)}
+	for {
+		n, err := l.Step(ctx)
+		if n == 0 || err != nil {
+			return err
+		}
+	}
 }
 
 // name tells histories apart that are kept.
@@ -148,7 +208,7 @@ func setAside(ctx context.Context, conn *pgx.Conn) ([]string, error) {
 	rows, err := conn.Query(ctx, `SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid) FROM pg_index i
 		WHERE NOT indisunique AND indrelid IN ('customer_movement'::regclass, 'customer_level'::regclass, 'subscription_versions'::regclass,
 			'subscriptions'::regclass, 'customers'::regclass, 'customer_subscription'::regclass, 'trial_outcome'::regclass,
-			'invoice_outcome'::regclass, 'metric_clock'::regclass, 'payment_events'::regclass)`)
+			'invoice_outcome'::regclass, 'customer_outlook'::regclass, 'metric_clock'::regclass, 'payment_events'::regclass)`)
 	if err != nil {
 		return nil, err
 	}
@@ -268,8 +328,14 @@ func (h *history) write(s *sheets, bulk *ledger.Bulk, n int) {
 			Facts: facts, Source: "event", SourceID: "evt_" + strconv.FormatInt(v.At.Unix(), 36) + v.SubscriptionID[3:],
 		}})
 	}
+	var copies []db.OutlookCopiesRow
 	for _, sub := range c.Subscriptions {
-		put(s, "subscriptions", []subscriptionRow{h.copyOf(sub)})
+		row := h.copyOf(sub)
+		put(s, "subscriptions", []subscriptionRow{row})
+		copies = append(copies, db.OutlookCopiesRow{
+			Customer: c.Name(), StripeSubscriptionID: row.ID, Plan: &row.Plan, Interval: &row.Interval, IntervalCount: &row.Every,
+			CurrentPeriodStart: row.PeriodStart, CurrentPeriodEnd: row.PeriodEnd, Facts: row.Facts,
+		})
 	}
 	var events []analytics.InvoiceEvent
 	if n%renewing == 0 {
@@ -281,7 +347,7 @@ func (h *history) write(s *sheets, bulk *ledger.Bulk, n int) {
 			}})
 		}
 	}
-	rows := bulk.Count(1, c.Name(), versions, events, h.catalog, h.definition, h.now)
+	rows := bulk.Count(1, c.Name(), versions, events, copies, h.catalog, h.definition, h.now)
 	put(s, "customer_day", rows.Days)
 	put(s, "customer_movement", rows.Movements)
 	put(s, "customer_pledge", rows.Pledges)
@@ -289,6 +355,7 @@ func (h *history) write(s *sheets, bulk *ledger.Bulk, n int) {
 	put(s, "customer_level", rows.Levels)
 	put(s, "trial_outcome", rows.Trials)
 	put(s, "invoice_outcome", rows.Invoices)
+	put(s, "customer_outlook", rows.Outlook)
 	if !rows.Next.IsZero() {
 		put(s, "metric_clock", []clockRow{{c.Name(), rows.Next}})
 	}
@@ -413,7 +480,7 @@ type (
 		Plan        string          `json:"plan"`
 		Price       string          `json:"stripe_price_id"`
 		Interval    string          `json:"interval"`
-		Every       int             `json:"interval_count"`
+		Every       int32           `json:"interval_count"`
 		Quantity    int64           `json:"quantity"`
 		Currency    string          `json:"currency"`
 		AmountMinor int64           `json:"amount_minor"`
