@@ -252,7 +252,16 @@ func (s *server) evidenceModel(e reports.Explanation, ask figuresAsk) views.Evid
 		}
 		m.Filters = kindFilters(e, ask)
 	case reports.ByCustomer:
-		m.Title, m.Empty = "Customers", "None of the customers who were there at the beginning moved "+in+"."
+		m.Title, m.Empty = "Customers", "None of the customers who were there at the beginning has more or less at the end."
+		switch {
+		case strings.Contains(e.Metric.Key, "oluntary"):
+			m.Empty = "None of the customers who were there at the beginning is gone at the end for such a reason."
+		case e.Evidence.IsCounted, e.Metric.Key == "churnOnlyRevenueChurn":
+			m.Empty = "None of the customers who were there at the beginning is gone at the end."
+		}
+		if !e.Metric.Of(e.Point).Defined() {
+			m.Empty = "Nobody was there at the beginning."
+		}
 		m.Lead = "The customers who were there at the beginning and are the reason for the figure, by what they had then and what they have at the end. Whoever came and went in between does not count."
 		m.Columns = views.EvidenceColumns{Day: "Moved last", What: "How", Before: "Then", After: "At the end", Amount: "Counts with"}
 		if e.Evidence.Older != "" && len(e.Evidence.Rows) == 0 {

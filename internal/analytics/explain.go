@@ -9,10 +9,10 @@ import (
 // Worked is the formula of a figure with the values of a point in the place of
 // their names, as say writes them; terms that the formula does not name, such as
 // changes of plan in what a plan gained, are added behind it. Empty where there
-// are no values.
+// are no values, or nothing is computed from them: a sum of rows is its only term.
 func (m Metric) Worked(p Point, say func(Term) string) string {
 	terms := m.Terms(p)
-	if len(terms) == 0 {
+	if len(terms) == 0 || strings.HasPrefix(m.Formula, "the sum ") || strings.HasPrefix(m.Formula, "the number ") {
 		return ""
 	}
 	// The longest names first: one may be a part of another.
@@ -25,9 +25,6 @@ func (m Metric) Worked(p Point, say func(Term) string) string {
 		} else {
 			rest += " + " + say(t)
 		}
-	}
-	if len(pairs) == 0 { // a sum in words: its terms are all there is to say
-		return strings.TrimPrefix(rest, " + ")
 	}
 	return strings.NewReplacer(pairs...).Replace(m.Formula) + rest
 }
