@@ -50,7 +50,7 @@ func newHistory(customers int) *history {
 	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 	h := &history{
 		Population: ledgertest.Population{
-			Seed: 5, Begin: now.AddDate(-8, 0, 0), End: now.Add(-time.Hour), Every: 75 * 24 * time.Hour, Loyalty: 0.55,
+			Seed: 5, Begin: now.AddDate(-8, 0, 0), End: now.Add(-time.Hour), Every: 54 * 24 * time.Hour, Loyalty: 0.62,
 			Currencies: []money.Currency{"usd", "eur", "gbp"},
 		},
 		customers: customers, now: now,
