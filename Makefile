@@ -58,9 +58,9 @@ screenshots: build ## pictures of every page in bin/screenshots, and the README'
 bench: ## run the benchmarks, one package at a time so that none slows another
 	go test -p 1 -run '^$$' -bench . -benchmem ./...
 
-bench-analytics: node_modules/.installed ## figures of a million customers with ten million movements (minutes, 20 GB of disk; ARGS="-figures.customers 50000" for fewer, "-figures.data DIR" keeps them)
+bench-analytics: node_modules/.installed ## figures of a million customers with ten million movements (minutes, and 15 GB that stay in bin/figures for the next time; ARGS="-figures.customers 50000" for fewer)
 	@npm run --silent build
-	go test -run '^TestFiguresAtScale$$' -count=1 -v -timeout 120m ./internal/ledger -args -figures $(ARGS)
+	go test -run '^TestFiguresAtScale$$' -count=1 -v -timeout 120m ./internal/ledger -args -figures -figures.data $(CURDIR)/bin/figures $(ARGS)
 
 load: node_modules/.installed ## the product under a thousand events a second, a backlog, and reads of its API (minutes; ARGS="-load.for 20s" shortens it)
 	@npm run --silent build
