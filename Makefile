@@ -13,7 +13,7 @@ RACE := $(shell command -v gcc clang cc >/dev/null 2>&1 && echo -race)
 .PHONY: help run test build generate lint fmt e2e screenshots bench bench-analytics load clean
 
 help: ## list the targets
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
 
 run: build ## start the demo at http://127.0.0.1:8080 (Ctrl-C stops it); ARGS="…" passes flags
 	@echo "== starting the demo"
