@@ -20,7 +20,7 @@ import (
 const allPictures = 8 << 20
 
 // forReadme are the views that the README shows, by how much of their height.
-var forReadme = map[string]int{"overview": 960, "pricing": 860, "organization": 1440}
+var forReadme = map[string]int{"overview": 960, "pricing": 860, "organization": 1440, "explanation": 900}
 
 // TestScreenshots is make screenshots: a picture of every view at the width of a
 // desk and of a phone, in both colour schemes. The seed and the present are
