@@ -303,8 +303,8 @@ func (c *company) baseline() {
 // pages are all that show figures.
 var pages = []string{
 	"/admin/billing", "/admin/billing/revenue", "/admin/billing/customers", "/admin/billing/plans", "/admin/billing/cohorts",
-	"/admin/billing/funnel", "/admin/billing/payments", "/admin/billing/explain/mrr", "/admin/billing/explain/churn", "/admin/billing/explain/nrr",
-	"/admin/billing/subscriptions",
+	"/admin/billing/funnel", "/admin/billing/payments", "/admin/billing/explain/mrr", "/admin/billing/explain/churn", "/admin/billing/explain/nrr", "/admin/billing/explain/trialMrr",
+	"/admin/billing/explain/recoveryRate", "/admin/billing/explain/trialConversion", "/admin/billing/explain/netVolume", "/admin/billing/subscriptions",
 }
 
 // presets are what the bar offers.

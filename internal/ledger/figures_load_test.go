@@ -206,7 +206,7 @@ func (h *history) isThere(ctx context.Context, url string) bool {
 // returns how they are made again.
 func setAside(ctx context.Context, conn *pgx.Conn) ([]string, error) {
 	rows, err := conn.Query(ctx, `SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid) FROM pg_index i
-		WHERE NOT indisunique AND indrelid IN ('customer_movement'::regclass, 'customer_level'::regclass, 'subscription_versions'::regclass,
+		WHERE NOT indisunique AND indrelid IN ('customer_movement'::regclass, 'customer_level'::regclass, 'customer_pledge'::regclass, 'subscription_versions'::regclass,
 			'subscriptions'::regclass, 'customers'::regclass, 'customer_subscription'::regclass, 'trial_outcome'::regclass,
 			'invoice_outcome'::regclass, 'customer_outlook'::regclass, 'metric_clock'::regclass, 'payment_events'::regclass)`)
 	if err != nil {
