@@ -13,31 +13,43 @@ import (
 	"github.com/google/uuid"
 )
 
-const addToCashDaily = `-- name: AddToCashDaily :exec
-INSERT INTO cash_daily (gen, day, currency, kind, amount_minor, fee_minor, net_minor, transactions)
-SELECT r.gen, r.day, r.currency, r.kind, r.amount_minor, r.fee_minor, r.net_minor, r.transactions FROM jsonb_populate_recordset(NULL::cash_daily, $1::jsonb) AS r
-ORDER BY 1, 2, 3, 4
-ON CONFLICT (gen, day, currency, kind) DO UPDATE SET amount_minor = cash_daily.amount_minor + excluded.amount_minor,
-    fee_minor = cash_daily.fee_minor + excluded.fee_minor, net_minor = cash_daily.net_minor + excluded.net_minor,
-    transactions = cash_daily.transactions + excluded.transactions
+const addToCashDaily = `-- name: AddToCashDaily :one
+WITH sums AS (
+    INSERT INTO cash_daily (gen, day, currency, kind, amount_minor, fee_minor, net_minor, transactions)
+    SELECT r.gen, r.day, r.currency, r.kind, r.amount_minor, r.fee_minor, r.net_minor, r.transactions FROM jsonb_populate_recordset(NULL::cash_daily, $1::jsonb) AS r
+    ORDER BY 1, 2, 3, 4
+    ON CONFLICT (gen, day, currency, kind) DO UPDATE SET amount_minor = cash_daily.amount_minor + excluded.amount_minor,
+        fee_minor = cash_daily.fee_minor + excluded.fee_minor, net_minor = cash_daily.net_minor + excluded.net_minor,
+        transactions = cash_daily.transactions + excluded.transactions
+    RETURNING amount_minor, fee_minor, net_minor, transactions
+)
+SELECT count(*) FROM sums WHERE amount_minor = 0 AND fee_minor = 0 AND net_minor = 0 AND transactions = 0
 `
 
-func (q *Queries) AddToCashDaily(ctx context.Context, rows json.RawMessage) error {
-	_, err := q.db.Exec(ctx, addToCashDaily, rows)
-	return err
+func (q *Queries) AddToCashDaily(ctx context.Context, rows json.RawMessage) (int64, error) {
+	row := q.db.QueryRow(ctx, addToCashDaily, rows)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
 }
 
-const addToOutlookDaily = `-- name: AddToOutlookDaily :exec
-INSERT INTO outlook_daily (gen, currency, day, plan, kind, amount_micro, subscriptions)
-SELECT r.gen, r.currency, r.day, r.plan, r.kind, r.amount_micro, r.subscriptions FROM jsonb_populate_recordset(NULL::outlook_daily, $1::jsonb) AS r
-ORDER BY 1, 2, 3, 4, 5
-ON CONFLICT (gen, currency, day, plan, kind) DO UPDATE SET
-    amount_micro = outlook_daily.amount_micro + excluded.amount_micro, subscriptions = outlook_daily.subscriptions + excluded.subscriptions
+const addToOutlookDaily = `-- name: AddToOutlookDaily :one
+WITH sums AS (
+    INSERT INTO outlook_daily (gen, currency, day, plan, kind, amount_micro, subscriptions)
+    SELECT r.gen, r.currency, r.day, r.plan, r.kind, r.amount_micro, r.subscriptions FROM jsonb_populate_recordset(NULL::outlook_daily, $1::jsonb) AS r
+    ORDER BY 1, 2, 3, 4, 5
+    ON CONFLICT (gen, currency, day, plan, kind) DO UPDATE SET
+        amount_micro = outlook_daily.amount_micro + excluded.amount_micro, subscriptions = outlook_daily.subscriptions + excluded.subscriptions
+    RETURNING amount_micro, subscriptions
+)
+SELECT count(*) FROM sums WHERE amount_micro = 0 AND subscriptions = 0
 `
 
-func (q *Queries) AddToOutlookDaily(ctx context.Context, rows json.RawMessage) error {
-	_, err := q.db.Exec(ctx, addToOutlookDaily, rows)
-	return err
+func (q *Queries) AddToOutlookDaily(ctx context.Context, rows json.RawMessage) (int64, error) {
+	row := q.db.QueryRow(ctx, addToOutlookDaily, rows)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
 }
 
 const appliedCash = `-- name: AppliedCash :many

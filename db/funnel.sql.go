@@ -13,55 +13,79 @@ import (
 	"github.com/google/uuid"
 )
 
-const addToFunnelDaily = `-- name: AddToFunnelDaily :exec
-INSERT INTO funnel_daily (gen, day, bucket, plan, viewed, started, completed, activated, paid)
-SELECT r.gen, r.day, r.bucket, r.plan, r.viewed, r.started, r.completed, r.activated, r.paid
-FROM jsonb_populate_recordset(NULL::funnel_daily, $1::jsonb) AS r ORDER BY 1, 2, 3, 4
-ON CONFLICT (gen, day, bucket, plan) DO UPDATE SET
-    viewed = funnel_daily.viewed + excluded.viewed, started = funnel_daily.started + excluded.started,
-    completed = funnel_daily.completed + excluded.completed, activated = funnel_daily.activated + excluded.activated,
-    paid = funnel_daily.paid + excluded.paid
+const addToFunnelDaily = `-- name: AddToFunnelDaily :one
+WITH sums AS (
+    INSERT INTO funnel_daily (gen, day, bucket, plan, viewed, started, completed, activated, paid)
+    SELECT r.gen, r.day, r.bucket, r.plan, r.viewed, r.started, r.completed, r.activated, r.paid
+    FROM jsonb_populate_recordset(NULL::funnel_daily, $1::jsonb) AS r ORDER BY 1, 2, 3, 4
+    ON CONFLICT (gen, day, bucket, plan) DO UPDATE SET
+        viewed = funnel_daily.viewed + excluded.viewed, started = funnel_daily.started + excluded.started,
+        completed = funnel_daily.completed + excluded.completed, activated = funnel_daily.activated + excluded.activated,
+        paid = funnel_daily.paid + excluded.paid
+    RETURNING viewed, started, completed, activated, paid
+)
+SELECT count(*) FROM sums WHERE viewed = 0 AND started = 0 AND completed = 0 AND activated = 0 AND paid = 0
 `
 
-func (q *Queries) AddToFunnelDaily(ctx context.Context, rows json.RawMessage) error {
-	_, err := q.db.Exec(ctx, addToFunnelDaily, rows)
-	return err
+func (q *Queries) AddToFunnelDaily(ctx context.Context, rows json.RawMessage) (int64, error) {
+	row := q.db.QueryRow(ctx, addToFunnelDaily, rows)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
 }
 
-const addToFunnelPending = `-- name: AddToFunnelPending :exec
-INSERT INTO funnel_pending (gen, settled_on, day, bucket, plan, reached, n)
-SELECT r.gen, r.settled_on, r.day, r.bucket, r.plan, r.reached, r.n
-FROM jsonb_populate_recordset(NULL::funnel_pending, $1::jsonb) AS r ORDER BY 1, 2, 3, 4, 5, 6
-ON CONFLICT (gen, settled_on, day, bucket, plan, reached) DO UPDATE SET n = funnel_pending.n + excluded.n
+const addToFunnelPending = `-- name: AddToFunnelPending :one
+WITH sums AS (
+    INSERT INTO funnel_pending (gen, settled_on, day, bucket, plan, reached, n)
+    SELECT r.gen, r.settled_on, r.day, r.bucket, r.plan, r.reached, r.n
+    FROM jsonb_populate_recordset(NULL::funnel_pending, $1::jsonb) AS r ORDER BY 1, 2, 3, 4, 5, 6
+    ON CONFLICT (gen, settled_on, day, bucket, plan, reached) DO UPDATE SET n = funnel_pending.n + excluded.n
+    RETURNING n
+)
+SELECT count(*) FROM sums WHERE n = 0
 `
 
-func (q *Queries) AddToFunnelPending(ctx context.Context, rows json.RawMessage) error {
-	_, err := q.db.Exec(ctx, addToFunnelPending, rows)
-	return err
+func (q *Queries) AddToFunnelPending(ctx context.Context, rows json.RawMessage) (int64, error) {
+	row := q.db.QueryRow(ctx, addToFunnelPending, rows)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
 }
 
-const addToFunnelTime = `-- name: AddToFunnelTime :exec
-INSERT INTO funnel_time (gen, day, bucket, plan, step, took, n)
-SELECT r.gen, r.day, r.bucket, r.plan, r.step, r.took, r.n
-FROM jsonb_populate_recordset(NULL::funnel_time, $1::jsonb) AS r ORDER BY 1, 2, 3, 4, 5, 6
-ON CONFLICT (gen, day, bucket, plan, step, took) DO UPDATE SET n = funnel_time.n + excluded.n
+const addToFunnelTime = `-- name: AddToFunnelTime :one
+WITH sums AS (
+    INSERT INTO funnel_time (gen, day, bucket, plan, step, took, n)
+    SELECT r.gen, r.day, r.bucket, r.plan, r.step, r.took, r.n
+    FROM jsonb_populate_recordset(NULL::funnel_time, $1::jsonb) AS r ORDER BY 1, 2, 3, 4, 5, 6
+    ON CONFLICT (gen, day, bucket, plan, step, took) DO UPDATE SET n = funnel_time.n + excluded.n
+    RETURNING n
+)
+SELECT count(*) FROM sums WHERE n = 0
 `
 
-func (q *Queries) AddToFunnelTime(ctx context.Context, rows json.RawMessage) error {
-	_, err := q.db.Exec(ctx, addToFunnelTime, rows)
-	return err
+func (q *Queries) AddToFunnelTime(ctx context.Context, rows json.RawMessage) (int64, error) {
+	row := q.db.QueryRow(ctx, addToFunnelTime, rows)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
 }
 
-const addToFunnelTimeMonthly = `-- name: AddToFunnelTimeMonthly :exec
-INSERT INTO funnel_time_monthly (gen, month, bucket, plan, step, took, n)
-SELECT r.gen, r.month, r.bucket, r.plan, r.step, r.took, r.n
-FROM jsonb_populate_recordset(NULL::funnel_time_monthly, $1::jsonb) AS r ORDER BY 1, 2, 3, 4, 5, 6
-ON CONFLICT (gen, month, bucket, plan, step, took) DO UPDATE SET n = funnel_time_monthly.n + excluded.n
+const addToFunnelTimeMonthly = `-- name: AddToFunnelTimeMonthly :one
+WITH sums AS (
+    INSERT INTO funnel_time_monthly (gen, month, bucket, plan, step, took, n)
+    SELECT r.gen, r.month, r.bucket, r.plan, r.step, r.took, r.n
+    FROM jsonb_populate_recordset(NULL::funnel_time_monthly, $1::jsonb) AS r ORDER BY 1, 2, 3, 4, 5, 6
+    ON CONFLICT (gen, month, bucket, plan, step, took) DO UPDATE SET n = funnel_time_monthly.n + excluded.n
+    RETURNING n
+)
+SELECT count(*) FROM sums WHERE n = 0
 `
 
-func (q *Queries) AddToFunnelTimeMonthly(ctx context.Context, rows json.RawMessage) error {
-	_, err := q.db.Exec(ctx, addToFunnelTimeMonthly, rows)
-	return err
+func (q *Queries) AddToFunnelTimeMonthly(ctx context.Context, rows json.RawMessage) (int64, error) {
+	row := q.db.QueryRow(ctx, addToFunnelTimeMonthly, rows)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
 }
 
 const appliedUnits = `-- name: AppliedUnits :many

@@ -13,83 +13,119 @@ import (
 	"github.com/google/uuid"
 )
 
-const addToCohorts = `-- name: AddToCohorts :exec
-INSERT INTO cohort_change (gen, cohort, month, currency, plan, mrr_micro, gross_micro, active, initial_micro, customers)
-SELECT r.gen, r.cohort, r.month, r.currency, r.plan, r.mrr_micro, r.gross_micro, r.active, r.initial_micro, r.customers FROM jsonb_populate_recordset(NULL::cohort_change, $1::jsonb) AS r
-ORDER BY 1, 2, 3, 4, 5
-ON CONFLICT (gen, cohort, month, currency, plan) DO UPDATE SET
-    mrr_micro = cohort_change.mrr_micro + excluded.mrr_micro, gross_micro = cohort_change.gross_micro + excluded.gross_micro, active = cohort_change.active + excluded.active, initial_micro = cohort_change.initial_micro + excluded.initial_micro, customers = cohort_change.customers + excluded.customers
+const addToCohorts = `-- name: AddToCohorts :one
+WITH sums AS (
+    INSERT INTO cohort_change (gen, cohort, month, currency, plan, mrr_micro, gross_micro, active, initial_micro, customers)
+    SELECT r.gen, r.cohort, r.month, r.currency, r.plan, r.mrr_micro, r.gross_micro, r.active, r.initial_micro, r.customers FROM jsonb_populate_recordset(NULL::cohort_change, $1::jsonb) AS r
+    ORDER BY 1, 2, 3, 4, 5
+    ON CONFLICT (gen, cohort, month, currency, plan) DO UPDATE SET
+        mrr_micro = cohort_change.mrr_micro + excluded.mrr_micro, gross_micro = cohort_change.gross_micro + excluded.gross_micro, active = cohort_change.active + excluded.active, initial_micro = cohort_change.initial_micro + excluded.initial_micro, customers = cohort_change.customers + excluded.customers
+    RETURNING mrr_micro, gross_micro, active, initial_micro, customers
+)
+SELECT count(*) FROM sums WHERE mrr_micro = 0 AND gross_micro = 0 AND active = 0 AND initial_micro = 0 AND customers = 0
 `
 
-func (q *Queries) AddToCohorts(ctx context.Context, rows json.RawMessage) error {
-	_, err := q.db.Exec(ctx, addToCohorts, rows)
-	return err
+func (q *Queries) AddToCohorts(ctx context.Context, rows json.RawMessage) (int64, error) {
+	row := q.db.QueryRow(ctx, addToCohorts, rows)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
 }
 
-const addToFlowDaily = `-- name: AddToFlowDaily :exec
-INSERT INTO flow_daily (gen, day, currency, plan, kind, amount_micro, customers, subscribers)
-SELECT r.gen, r.day, r.currency, r.plan, r.kind, r.amount_micro, r.customers, r.subscribers FROM jsonb_populate_recordset(NULL::flow_daily, $1::jsonb) AS r
-ORDER BY 1, 2, 3, 4, 5
-ON CONFLICT (gen, day, currency, plan, kind) DO UPDATE SET
-    amount_micro = flow_daily.amount_micro + excluded.amount_micro, customers = flow_daily.customers + excluded.customers, subscribers = flow_daily.subscribers + excluded.subscribers
+const addToFlowDaily = `-- name: AddToFlowDaily :one
+WITH sums AS (
+    INSERT INTO flow_daily (gen, day, currency, plan, kind, amount_micro, customers, subscribers)
+    SELECT r.gen, r.day, r.currency, r.plan, r.kind, r.amount_micro, r.customers, r.subscribers FROM jsonb_populate_recordset(NULL::flow_daily, $1::jsonb) AS r
+    ORDER BY 1, 2, 3, 4, 5
+    ON CONFLICT (gen, day, currency, plan, kind) DO UPDATE SET
+        amount_micro = flow_daily.amount_micro + excluded.amount_micro, customers = flow_daily.customers + excluded.customers, subscribers = flow_daily.subscribers + excluded.subscribers
+    RETURNING amount_micro, customers, subscribers
+)
+SELECT count(*) FROM sums WHERE amount_micro = 0 AND customers = 0 AND subscribers = 0
 `
 
 // In the order of the key, so that no two writers wait for each other.
-func (q *Queries) AddToFlowDaily(ctx context.Context, rows json.RawMessage) error {
-	_, err := q.db.Exec(ctx, addToFlowDaily, rows)
-	return err
+func (q *Queries) AddToFlowDaily(ctx context.Context, rows json.RawMessage) (int64, error) {
+	row := q.db.QueryRow(ctx, addToFlowDaily, rows)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
 }
 
-const addToFlowMonthly = `-- name: AddToFlowMonthly :exec
-INSERT INTO flow_monthly (gen, month, currency, plan, kind, amount_micro, customers, subscribers)
-SELECT r.gen, r.month, r.currency, r.plan, r.kind, r.amount_micro, r.customers, r.subscribers FROM jsonb_populate_recordset(NULL::flow_monthly, $1::jsonb) AS r
-ORDER BY 1, 2, 3, 4, 5
-ON CONFLICT (gen, month, currency, plan, kind) DO UPDATE SET
-    amount_micro = flow_monthly.amount_micro + excluded.amount_micro, customers = flow_monthly.customers + excluded.customers, subscribers = flow_monthly.subscribers + excluded.subscribers
+const addToFlowMonthly = `-- name: AddToFlowMonthly :one
+WITH sums AS (
+    INSERT INTO flow_monthly (gen, month, currency, plan, kind, amount_micro, customers, subscribers)
+    SELECT r.gen, r.month, r.currency, r.plan, r.kind, r.amount_micro, r.customers, r.subscribers FROM jsonb_populate_recordset(NULL::flow_monthly, $1::jsonb) AS r
+    ORDER BY 1, 2, 3, 4, 5
+    ON CONFLICT (gen, month, currency, plan, kind) DO UPDATE SET
+        amount_micro = flow_monthly.amount_micro + excluded.amount_micro, customers = flow_monthly.customers + excluded.customers, subscribers = flow_monthly.subscribers + excluded.subscribers
+    RETURNING amount_micro, customers, subscribers
+)
+SELECT count(*) FROM sums WHERE amount_micro = 0 AND customers = 0 AND subscribers = 0
 `
 
-func (q *Queries) AddToFlowMonthly(ctx context.Context, rows json.RawMessage) error {
-	_, err := q.db.Exec(ctx, addToFlowMonthly, rows)
-	return err
+func (q *Queries) AddToFlowMonthly(ctx context.Context, rows json.RawMessage) (int64, error) {
+	row := q.db.QueryRow(ctx, addToFlowMonthly, rows)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
 }
 
-const addToPledgeDaily = `-- name: AddToPledgeDaily :exec
-INSERT INTO pledge_daily (gen, day, currency, plan, ending_micro, trial_micro)
-SELECT r.gen, r.day, r.currency, r.plan, r.ending_micro, r.trial_micro FROM jsonb_populate_recordset(NULL::pledge_daily, $1::jsonb) AS r
-ORDER BY 1, 2, 3, 4
-ON CONFLICT (gen, day, currency, plan) DO UPDATE SET
-    ending_micro = pledge_daily.ending_micro + excluded.ending_micro, trial_micro = pledge_daily.trial_micro + excluded.trial_micro
+const addToPledgeDaily = `-- name: AddToPledgeDaily :one
+WITH sums AS (
+    INSERT INTO pledge_daily (gen, day, currency, plan, ending_micro, trial_micro)
+    SELECT r.gen, r.day, r.currency, r.plan, r.ending_micro, r.trial_micro FROM jsonb_populate_recordset(NULL::pledge_daily, $1::jsonb) AS r
+    ORDER BY 1, 2, 3, 4
+    ON CONFLICT (gen, day, currency, plan) DO UPDATE SET
+        ending_micro = pledge_daily.ending_micro + excluded.ending_micro, trial_micro = pledge_daily.trial_micro + excluded.trial_micro
+    RETURNING ending_micro, trial_micro
+)
+SELECT count(*) FROM sums WHERE ending_micro = 0 AND trial_micro = 0
 `
 
-func (q *Queries) AddToPledgeDaily(ctx context.Context, rows json.RawMessage) error {
-	_, err := q.db.Exec(ctx, addToPledgeDaily, rows)
-	return err
+func (q *Queries) AddToPledgeDaily(ctx context.Context, rows json.RawMessage) (int64, error) {
+	row := q.db.QueryRow(ctx, addToPledgeDaily, rows)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
 }
 
-const addToPledgeMonthly = `-- name: AddToPledgeMonthly :exec
-INSERT INTO pledge_monthly (gen, month, currency, plan, ending_micro, trial_micro)
-SELECT r.gen, r.month, r.currency, r.plan, r.ending_micro, r.trial_micro FROM jsonb_populate_recordset(NULL::pledge_monthly, $1::jsonb) AS r
-ORDER BY 1, 2, 3, 4
-ON CONFLICT (gen, month, currency, plan) DO UPDATE SET
-    ending_micro = pledge_monthly.ending_micro + excluded.ending_micro, trial_micro = pledge_monthly.trial_micro + excluded.trial_micro
+const addToPledgeMonthly = `-- name: AddToPledgeMonthly :one
+WITH sums AS (
+    INSERT INTO pledge_monthly (gen, month, currency, plan, ending_micro, trial_micro)
+    SELECT r.gen, r.month, r.currency, r.plan, r.ending_micro, r.trial_micro FROM jsonb_populate_recordset(NULL::pledge_monthly, $1::jsonb) AS r
+    ORDER BY 1, 2, 3, 4
+    ON CONFLICT (gen, month, currency, plan) DO UPDATE SET
+        ending_micro = pledge_monthly.ending_micro + excluded.ending_micro, trial_micro = pledge_monthly.trial_micro + excluded.trial_micro
+    RETURNING ending_micro, trial_micro
+)
+SELECT count(*) FROM sums WHERE ending_micro = 0 AND trial_micro = 0
 `
 
-func (q *Queries) AddToPledgeMonthly(ctx context.Context, rows json.RawMessage) error {
-	_, err := q.db.Exec(ctx, addToPledgeMonthly, rows)
-	return err
+func (q *Queries) AddToPledgeMonthly(ctx context.Context, rows json.RawMessage) (int64, error) {
+	row := q.db.QueryRow(ctx, addToPledgeMonthly, rows)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
 }
 
-const addToRetention = `-- name: AddToRetention :exec
-INSERT INTO retention_change (gen, period_end, horizon, currency, plan, net_micro, gross_lost_micro, lost_customers, lost_micro, involuntary_customers, involuntary_micro)
-SELECT r.gen, r.period_end, r.horizon, r.currency, r.plan, r.net_micro, r.gross_lost_micro, r.lost_customers, r.lost_micro, r.involuntary_customers, r.involuntary_micro FROM jsonb_populate_recordset(NULL::retention_change, $1::jsonb) AS r
-ORDER BY 1, 2, 3, 4, 5
-ON CONFLICT (gen, period_end, horizon, currency, plan) DO UPDATE SET
-    net_micro = retention_change.net_micro + excluded.net_micro, gross_lost_micro = retention_change.gross_lost_micro + excluded.gross_lost_micro, lost_customers = retention_change.lost_customers + excluded.lost_customers, lost_micro = retention_change.lost_micro + excluded.lost_micro, involuntary_customers = retention_change.involuntary_customers + excluded.involuntary_customers, involuntary_micro = retention_change.involuntary_micro + excluded.involuntary_micro
+const addToRetention = `-- name: AddToRetention :one
+WITH sums AS (
+    INSERT INTO retention_change (gen, period_end, horizon, currency, plan, net_micro, gross_lost_micro, lost_customers, lost_micro, involuntary_customers, involuntary_micro)
+    SELECT r.gen, r.period_end, r.horizon, r.currency, r.plan, r.net_micro, r.gross_lost_micro, r.lost_customers, r.lost_micro, r.involuntary_customers, r.involuntary_micro FROM jsonb_populate_recordset(NULL::retention_change, $1::jsonb) AS r
+    ORDER BY 1, 2, 3, 4, 5
+    ON CONFLICT (gen, period_end, horizon, currency, plan) DO UPDATE SET
+        net_micro = retention_change.net_micro + excluded.net_micro, gross_lost_micro = retention_change.gross_lost_micro + excluded.gross_lost_micro, lost_customers = retention_change.lost_customers + excluded.lost_customers, lost_micro = retention_change.lost_micro + excluded.lost_micro, involuntary_customers = retention_change.involuntary_customers + excluded.involuntary_customers, involuntary_micro = retention_change.involuntary_micro + excluded.involuntary_micro
+    RETURNING net_micro, gross_lost_micro, lost_customers, lost_micro, involuntary_customers, involuntary_micro
+)
+SELECT count(*) FROM sums WHERE net_micro = 0 AND gross_lost_micro = 0 AND lost_customers = 0 AND lost_micro = 0 AND involuntary_customers = 0 AND involuntary_micro = 0
 `
 
-func (q *Queries) AddToRetention(ctx context.Context, rows json.RawMessage) error {
-	_, err := q.db.Exec(ctx, addToRetention, rows)
-	return err
+func (q *Queries) AddToRetention(ctx context.Context, rows json.RawMessage) (int64, error) {
+	row := q.db.QueryRow(ctx, addToRetention, rows)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
 }
 
 const appliedDays = `-- name: AppliedDays :many

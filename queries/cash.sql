@@ -50,13 +50,17 @@ DELETE FROM cash_entry t USING jsonb_populate_recordset(NULL::cash_entry, @rows:
 INSERT INTO cash_entry (gen, id, day, currency, kind, amount_minor, fee_minor, net_minor)
 SELECT r.gen, r.id, r.day, r.currency, r.kind, r.amount_minor, r.fee_minor, r.net_minor FROM jsonb_populate_recordset(NULL::cash_entry, @rows::jsonb) AS r;
 
--- name: AddToCashDaily :exec
-INSERT INTO cash_daily (gen, day, currency, kind, amount_minor, fee_minor, net_minor, transactions)
-SELECT r.gen, r.day, r.currency, r.kind, r.amount_minor, r.fee_minor, r.net_minor, r.transactions FROM jsonb_populate_recordset(NULL::cash_daily, @rows::jsonb) AS r
-ORDER BY 1, 2, 3, 4
-ON CONFLICT (gen, day, currency, kind) DO UPDATE SET amount_minor = cash_daily.amount_minor + excluded.amount_minor,
-    fee_minor = cash_daily.fee_minor + excluded.fee_minor, net_minor = cash_daily.net_minor + excluded.net_minor,
-    transactions = cash_daily.transactions + excluded.transactions;
+-- name: AddToCashDaily :one
+WITH sums AS (
+    INSERT INTO cash_daily (gen, day, currency, kind, amount_minor, fee_minor, net_minor, transactions)
+    SELECT r.gen, r.day, r.currency, r.kind, r.amount_minor, r.fee_minor, r.net_minor, r.transactions FROM jsonb_populate_recordset(NULL::cash_daily, @rows::jsonb) AS r
+    ORDER BY 1, 2, 3, 4
+    ON CONFLICT (gen, day, currency, kind) DO UPDATE SET amount_minor = cash_daily.amount_minor + excluded.amount_minor,
+        fee_minor = cash_daily.fee_minor + excluded.fee_minor, net_minor = cash_daily.net_minor + excluded.net_minor,
+        transactions = cash_daily.transactions + excluded.transactions
+    RETURNING amount_minor, fee_minor, net_minor, transactions
+)
+SELECT count(*) FROM sums WHERE amount_minor = 0 AND fee_minor = 0 AND net_minor = 0 AND transactions = 0;
 
 -- name: DropEmptyCashDaily :exec
 DELETE FROM cash_daily t USING jsonb_populate_recordset(NULL::cash_daily, @rows::jsonb) AS r
@@ -125,12 +129,16 @@ WHERE (t.gen, t.customer, t.subscription_id, t.kind, t.day) = (r.gen, r.customer
 INSERT INTO customer_outlook (gen, customer, subscription_id, kind, day, currency, plan, amount_micro)
 SELECT r.gen, r.customer, r.subscription_id, r.kind, r.day, r.currency, r.plan, r.amount_micro FROM jsonb_populate_recordset(NULL::customer_outlook, @rows::jsonb) AS r;
 
--- name: AddToOutlookDaily :exec
-INSERT INTO outlook_daily (gen, currency, day, plan, kind, amount_micro, subscriptions)
-SELECT r.gen, r.currency, r.day, r.plan, r.kind, r.amount_micro, r.subscriptions FROM jsonb_populate_recordset(NULL::outlook_daily, @rows::jsonb) AS r
-ORDER BY 1, 2, 3, 4, 5
-ON CONFLICT (gen, currency, day, plan, kind) DO UPDATE SET
-    amount_micro = outlook_daily.amount_micro + excluded.amount_micro, subscriptions = outlook_daily.subscriptions + excluded.subscriptions;
+-- name: AddToOutlookDaily :one
+WITH sums AS (
+    INSERT INTO outlook_daily (gen, currency, day, plan, kind, amount_micro, subscriptions)
+    SELECT r.gen, r.currency, r.day, r.plan, r.kind, r.amount_micro, r.subscriptions FROM jsonb_populate_recordset(NULL::outlook_daily, @rows::jsonb) AS r
+    ORDER BY 1, 2, 3, 4, 5
+    ON CONFLICT (gen, currency, day, plan, kind) DO UPDATE SET
+        amount_micro = outlook_daily.amount_micro + excluded.amount_micro, subscriptions = outlook_daily.subscriptions + excluded.subscriptions
+    RETURNING amount_micro, subscriptions
+)
+SELECT count(*) FROM sums WHERE amount_micro = 0 AND subscriptions = 0;
 
 -- name: DropEmptyOutlookDaily :exec
 DELETE FROM outlook_daily t USING jsonb_populate_recordset(NULL::outlook_daily, @rows::jsonb) AS r

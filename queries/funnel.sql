@@ -61,45 +61,61 @@ INSERT INTO funnel_unit (gen, visitor, entered_at, day, bucket, plan, customer, 
 SELECT r.gen, r.visitor, r.entered_at, r.day, r.bucket, r.plan, r.customer, r.reached, r.started_seconds, r.completed_seconds, r.activated_seconds, r.paid_seconds, r.settled_on
 FROM jsonb_populate_recordset(NULL::funnel_unit, @rows::jsonb) AS r;
 
--- name: AddToFunnelDaily :exec
-INSERT INTO funnel_daily (gen, day, bucket, plan, viewed, started, completed, activated, paid)
-SELECT r.gen, r.day, r.bucket, r.plan, r.viewed, r.started, r.completed, r.activated, r.paid
-FROM jsonb_populate_recordset(NULL::funnel_daily, @rows::jsonb) AS r ORDER BY 1, 2, 3, 4
-ON CONFLICT (gen, day, bucket, plan) DO UPDATE SET
-    viewed = funnel_daily.viewed + excluded.viewed, started = funnel_daily.started + excluded.started,
-    completed = funnel_daily.completed + excluded.completed, activated = funnel_daily.activated + excluded.activated,
-    paid = funnel_daily.paid + excluded.paid;
+-- name: AddToFunnelDaily :one
+WITH sums AS (
+    INSERT INTO funnel_daily (gen, day, bucket, plan, viewed, started, completed, activated, paid)
+    SELECT r.gen, r.day, r.bucket, r.plan, r.viewed, r.started, r.completed, r.activated, r.paid
+    FROM jsonb_populate_recordset(NULL::funnel_daily, @rows::jsonb) AS r ORDER BY 1, 2, 3, 4
+    ON CONFLICT (gen, day, bucket, plan) DO UPDATE SET
+        viewed = funnel_daily.viewed + excluded.viewed, started = funnel_daily.started + excluded.started,
+        completed = funnel_daily.completed + excluded.completed, activated = funnel_daily.activated + excluded.activated,
+        paid = funnel_daily.paid + excluded.paid
+    RETURNING viewed, started, completed, activated, paid
+)
+SELECT count(*) FROM sums WHERE viewed = 0 AND started = 0 AND completed = 0 AND activated = 0 AND paid = 0;
 
 -- name: DropEmptyFunnelDaily :exec
 DELETE FROM funnel_daily t USING jsonb_populate_recordset(NULL::funnel_daily, @rows::jsonb) AS r
 WHERE (t.gen, t.day, t.bucket, t.plan) = (r.gen, r.day, r.bucket, r.plan)
     AND t.viewed = 0 AND t.started = 0 AND t.completed = 0 AND t.activated = 0 AND t.paid = 0;
 
--- name: AddToFunnelTime :exec
-INSERT INTO funnel_time (gen, day, bucket, plan, step, took, n)
-SELECT r.gen, r.day, r.bucket, r.plan, r.step, r.took, r.n
-FROM jsonb_populate_recordset(NULL::funnel_time, @rows::jsonb) AS r ORDER BY 1, 2, 3, 4, 5, 6
-ON CONFLICT (gen, day, bucket, plan, step, took) DO UPDATE SET n = funnel_time.n + excluded.n;
+-- name: AddToFunnelTime :one
+WITH sums AS (
+    INSERT INTO funnel_time (gen, day, bucket, plan, step, took, n)
+    SELECT r.gen, r.day, r.bucket, r.plan, r.step, r.took, r.n
+    FROM jsonb_populate_recordset(NULL::funnel_time, @rows::jsonb) AS r ORDER BY 1, 2, 3, 4, 5, 6
+    ON CONFLICT (gen, day, bucket, plan, step, took) DO UPDATE SET n = funnel_time.n + excluded.n
+    RETURNING n
+)
+SELECT count(*) FROM sums WHERE n = 0;
 
 -- name: DropEmptyFunnelTime :exec
 DELETE FROM funnel_time t USING jsonb_populate_recordset(NULL::funnel_time, @rows::jsonb) AS r
 WHERE (t.gen, t.day, t.bucket, t.plan, t.step, t.took) = (r.gen, r.day, r.bucket, r.plan, r.step, r.took) AND t.n = 0;
 
--- name: AddToFunnelTimeMonthly :exec
-INSERT INTO funnel_time_monthly (gen, month, bucket, plan, step, took, n)
-SELECT r.gen, r.month, r.bucket, r.plan, r.step, r.took, r.n
-FROM jsonb_populate_recordset(NULL::funnel_time_monthly, @rows::jsonb) AS r ORDER BY 1, 2, 3, 4, 5, 6
-ON CONFLICT (gen, month, bucket, plan, step, took) DO UPDATE SET n = funnel_time_monthly.n + excluded.n;
+-- name: AddToFunnelTimeMonthly :one
+WITH sums AS (
+    INSERT INTO funnel_time_monthly (gen, month, bucket, plan, step, took, n)
+    SELECT r.gen, r.month, r.bucket, r.plan, r.step, r.took, r.n
+    FROM jsonb_populate_recordset(NULL::funnel_time_monthly, @rows::jsonb) AS r ORDER BY 1, 2, 3, 4, 5, 6
+    ON CONFLICT (gen, month, bucket, plan, step, took) DO UPDATE SET n = funnel_time_monthly.n + excluded.n
+    RETURNING n
+)
+SELECT count(*) FROM sums WHERE n = 0;
 
 -- name: DropEmptyFunnelTimeMonthly :exec
 DELETE FROM funnel_time_monthly t USING jsonb_populate_recordset(NULL::funnel_time_monthly, @rows::jsonb) AS r
 WHERE (t.gen, t.month, t.bucket, t.plan, t.step, t.took) = (r.gen, r.month, r.bucket, r.plan, r.step, r.took) AND t.n = 0;
 
--- name: AddToFunnelPending :exec
-INSERT INTO funnel_pending (gen, settled_on, day, bucket, plan, reached, n)
-SELECT r.gen, r.settled_on, r.day, r.bucket, r.plan, r.reached, r.n
-FROM jsonb_populate_recordset(NULL::funnel_pending, @rows::jsonb) AS r ORDER BY 1, 2, 3, 4, 5, 6
-ON CONFLICT (gen, settled_on, day, bucket, plan, reached) DO UPDATE SET n = funnel_pending.n + excluded.n;
+-- name: AddToFunnelPending :one
+WITH sums AS (
+    INSERT INTO funnel_pending (gen, settled_on, day, bucket, plan, reached, n)
+    SELECT r.gen, r.settled_on, r.day, r.bucket, r.plan, r.reached, r.n
+    FROM jsonb_populate_recordset(NULL::funnel_pending, @rows::jsonb) AS r ORDER BY 1, 2, 3, 4, 5, 6
+    ON CONFLICT (gen, settled_on, day, bucket, plan, reached) DO UPDATE SET n = funnel_pending.n + excluded.n
+    RETURNING n
+)
+SELECT count(*) FROM sums WHERE n = 0;
 
 -- name: DropEmptyFunnelPending :exec
 DELETE FROM funnel_pending t USING jsonb_populate_recordset(NULL::funnel_pending, @rows::jsonb) AS r

@@ -87,69 +87,93 @@ SELECT r.gen, r.customer, r.currency, r.day, r.plan, r.ending_micro, r.trial_mic
 INSERT INTO customer_subscription (gen, customer, subscription_id, currency, mrr_micro)
 SELECT r.gen, r.customer, r.subscription_id, r.currency, r.mrr_micro FROM jsonb_populate_recordset(NULL::customer_subscription, @rows::jsonb) AS r;
 
--- name: AddToFlowDaily :exec
+-- name: AddToFlowDaily :one
 -- In the order of the key, so that no two writers wait for each other.
-INSERT INTO flow_daily (gen, day, currency, plan, kind, amount_micro, customers, subscribers)
-SELECT r.gen, r.day, r.currency, r.plan, r.kind, r.amount_micro, r.customers, r.subscribers FROM jsonb_populate_recordset(NULL::flow_daily, @rows::jsonb) AS r
-ORDER BY 1, 2, 3, 4, 5
-ON CONFLICT (gen, day, currency, plan, kind) DO UPDATE SET
-    amount_micro = flow_daily.amount_micro + excluded.amount_micro, customers = flow_daily.customers + excluded.customers, subscribers = flow_daily.subscribers + excluded.subscribers;
+WITH sums AS (
+    INSERT INTO flow_daily (gen, day, currency, plan, kind, amount_micro, customers, subscribers)
+    SELECT r.gen, r.day, r.currency, r.plan, r.kind, r.amount_micro, r.customers, r.subscribers FROM jsonb_populate_recordset(NULL::flow_daily, @rows::jsonb) AS r
+    ORDER BY 1, 2, 3, 4, 5
+    ON CONFLICT (gen, day, currency, plan, kind) DO UPDATE SET
+        amount_micro = flow_daily.amount_micro + excluded.amount_micro, customers = flow_daily.customers + excluded.customers, subscribers = flow_daily.subscribers + excluded.subscribers
+    RETURNING amount_micro, customers, subscribers
+)
+SELECT count(*) FROM sums WHERE amount_micro = 0 AND customers = 0 AND subscribers = 0;
 
 -- name: DropEmptyFlowDaily :exec
 -- What comes to nothing has no rows behind it: a recount would not make it either.
 DELETE FROM flow_daily t USING jsonb_populate_recordset(NULL::flow_daily, @rows::jsonb) AS r
 WHERE (t.gen, t.day, t.currency, t.plan, t.kind) = (r.gen, r.day, r.currency, r.plan, r.kind) AND t.amount_micro = 0 AND t.customers = 0 AND t.subscribers = 0;
 
--- name: AddToFlowMonthly :exec
-INSERT INTO flow_monthly (gen, month, currency, plan, kind, amount_micro, customers, subscribers)
-SELECT r.gen, r.month, r.currency, r.plan, r.kind, r.amount_micro, r.customers, r.subscribers FROM jsonb_populate_recordset(NULL::flow_monthly, @rows::jsonb) AS r
-ORDER BY 1, 2, 3, 4, 5
-ON CONFLICT (gen, month, currency, plan, kind) DO UPDATE SET
-    amount_micro = flow_monthly.amount_micro + excluded.amount_micro, customers = flow_monthly.customers + excluded.customers, subscribers = flow_monthly.subscribers + excluded.subscribers;
+-- name: AddToFlowMonthly :one
+WITH sums AS (
+    INSERT INTO flow_monthly (gen, month, currency, plan, kind, amount_micro, customers, subscribers)
+    SELECT r.gen, r.month, r.currency, r.plan, r.kind, r.amount_micro, r.customers, r.subscribers FROM jsonb_populate_recordset(NULL::flow_monthly, @rows::jsonb) AS r
+    ORDER BY 1, 2, 3, 4, 5
+    ON CONFLICT (gen, month, currency, plan, kind) DO UPDATE SET
+        amount_micro = flow_monthly.amount_micro + excluded.amount_micro, customers = flow_monthly.customers + excluded.customers, subscribers = flow_monthly.subscribers + excluded.subscribers
+    RETURNING amount_micro, customers, subscribers
+)
+SELECT count(*) FROM sums WHERE amount_micro = 0 AND customers = 0 AND subscribers = 0;
 
 -- name: DropEmptyFlowMonthly :exec
 DELETE FROM flow_monthly t USING jsonb_populate_recordset(NULL::flow_monthly, @rows::jsonb) AS r
 WHERE (t.gen, t.month, t.currency, t.plan, t.kind) = (r.gen, r.month, r.currency, r.plan, r.kind) AND t.amount_micro = 0 AND t.customers = 0 AND t.subscribers = 0;
 
--- name: AddToPledgeDaily :exec
-INSERT INTO pledge_daily (gen, day, currency, plan, ending_micro, trial_micro)
-SELECT r.gen, r.day, r.currency, r.plan, r.ending_micro, r.trial_micro FROM jsonb_populate_recordset(NULL::pledge_daily, @rows::jsonb) AS r
-ORDER BY 1, 2, 3, 4
-ON CONFLICT (gen, day, currency, plan) DO UPDATE SET
-    ending_micro = pledge_daily.ending_micro + excluded.ending_micro, trial_micro = pledge_daily.trial_micro + excluded.trial_micro;
+-- name: AddToPledgeDaily :one
+WITH sums AS (
+    INSERT INTO pledge_daily (gen, day, currency, plan, ending_micro, trial_micro)
+    SELECT r.gen, r.day, r.currency, r.plan, r.ending_micro, r.trial_micro FROM jsonb_populate_recordset(NULL::pledge_daily, @rows::jsonb) AS r
+    ORDER BY 1, 2, 3, 4
+    ON CONFLICT (gen, day, currency, plan) DO UPDATE SET
+        ending_micro = pledge_daily.ending_micro + excluded.ending_micro, trial_micro = pledge_daily.trial_micro + excluded.trial_micro
+    RETURNING ending_micro, trial_micro
+)
+SELECT count(*) FROM sums WHERE ending_micro = 0 AND trial_micro = 0;
 
 -- name: DropEmptyPledgeDaily :exec
 DELETE FROM pledge_daily t USING jsonb_populate_recordset(NULL::pledge_daily, @rows::jsonb) AS r
 WHERE (t.gen, t.day, t.currency, t.plan) = (r.gen, r.day, r.currency, r.plan) AND t.ending_micro = 0 AND t.trial_micro = 0;
 
--- name: AddToPledgeMonthly :exec
-INSERT INTO pledge_monthly (gen, month, currency, plan, ending_micro, trial_micro)
-SELECT r.gen, r.month, r.currency, r.plan, r.ending_micro, r.trial_micro FROM jsonb_populate_recordset(NULL::pledge_monthly, @rows::jsonb) AS r
-ORDER BY 1, 2, 3, 4
-ON CONFLICT (gen, month, currency, plan) DO UPDATE SET
-    ending_micro = pledge_monthly.ending_micro + excluded.ending_micro, trial_micro = pledge_monthly.trial_micro + excluded.trial_micro;
+-- name: AddToPledgeMonthly :one
+WITH sums AS (
+    INSERT INTO pledge_monthly (gen, month, currency, plan, ending_micro, trial_micro)
+    SELECT r.gen, r.month, r.currency, r.plan, r.ending_micro, r.trial_micro FROM jsonb_populate_recordset(NULL::pledge_monthly, @rows::jsonb) AS r
+    ORDER BY 1, 2, 3, 4
+    ON CONFLICT (gen, month, currency, plan) DO UPDATE SET
+        ending_micro = pledge_monthly.ending_micro + excluded.ending_micro, trial_micro = pledge_monthly.trial_micro + excluded.trial_micro
+    RETURNING ending_micro, trial_micro
+)
+SELECT count(*) FROM sums WHERE ending_micro = 0 AND trial_micro = 0;
 
 -- name: DropEmptyPledgeMonthly :exec
 DELETE FROM pledge_monthly t USING jsonb_populate_recordset(NULL::pledge_monthly, @rows::jsonb) AS r
 WHERE (t.gen, t.month, t.currency, t.plan) = (r.gen, r.month, r.currency, r.plan) AND t.ending_micro = 0 AND t.trial_micro = 0;
 
--- name: AddToCohorts :exec
-INSERT INTO cohort_change (gen, cohort, month, currency, plan, mrr_micro, gross_micro, active, initial_micro, customers)
-SELECT r.gen, r.cohort, r.month, r.currency, r.plan, r.mrr_micro, r.gross_micro, r.active, r.initial_micro, r.customers FROM jsonb_populate_recordset(NULL::cohort_change, @rows::jsonb) AS r
-ORDER BY 1, 2, 3, 4, 5
-ON CONFLICT (gen, cohort, month, currency, plan) DO UPDATE SET
-    mrr_micro = cohort_change.mrr_micro + excluded.mrr_micro, gross_micro = cohort_change.gross_micro + excluded.gross_micro, active = cohort_change.active + excluded.active, initial_micro = cohort_change.initial_micro + excluded.initial_micro, customers = cohort_change.customers + excluded.customers;
+-- name: AddToCohorts :one
+WITH sums AS (
+    INSERT INTO cohort_change (gen, cohort, month, currency, plan, mrr_micro, gross_micro, active, initial_micro, customers)
+    SELECT r.gen, r.cohort, r.month, r.currency, r.plan, r.mrr_micro, r.gross_micro, r.active, r.initial_micro, r.customers FROM jsonb_populate_recordset(NULL::cohort_change, @rows::jsonb) AS r
+    ORDER BY 1, 2, 3, 4, 5
+    ON CONFLICT (gen, cohort, month, currency, plan) DO UPDATE SET
+        mrr_micro = cohort_change.mrr_micro + excluded.mrr_micro, gross_micro = cohort_change.gross_micro + excluded.gross_micro, active = cohort_change.active + excluded.active, initial_micro = cohort_change.initial_micro + excluded.initial_micro, customers = cohort_change.customers + excluded.customers
+    RETURNING mrr_micro, gross_micro, active, initial_micro, customers
+)
+SELECT count(*) FROM sums WHERE mrr_micro = 0 AND gross_micro = 0 AND active = 0 AND initial_micro = 0 AND customers = 0;
 
 -- name: DropEmptyCohorts :exec
 DELETE FROM cohort_change t USING jsonb_populate_recordset(NULL::cohort_change, @rows::jsonb) AS r
 WHERE (t.gen, t.cohort, t.month, t.currency, t.plan) = (r.gen, r.cohort, r.month, r.currency, r.plan) AND t.mrr_micro = 0 AND t.gross_micro = 0 AND t.active = 0 AND t.initial_micro = 0 AND t.customers = 0;
 
--- name: AddToRetention :exec
-INSERT INTO retention_change (gen, period_end, horizon, currency, plan, net_micro, gross_lost_micro, lost_customers, lost_micro, involuntary_customers, involuntary_micro)
-SELECT r.gen, r.period_end, r.horizon, r.currency, r.plan, r.net_micro, r.gross_lost_micro, r.lost_customers, r.lost_micro, r.involuntary_customers, r.involuntary_micro FROM jsonb_populate_recordset(NULL::retention_change, @rows::jsonb) AS r
-ORDER BY 1, 2, 3, 4, 5
-ON CONFLICT (gen, period_end, horizon, currency, plan) DO UPDATE SET
-    net_micro = retention_change.net_micro + excluded.net_micro, gross_lost_micro = retention_change.gross_lost_micro + excluded.gross_lost_micro, lost_customers = retention_change.lost_customers + excluded.lost_customers, lost_micro = retention_change.lost_micro + excluded.lost_micro, involuntary_customers = retention_change.involuntary_customers + excluded.involuntary_customers, involuntary_micro = retention_change.involuntary_micro + excluded.involuntary_micro;
+-- name: AddToRetention :one
+WITH sums AS (
+    INSERT INTO retention_change (gen, period_end, horizon, currency, plan, net_micro, gross_lost_micro, lost_customers, lost_micro, involuntary_customers, involuntary_micro)
+    SELECT r.gen, r.period_end, r.horizon, r.currency, r.plan, r.net_micro, r.gross_lost_micro, r.lost_customers, r.lost_micro, r.involuntary_customers, r.involuntary_micro FROM jsonb_populate_recordset(NULL::retention_change, @rows::jsonb) AS r
+    ORDER BY 1, 2, 3, 4, 5
+    ON CONFLICT (gen, period_end, horizon, currency, plan) DO UPDATE SET
+        net_micro = retention_change.net_micro + excluded.net_micro, gross_lost_micro = retention_change.gross_lost_micro + excluded.gross_lost_micro, lost_customers = retention_change.lost_customers + excluded.lost_customers, lost_micro = retention_change.lost_micro + excluded.lost_micro, involuntary_customers = retention_change.involuntary_customers + excluded.involuntary_customers, involuntary_micro = retention_change.involuntary_micro + excluded.involuntary_micro
+    RETURNING net_micro, gross_lost_micro, lost_customers, lost_micro, involuntary_customers, involuntary_micro
+)
+SELECT count(*) FROM sums WHERE net_micro = 0 AND gross_lost_micro = 0 AND lost_customers = 0 AND lost_micro = 0 AND involuntary_customers = 0 AND involuntary_micro = 0;
 
 -- name: DropEmptyRetention :exec
 DELETE FROM retention_change t USING jsonb_populate_recordset(NULL::retention_change, @rows::jsonb) AS r

@@ -45,48 +45,64 @@ WHERE (t.gen, t.customer, t.invoice_id) = (r.gen, r.customer, r.invoice_id);
 INSERT INTO invoice_outcome (gen, customer, invoice_id, subscription_id, currency, plan, amount_minor, first_at, last_at, day, attempts, asked, fate, settled_at, settled_day, reason, failed_day, failed_week, failed_month)
 SELECT r.gen, r.customer, r.invoice_id, r.subscription_id, r.currency, r.plan, r.amount_minor, r.first_at, r.last_at, r.day, r.attempts, r.asked, r.fate, r.settled_at, r.settled_day, r.reason, r.failed_day, r.failed_week, r.failed_month FROM jsonb_populate_recordset(NULL::invoice_outcome, @rows::jsonb) AS r;
 
--- name: AddToPaymentHourly :exec
-INSERT INTO payment_hourly (gen, hour, currency, plan, attempted, attempted_minor, asked, asked_minor, failed, failed_minor)
-SELECT r.gen, r.hour, r.currency, r.plan, r.attempted, r.attempted_minor, r.asked, r.asked_minor, r.failed, r.failed_minor FROM jsonb_populate_recordset(NULL::payment_hourly, @rows::jsonb) AS r
-ORDER BY 1, 2, 3, 4
-ON CONFLICT (gen, hour, currency, plan) DO UPDATE SET
-    attempted = payment_hourly.attempted + excluded.attempted, attempted_minor = payment_hourly.attempted_minor + excluded.attempted_minor, asked = payment_hourly.asked + excluded.asked, asked_minor = payment_hourly.asked_minor + excluded.asked_minor, failed = payment_hourly.failed + excluded.failed, failed_minor = payment_hourly.failed_minor + excluded.failed_minor;
+-- name: AddToPaymentHourly :one
+WITH sums AS (
+    INSERT INTO payment_hourly (gen, hour, currency, plan, attempted, attempted_minor, asked, asked_minor, failed, failed_minor)
+    SELECT r.gen, r.hour, r.currency, r.plan, r.attempted, r.attempted_minor, r.asked, r.asked_minor, r.failed, r.failed_minor FROM jsonb_populate_recordset(NULL::payment_hourly, @rows::jsonb) AS r
+    ORDER BY 1, 2, 3, 4
+    ON CONFLICT (gen, hour, currency, plan) DO UPDATE SET
+        attempted = payment_hourly.attempted + excluded.attempted, attempted_minor = payment_hourly.attempted_minor + excluded.attempted_minor, asked = payment_hourly.asked + excluded.asked, asked_minor = payment_hourly.asked_minor + excluded.asked_minor, failed = payment_hourly.failed + excluded.failed, failed_minor = payment_hourly.failed_minor + excluded.failed_minor
+    RETURNING attempted, attempted_minor, asked, asked_minor, failed, failed_minor
+)
+SELECT count(*) FROM sums WHERE attempted = 0 AND attempted_minor = 0 AND asked = 0 AND asked_minor = 0 AND failed = 0 AND failed_minor = 0;
 
 -- name: DropEmptyPaymentHourly :exec
 DELETE FROM payment_hourly t USING jsonb_populate_recordset(NULL::payment_hourly, @rows::jsonb) AS r
 WHERE (t.gen, t.hour, t.currency, t.plan) = (r.gen, r.hour, r.currency, r.plan)
     AND (t.attempted, t.attempted_minor, t.asked, t.asked_minor, t.failed, t.failed_minor) = (0, 0, 0, 0, 0, 0);
 
--- name: AddToPaymentDaily :exec
-INSERT INTO payment_daily (gen, day, currency, plan, reason, attempted, attempted_minor, asked, asked_minor, confirmed, confirmed_minor, recovered, recovered_minor, in_retry, in_retry_minor, lost, lost_minor, open, open_minor, asked_open, asked_open_minor, customers_day, customers_week, customers_month)
-SELECT r.gen, r.day, r.currency, r.plan, r.reason, r.attempted, r.attempted_minor, r.asked, r.asked_minor, r.confirmed, r.confirmed_minor, r.recovered, r.recovered_minor, r.in_retry, r.in_retry_minor, r.lost, r.lost_minor, r.open, r.open_minor, r.asked_open, r.asked_open_minor, r.customers_day, r.customers_week, r.customers_month FROM jsonb_populate_recordset(NULL::payment_daily, @rows::jsonb) AS r
-ORDER BY 1, 2, 3, 4, 5
-ON CONFLICT (gen, day, currency, plan, reason) DO UPDATE SET
-    attempted = payment_daily.attempted + excluded.attempted, attempted_minor = payment_daily.attempted_minor + excluded.attempted_minor, asked = payment_daily.asked + excluded.asked, asked_minor = payment_daily.asked_minor + excluded.asked_minor, confirmed = payment_daily.confirmed + excluded.confirmed, confirmed_minor = payment_daily.confirmed_minor + excluded.confirmed_minor, recovered = payment_daily.recovered + excluded.recovered, recovered_minor = payment_daily.recovered_minor + excluded.recovered_minor, in_retry = payment_daily.in_retry + excluded.in_retry, in_retry_minor = payment_daily.in_retry_minor + excluded.in_retry_minor, lost = payment_daily.lost + excluded.lost, lost_minor = payment_daily.lost_minor + excluded.lost_minor, open = payment_daily.open + excluded.open, open_minor = payment_daily.open_minor + excluded.open_minor, asked_open = payment_daily.asked_open + excluded.asked_open, asked_open_minor = payment_daily.asked_open_minor + excluded.asked_open_minor, customers_day = payment_daily.customers_day + excluded.customers_day, customers_week = payment_daily.customers_week + excluded.customers_week, customers_month = payment_daily.customers_month + excluded.customers_month;
+-- name: AddToPaymentDaily :one
+WITH sums AS (
+    INSERT INTO payment_daily (gen, day, currency, plan, reason, attempted, attempted_minor, asked, asked_minor, confirmed, confirmed_minor, recovered, recovered_minor, in_retry, in_retry_minor, lost, lost_minor, open, open_minor, asked_open, asked_open_minor, customers_day, customers_week, customers_month)
+    SELECT r.gen, r.day, r.currency, r.plan, r.reason, r.attempted, r.attempted_minor, r.asked, r.asked_minor, r.confirmed, r.confirmed_minor, r.recovered, r.recovered_minor, r.in_retry, r.in_retry_minor, r.lost, r.lost_minor, r.open, r.open_minor, r.asked_open, r.asked_open_minor, r.customers_day, r.customers_week, r.customers_month FROM jsonb_populate_recordset(NULL::payment_daily, @rows::jsonb) AS r
+    ORDER BY 1, 2, 3, 4, 5
+    ON CONFLICT (gen, day, currency, plan, reason) DO UPDATE SET
+        attempted = payment_daily.attempted + excluded.attempted, attempted_minor = payment_daily.attempted_minor + excluded.attempted_minor, asked = payment_daily.asked + excluded.asked, asked_minor = payment_daily.asked_minor + excluded.asked_minor, confirmed = payment_daily.confirmed + excluded.confirmed, confirmed_minor = payment_daily.confirmed_minor + excluded.confirmed_minor, recovered = payment_daily.recovered + excluded.recovered, recovered_minor = payment_daily.recovered_minor + excluded.recovered_minor, in_retry = payment_daily.in_retry + excluded.in_retry, in_retry_minor = payment_daily.in_retry_minor + excluded.in_retry_minor, lost = payment_daily.lost + excluded.lost, lost_minor = payment_daily.lost_minor + excluded.lost_minor, open = payment_daily.open + excluded.open, open_minor = payment_daily.open_minor + excluded.open_minor, asked_open = payment_daily.asked_open + excluded.asked_open, asked_open_minor = payment_daily.asked_open_minor + excluded.asked_open_minor, customers_day = payment_daily.customers_day + excluded.customers_day, customers_week = payment_daily.customers_week + excluded.customers_week, customers_month = payment_daily.customers_month + excluded.customers_month
+    RETURNING attempted, attempted_minor, asked, asked_minor, confirmed, confirmed_minor, recovered, recovered_minor, in_retry, in_retry_minor, lost, lost_minor, open, open_minor, asked_open, asked_open_minor, customers_day, customers_week, customers_month
+)
+SELECT count(*) FROM sums WHERE attempted = 0 AND attempted_minor = 0 AND asked = 0 AND asked_minor = 0 AND confirmed = 0 AND confirmed_minor = 0 AND recovered = 0 AND recovered_minor = 0 AND in_retry = 0 AND in_retry_minor = 0 AND lost = 0 AND lost_minor = 0 AND open = 0 AND open_minor = 0 AND asked_open = 0 AND asked_open_minor = 0 AND customers_day = 0 AND customers_week = 0 AND customers_month = 0;
 
 -- name: DropEmptyPaymentDaily :exec
 DELETE FROM payment_daily t USING jsonb_populate_recordset(NULL::payment_daily, @rows::jsonb) AS r
 WHERE (t.gen, t.day, t.currency, t.plan, t.reason) = (r.gen, r.day, r.currency, r.plan, r.reason)
     AND (t.attempted, t.attempted_minor, t.asked, t.asked_minor, t.confirmed, t.confirmed_minor, t.recovered, t.recovered_minor, t.in_retry, t.in_retry_minor, t.lost, t.lost_minor, t.open, t.open_minor, t.asked_open, t.asked_open_minor, t.customers_day, t.customers_week, t.customers_month) = (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
 
--- name: AddToPaymentMonthly :exec
-INSERT INTO payment_monthly (gen, month, currency, plan, reason, attempted, attempted_minor, asked, asked_minor, confirmed, confirmed_minor, recovered, recovered_minor, in_retry, in_retry_minor, lost, lost_minor, open, open_minor, asked_open, asked_open_minor, customers)
-SELECT r.gen, r.month, r.currency, r.plan, r.reason, r.attempted, r.attempted_minor, r.asked, r.asked_minor, r.confirmed, r.confirmed_minor, r.recovered, r.recovered_minor, r.in_retry, r.in_retry_minor, r.lost, r.lost_minor, r.open, r.open_minor, r.asked_open, r.asked_open_minor, r.customers FROM jsonb_populate_recordset(NULL::payment_monthly, @rows::jsonb) AS r
-ORDER BY 1, 2, 3, 4, 5
-ON CONFLICT (gen, month, currency, plan, reason) DO UPDATE SET
-    attempted = payment_monthly.attempted + excluded.attempted, attempted_minor = payment_monthly.attempted_minor + excluded.attempted_minor, asked = payment_monthly.asked + excluded.asked, asked_minor = payment_monthly.asked_minor + excluded.asked_minor, confirmed = payment_monthly.confirmed + excluded.confirmed, confirmed_minor = payment_monthly.confirmed_minor + excluded.confirmed_minor, recovered = payment_monthly.recovered + excluded.recovered, recovered_minor = payment_monthly.recovered_minor + excluded.recovered_minor, in_retry = payment_monthly.in_retry + excluded.in_retry, in_retry_minor = payment_monthly.in_retry_minor + excluded.in_retry_minor, lost = payment_monthly.lost + excluded.lost, lost_minor = payment_monthly.lost_minor + excluded.lost_minor, open = payment_monthly.open + excluded.open, open_minor = payment_monthly.open_minor + excluded.open_minor, asked_open = payment_monthly.asked_open + excluded.asked_open, asked_open_minor = payment_monthly.asked_open_minor + excluded.asked_open_minor, customers = payment_monthly.customers + excluded.customers;
+-- name: AddToPaymentMonthly :one
+WITH sums AS (
+    INSERT INTO payment_monthly (gen, month, currency, plan, reason, attempted, attempted_minor, asked, asked_minor, confirmed, confirmed_minor, recovered, recovered_minor, in_retry, in_retry_minor, lost, lost_minor, open, open_minor, asked_open, asked_open_minor, customers)
+    SELECT r.gen, r.month, r.currency, r.plan, r.reason, r.attempted, r.attempted_minor, r.asked, r.asked_minor, r.confirmed, r.confirmed_minor, r.recovered, r.recovered_minor, r.in_retry, r.in_retry_minor, r.lost, r.lost_minor, r.open, r.open_minor, r.asked_open, r.asked_open_minor, r.customers FROM jsonb_populate_recordset(NULL::payment_monthly, @rows::jsonb) AS r
+    ORDER BY 1, 2, 3, 4, 5
+    ON CONFLICT (gen, month, currency, plan, reason) DO UPDATE SET
+        attempted = payment_monthly.attempted + excluded.attempted, attempted_minor = payment_monthly.attempted_minor + excluded.attempted_minor, asked = payment_monthly.asked + excluded.asked, asked_minor = payment_monthly.asked_minor + excluded.asked_minor, confirmed = payment_monthly.confirmed + excluded.confirmed, confirmed_minor = payment_monthly.confirmed_minor + excluded.confirmed_minor, recovered = payment_monthly.recovered + excluded.recovered, recovered_minor = payment_monthly.recovered_minor + excluded.recovered_minor, in_retry = payment_monthly.in_retry + excluded.in_retry, in_retry_minor = payment_monthly.in_retry_minor + excluded.in_retry_minor, lost = payment_monthly.lost + excluded.lost, lost_minor = payment_monthly.lost_minor + excluded.lost_minor, open = payment_monthly.open + excluded.open, open_minor = payment_monthly.open_minor + excluded.open_minor, asked_open = payment_monthly.asked_open + excluded.asked_open, asked_open_minor = payment_monthly.asked_open_minor + excluded.asked_open_minor, customers = payment_monthly.customers + excluded.customers
+    RETURNING attempted, attempted_minor, asked, asked_minor, confirmed, confirmed_minor, recovered, recovered_minor, in_retry, in_retry_minor, lost, lost_minor, open, open_minor, asked_open, asked_open_minor, customers
+)
+SELECT count(*) FROM sums WHERE attempted = 0 AND attempted_minor = 0 AND asked = 0 AND asked_minor = 0 AND confirmed = 0 AND confirmed_minor = 0 AND recovered = 0 AND recovered_minor = 0 AND in_retry = 0 AND in_retry_minor = 0 AND lost = 0 AND lost_minor = 0 AND open = 0 AND open_minor = 0 AND asked_open = 0 AND asked_open_minor = 0 AND customers = 0;
 
 -- name: DropEmptyPaymentMonthly :exec
 DELETE FROM payment_monthly t USING jsonb_populate_recordset(NULL::payment_monthly, @rows::jsonb) AS r
 WHERE (t.gen, t.month, t.currency, t.plan, t.reason) = (r.gen, r.month, r.currency, r.plan, r.reason)
     AND (t.attempted, t.attempted_minor, t.asked, t.asked_minor, t.confirmed, t.confirmed_minor, t.recovered, t.recovered_minor, t.in_retry, t.in_retry_minor, t.lost, t.lost_minor, t.open, t.open_minor, t.asked_open, t.asked_open_minor, t.customers) = (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
 
--- name: AddToTrialDaily :exec
-INSERT INTO trial_daily (gen, day, currency, plan, started, started_converted, started_open, ended, converted, provisional)
-SELECT r.gen, r.day, r.currency, r.plan, r.started, r.started_converted, r.started_open, r.ended, r.converted, r.provisional FROM jsonb_populate_recordset(NULL::trial_daily, @rows::jsonb) AS r
-ORDER BY 1, 2, 3, 4
-ON CONFLICT (gen, day, currency, plan) DO UPDATE SET
-    started = trial_daily.started + excluded.started, started_converted = trial_daily.started_converted + excluded.started_converted, started_open = trial_daily.started_open + excluded.started_open, ended = trial_daily.ended + excluded.ended, converted = trial_daily.converted + excluded.converted, provisional = trial_daily.provisional + excluded.provisional;
+-- name: AddToTrialDaily :one
+WITH sums AS (
+    INSERT INTO trial_daily (gen, day, currency, plan, started, started_converted, started_open, ended, converted, provisional)
+    SELECT r.gen, r.day, r.currency, r.plan, r.started, r.started_converted, r.started_open, r.ended, r.converted, r.provisional FROM jsonb_populate_recordset(NULL::trial_daily, @rows::jsonb) AS r
+    ORDER BY 1, 2, 3, 4
+    ON CONFLICT (gen, day, currency, plan) DO UPDATE SET
+        started = trial_daily.started + excluded.started, started_converted = trial_daily.started_converted + excluded.started_converted, started_open = trial_daily.started_open + excluded.started_open, ended = trial_daily.ended + excluded.ended, converted = trial_daily.converted + excluded.converted, provisional = trial_daily.provisional + excluded.provisional
+    RETURNING started, started_converted, started_open, ended, converted, provisional
+)
+SELECT count(*) FROM sums WHERE started = 0 AND started_converted = 0 AND started_open = 0 AND ended = 0 AND converted = 0 AND provisional = 0;
 
 -- name: DropEmptyTrialDaily :exec
 DELETE FROM trial_daily t USING jsonb_populate_recordset(NULL::trial_daily, @rows::jsonb) AS r

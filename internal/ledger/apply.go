@@ -184,7 +184,7 @@ func newPledgeRollup() *pledgeRollup {
 		before: func(a, b db.PledgeDaily) int {
 			return cmp.Or(cmp.Compare(a.Gen, b.Gen), a.Day.Compare(b.Day), cmp.Compare(a.Currency, b.Currency), cmp.Compare(a.Plan, b.Plan))
 		},
-		add: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error {
+		add: func(ctx context.Context, q *db.Queries, rows json.RawMessage) (int64, error) {
 			return q.AddToPledgeDaily(ctx, rows)
 		},
 		drop: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error {
@@ -203,7 +203,7 @@ func newPledgeRollup() *pledgeRollup {
 		before: func(a, b db.PledgeMonthly) int {
 			return cmp.Or(cmp.Compare(a.Gen, b.Gen), a.Month.Compare(b.Month), cmp.Compare(a.Currency, b.Currency), cmp.Compare(a.Plan, b.Plan))
 		},
-		add: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error {
+		add: func(ctx context.Context, q *db.Queries, rows json.RawMessage) (int64, error) {
 			return q.AddToPledgeMonthly(ctx, rows)
 		},
 		drop: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error {
@@ -298,7 +298,7 @@ func newFlowRollups() *flowRollups {
 
 func newFlowDaily() rollup[db.FlowDaily] {
 	return rollup[db.FlowDaily]{
-		what: "flows by day", onlyGrows: true,
+		what: "flows by day",
 		key: func(r db.FlowDaily) db.FlowDaily {
 			return db.FlowDaily{Gen: r.Gen, Day: r.Day, Currency: r.Currency, Plan: r.Plan, Kind: r.Kind}
 		},
@@ -312,7 +312,7 @@ func newFlowDaily() rollup[db.FlowDaily] {
 			return cmp.Or(cmp.Compare(a.Gen, b.Gen), a.Day.Compare(b.Day), cmp.Compare(a.Currency, b.Currency),
 				cmp.Compare(a.Plan, b.Plan), cmp.Compare(a.Kind, b.Kind))
 		},
-		add: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error {
+		add: func(ctx context.Context, q *db.Queries, rows json.RawMessage) (int64, error) {
 			return q.AddToFlowDaily(ctx, rows)
 		},
 		drop: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error {
@@ -323,7 +323,7 @@ func newFlowDaily() rollup[db.FlowDaily] {
 
 func newFlowMonthly() rollup[db.FlowMonthly] {
 	return rollup[db.FlowMonthly]{
-		what: "flows by month", onlyGrows: true,
+		what: "flows by month",
 		key: func(r db.FlowMonthly) db.FlowMonthly {
 			return db.FlowMonthly{Gen: r.Gen, Month: r.Month, Currency: r.Currency, Plan: r.Plan, Kind: r.Kind}
 		},
@@ -337,7 +337,7 @@ func newFlowMonthly() rollup[db.FlowMonthly] {
 			return cmp.Or(cmp.Compare(a.Gen, b.Gen), a.Month.Compare(b.Month), cmp.Compare(a.Currency, b.Currency),
 				cmp.Compare(a.Plan, b.Plan), cmp.Compare(a.Kind, b.Kind))
 		},
-		add: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error {
+		add: func(ctx context.Context, q *db.Queries, rows json.RawMessage) (int64, error) {
 			return q.AddToFlowMonthly(ctx, rows)
 		},
 		drop: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error {
@@ -364,7 +364,9 @@ func newCohortChange() rollup[db.CohortChange] {
 			return cmp.Or(cmp.Compare(a.Gen, b.Gen), a.Cohort.Compare(b.Cohort), a.Month.Compare(b.Month),
 				cmp.Compare(a.Currency, b.Currency), cmp.Compare(a.Plan, b.Plan))
 		},
-		add: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error { return q.AddToCohorts(ctx, rows) },
+		add: func(ctx context.Context, q *db.Queries, rows json.RawMessage) (int64, error) {
+			return q.AddToCohorts(ctx, rows)
+		},
 		drop: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error {
 			return q.DropEmptyCohorts(ctx, rows)
 		},
@@ -373,7 +375,7 @@ func newCohortChange() rollup[db.CohortChange] {
 
 func newRetentionChange() rollup[db.RetentionChange] {
 	return rollup[db.RetentionChange]{
-		what: "retention", onlyGrows: true,
+		what: "retention",
 		key: func(r db.RetentionChange) db.RetentionChange {
 			return db.RetentionChange{Gen: r.Gen, PeriodEnd: r.PeriodEnd, Horizon: r.Horizon, Currency: r.Currency, Plan: r.Plan}
 		},
@@ -390,7 +392,7 @@ func newRetentionChange() rollup[db.RetentionChange] {
 			return cmp.Or(cmp.Compare(a.Gen, b.Gen), a.PeriodEnd.Compare(b.PeriodEnd), cmp.Compare(a.Horizon, b.Horizon),
 				cmp.Compare(a.Currency, b.Currency), cmp.Compare(a.Plan, b.Plan))
 		},
-		add: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error {
+		add: func(ctx context.Context, q *db.Queries, rows json.RawMessage) (int64, error) {
 			return q.AddToRetention(ctx, rows)
 		},
 		drop: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error {

@@ -85,13 +85,12 @@ func newCashDaily() rollup[db.CashDaily] {
 		before: func(a, b db.CashDaily) int {
 			return cmp.Or(cmp.Compare(a.Gen, b.Gen), a.Day.Compare(b.Day), cmp.Compare(a.Currency, b.Currency), cmp.Compare(a.Kind, b.Kind))
 		},
-		add: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error {
+		add: func(ctx context.Context, q *db.Queries, rows json.RawMessage) (int64, error) {
 			return q.AddToCashDaily(ctx, rows)
 		},
 		drop: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error {
 			return q.DropEmptyCashDaily(ctx, rows)
 		},
-		onlyGrows: true,
 	}
 }
 

@@ -194,7 +194,7 @@ func newFunnelRollups() *funnelRollups {
 
 func newFunnelDaily() rollup[db.FunnelDaily] {
 	return rollup[db.FunnelDaily]{
-		what: "the funnel by day", onlyGrows: true,
+		what: "the funnel by day",
 		key: func(r db.FunnelDaily) db.FunnelDaily {
 			return db.FunnelDaily{Gen: r.Gen, Day: r.Day, Bucket: r.Bucket, Plan: r.Plan}
 		},
@@ -209,7 +209,7 @@ func newFunnelDaily() rollup[db.FunnelDaily] {
 		before: func(a, b db.FunnelDaily) int {
 			return cmp.Or(cmp.Compare(a.Gen, b.Gen), a.Day.Compare(b.Day), cmp.Compare(a.Bucket, b.Bucket), cmp.Compare(a.Plan, b.Plan))
 		},
-		add: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error {
+		add: func(ctx context.Context, q *db.Queries, rows json.RawMessage) (int64, error) {
 			return q.AddToFunnelDaily(ctx, rows)
 		},
 		drop: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error {
@@ -220,7 +220,7 @@ func newFunnelDaily() rollup[db.FunnelDaily] {
 
 func newFunnelTime() rollup[db.FunnelTime] {
 	return rollup[db.FunnelTime]{
-		what: "times in the funnel", onlyGrows: true,
+		what: "times in the funnel",
 		key: func(r db.FunnelTime) db.FunnelTime {
 			r.N = 0
 			return r
@@ -233,7 +233,7 @@ func newFunnelTime() rollup[db.FunnelTime] {
 			return cmp.Or(cmp.Compare(a.Gen, b.Gen), a.Day.Compare(b.Day), cmp.Compare(a.Bucket, b.Bucket), cmp.Compare(a.Plan, b.Plan),
 				cmp.Compare(a.Step, b.Step), cmp.Compare(a.Took, b.Took))
 		},
-		add: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error {
+		add: func(ctx context.Context, q *db.Queries, rows json.RawMessage) (int64, error) {
 			return q.AddToFunnelTime(ctx, rows)
 		},
 		drop: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error {
@@ -244,7 +244,7 @@ func newFunnelTime() rollup[db.FunnelTime] {
 
 func newFunnelTimeMonthly() rollup[db.FunnelTimeMonthly] {
 	return rollup[db.FunnelTimeMonthly]{
-		what: "times in the funnel by month", onlyGrows: true,
+		what: "times in the funnel by month",
 		key: func(r db.FunnelTimeMonthly) db.FunnelTimeMonthly {
 			r.N = 0
 			return r
@@ -257,7 +257,7 @@ func newFunnelTimeMonthly() rollup[db.FunnelTimeMonthly] {
 			return cmp.Or(cmp.Compare(a.Gen, b.Gen), a.Month.Compare(b.Month), cmp.Compare(a.Bucket, b.Bucket), cmp.Compare(a.Plan, b.Plan),
 				cmp.Compare(a.Step, b.Step), cmp.Compare(a.Took, b.Took))
 		},
-		add: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error {
+		add: func(ctx context.Context, q *db.Queries, rows json.RawMessage) (int64, error) {
 			return q.AddToFunnelTimeMonthly(ctx, rows)
 		},
 		drop: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error {
@@ -268,7 +268,7 @@ func newFunnelTimeMonthly() rollup[db.FunnelTimeMonthly] {
 
 func newFunnelPending() rollup[db.FunnelPending] {
 	return rollup[db.FunnelPending]{
-		what: "who is still in the funnel", onlyGrows: true,
+		what: "who is still in the funnel",
 		key: func(r db.FunnelPending) db.FunnelPending {
 			r.N = 0
 			return r
@@ -281,7 +281,7 @@ func newFunnelPending() rollup[db.FunnelPending] {
 			return cmp.Or(cmp.Compare(a.Gen, b.Gen), a.SettledOn.Compare(b.SettledOn), a.Day.Compare(b.Day), cmp.Compare(a.Bucket, b.Bucket),
 				cmp.Compare(a.Plan, b.Plan), cmp.Compare(a.Reached, b.Reached))
 		},
-		add: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error {
+		add: func(ctx context.Context, q *db.Queries, rows json.RawMessage) (int64, error) {
 			return q.AddToFunnelPending(ctx, rows)
 		},
 		drop: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error {

@@ -358,7 +358,7 @@ func newPaymentRollups() *paymentRollups {
 
 func newPaymentHourly() rollup[db.PaymentHourly] {
 	return rollup[db.PaymentHourly]{
-		what: "payments by hour", onlyGrows: true,
+		what: "payments by hour",
 		key: func(r db.PaymentHourly) db.PaymentHourly {
 			return db.PaymentHourly{Gen: r.Gen, Hour: r.Hour, Currency: r.Currency, Plan: r.Plan}
 		},
@@ -374,7 +374,7 @@ func newPaymentHourly() rollup[db.PaymentHourly] {
 		before: func(a, b db.PaymentHourly) int {
 			return cmp.Or(cmp.Compare(a.Gen, b.Gen), a.Hour.Compare(b.Hour), cmp.Compare(a.Currency, b.Currency), cmp.Compare(a.Plan, b.Plan))
 		},
-		add: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error {
+		add: func(ctx context.Context, q *db.Queries, rows json.RawMessage) (int64, error) {
 			return q.AddToPaymentHourly(ctx, rows)
 		},
 		drop: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error {
@@ -387,7 +387,7 @@ func newPaymentHourly() rollup[db.PaymentHourly] {
 // where something is taken away.
 func newPaymentDaily() rollup[db.PaymentDaily] {
 	return rollup[db.PaymentDaily]{
-		what: "payments by day", onlyGrows: true,
+		what: "payments by day",
 		key: func(r db.PaymentDaily) db.PaymentDaily {
 			return db.PaymentDaily{Gen: r.Gen, Day: r.Day, Currency: r.Currency, Plan: r.Plan, Reason: r.Reason}
 		},
@@ -417,7 +417,7 @@ func newPaymentDaily() rollup[db.PaymentDaily] {
 			return cmp.Or(cmp.Compare(a.Gen, b.Gen), a.Day.Compare(b.Day), cmp.Compare(a.Currency, b.Currency),
 				cmp.Compare(a.Plan, b.Plan), cmp.Compare(a.Reason, b.Reason))
 		},
-		add: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error {
+		add: func(ctx context.Context, q *db.Queries, rows json.RawMessage) (int64, error) {
 			return q.AddToPaymentDaily(ctx, rows)
 		},
 		drop: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error {
@@ -428,7 +428,7 @@ func newPaymentDaily() rollup[db.PaymentDaily] {
 
 func newPaymentMonthly() rollup[db.PaymentMonthly] {
 	return rollup[db.PaymentMonthly]{
-		what: "payments by month", onlyGrows: true,
+		what: "payments by month",
 		key: func(r db.PaymentMonthly) db.PaymentMonthly {
 			return db.PaymentMonthly{Gen: r.Gen, Month: r.Month, Currency: r.Currency, Plan: r.Plan, Reason: r.Reason}
 		},
@@ -456,7 +456,7 @@ func newPaymentMonthly() rollup[db.PaymentMonthly] {
 			return cmp.Or(cmp.Compare(a.Gen, b.Gen), a.Month.Compare(b.Month), cmp.Compare(a.Currency, b.Currency),
 				cmp.Compare(a.Plan, b.Plan), cmp.Compare(a.Reason, b.Reason))
 		},
-		add: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error {
+		add: func(ctx context.Context, q *db.Queries, rows json.RawMessage) (int64, error) {
 			return q.AddToPaymentMonthly(ctx, rows)
 		},
 		drop: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error {
@@ -467,7 +467,7 @@ func newPaymentMonthly() rollup[db.PaymentMonthly] {
 
 func newTrialDaily() rollup[db.TrialDaily] {
 	return rollup[db.TrialDaily]{
-		what: "trials by day", onlyGrows: true,
+		what: "trials by day",
 		key: func(r db.TrialDaily) db.TrialDaily {
 			return db.TrialDaily{Gen: r.Gen, Day: r.Day, Currency: r.Currency, Plan: r.Plan}
 		},
@@ -483,7 +483,7 @@ func newTrialDaily() rollup[db.TrialDaily] {
 		before: func(a, b db.TrialDaily) int {
 			return cmp.Or(cmp.Compare(a.Gen, b.Gen), a.Day.Compare(b.Day), cmp.Compare(a.Currency, b.Currency), cmp.Compare(a.Plan, b.Plan))
 		},
-		add: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error {
+		add: func(ctx context.Context, q *db.Queries, rows json.RawMessage) (int64, error) {
 			return q.AddToTrialDaily(ctx, rows)
 		},
 		drop: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error {

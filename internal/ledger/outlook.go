@@ -139,13 +139,12 @@ func newOutlookDaily() rollup[db.OutlookDaily] {
 			return cmp.Or(cmp.Compare(a.Gen, b.Gen), cmp.Compare(a.Currency, b.Currency), a.Day.Compare(b.Day), cmp.Compare(a.Plan, b.Plan),
 				cmp.Compare(a.Kind, b.Kind))
 		},
-		add: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error {
+		add: func(ctx context.Context, q *db.Queries, rows json.RawMessage) (int64, error) {
 			return q.AddToOutlookDaily(ctx, rows)
 		},
 		drop: func(ctx context.Context, q *db.Queries, rows json.RawMessage) error {
 			return q.DropEmptyOutlookDaily(ctx, rows)
 		},
-		onlyGrows: true,
 	}
 }
 

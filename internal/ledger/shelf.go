@@ -122,19 +122,13 @@ type rollup[T comparable] struct {
 	key    func(T) T
 	plus   func(a, b T, sign int64) T
 	before func(a, b T) int
-	// add adds the rows to the table, in their order.
-	add func(context.Context, *db.Queries, json.RawMessage) error
-	// drop deletes those of the rows in which every amount has come to nought:
-	// nothing is behind them.
+	// add adds the rows to the table, in their order, and says in how many every
+	// amount has come to nought.
+	add func(context.Context, *db.Queries, json.RawMessage) (int64, error)
+	// drop deletes those: nothing is behind them.
 	drop func(context.Context, *db.Queries, json.RawMessage) error
-	// onlyGrows says that some amount of a key is never of the other sign, so that
-	// a sum comes to nought only where something was taken away. Elsewhere what one
-	// customer gains may be what another loses.
-	onlyGrows bool
 
 	sums map[T]T
-	// lowered are the keys whose sum may have come to nought.
-	lowered map[T]bool
 }
 
 // count adds or takes away the amounts of a row.
@@ -145,32 +139,36 @@ func (r *rollup[T]) count(row T, sign int64) {
 		sum = key
 	}
 	if r.sums == nil {
-		r.sums, r.lowered = map[T]T{}, map[T]bool{}
+		r.sums = map[T]T{}
 	}
 	r.sums[key] = r.plus(sum, row, sign)
-	if sign < 0 || !r.onlyGrows {
-		r.lowered[key] = true
-	}
 }
 
 // flush writes what was gathered, sorted by key, so that no two writers wait for
 // each other.
 func (r *rollup[T]) flush(ctx context.Context, q *db.Queries) error {
-	var rows, lowered []T
+	var rows []T
 	for key, sum := range r.sums {
-		if sum == key { // a difference of nothing is none
-			continue
+		if sum != key { // a difference of nothing is none
+			rows = append(rows, sum)
 		}
-		rows = append(rows, sum)
-		if r.lowered[key] {
-			lowered = append(lowered, key)
-		}
+	}
+	if len(rows) == 0 {
+		return nil
 	}
 	slices.SortFunc(rows, r.before)
-	if err := asJSON(ctx, q, r.add, rows); err != nil {
+	raw, err := json.Marshal(rows)
+	if err != nil {
+		return fmt.Errorf("encode %s: %w", r.what, err)
+	}
+	empty, err := r.add(ctx, q, raw)
+	if err != nil {
 		return fmt.Errorf("add to %s: %w", r.what, err)
 	}
-	if err := asJSON(ctx, q, r.drop, lowered); err != nil {
+	if empty == 0 {
+		return nil
+	}
+	if err := r.drop(ctx, q, raw); err != nil {
 		return fmt.Errorf("drop what is empty of %s: %w", r.what, err)
 	}
 	return nil
