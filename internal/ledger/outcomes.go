@@ -114,11 +114,16 @@ func readInvoices(ctx context.Context, q *db.Queries, customers []string) (toldI
 	if err != nil {
 		return told, fmt.Errorf("read events of invoices: %w", err)
 	}
+	isAnyUnpaid := false
 	for _, e := range events {
+		isAnyUnpaid = isAnyUnpaid || e.Kind != string(analytics.InvoicePaid)
 		told.events[e.Customer] = append(told.events[e.Customer], analytics.InvoiceEvent{
 			Kind: analytics.InvoiceEventKind(e.Kind), At: e.At.UTC(), InvoiceID: e.InvoiceID, SubscriptionID: e.SubscriptionID,
 			BillingReason: e.BillingReason, Currency: money.Currency(e.Currency), AmountMinor: e.AmountMinor,
 		})
+	}
+	if !isAnyUnpaid {
+		return told, nil // nothing whose reason could be asked for
 	}
 	declines, err := q.DeclinedCharges(ctx, db.DeclinedChargesParams{OrgIds: orgs, StripeCustomerIds: stripeCustomers})
 	if err != nil {
