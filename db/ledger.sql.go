@@ -928,35 +928,6 @@ func (q *Queries) DropEmptyRetention(ctx context.Context, rows json.RawMessage) 
 	return err
 }
 
-const dueClocks = `-- name: DueClocks :many
-SELECT customer_id FROM metric_clock WHERE next_at <= $1::timestamptz ORDER BY next_at, customer_id LIMIT $2::int
-`
-
-type DueClocksParams struct {
-	Now    time.Time `json:"now"`
-	AtMost int32     `json:"at_most"`
-}
-
-func (q *Queries) DueClocks(ctx context.Context, arg DueClocksParams) ([]string, error) {
-	rows, err := q.db.Query(ctx, dueClocks, arg.Now, arg.AtMost)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []string{}
-	for rows.Next() {
-		var customer_id string
-		if err := rows.Scan(&customer_id); err != nil {
-			return nil, err
-		}
-		items = append(items, customer_id)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const endVerification = `-- name: EndVerification :exec
 UPDATE metric_verification SET finished_at = $1, customers = $2, findings = $3 WHERE id = $4
 `
@@ -1071,8 +1042,10 @@ func (q *Queries) Generations(ctx context.Context) ([]MetricGeneration, error) {
 const insertContributingSubscriptions = `-- name: InsertContributingSubscriptions :exec
 INSERT INTO customer_subscription (gen, customer, subscription_id, currency, mrr_micro)
 SELECT r.gen, r.customer, r.subscription_id, r.currency, r.mrr_micro FROM jsonb_populate_recordset(NULL::customer_subscription, $1::jsonb) AS r
+ON CONFLICT (gen, customer, subscription_id) DO UPDATE SET currency = excluded.currency, mrr_micro = excluded.mrr_micro
 `
 
+// Or what they are worth now, of those that are there.
 func (q *Queries) InsertContributingSubscriptions(ctx context.Context, rows json.RawMessage) error {
 	_, err := q.db.Exec(ctx, insertContributingSubscriptions, rows)
 	return err
@@ -1509,11 +1482,22 @@ func (q *Queries) SetClocks(ctx context.Context, arg SetClocksParams) error {
 }
 
 const takeMarks = `-- name: TakeMarks :many
-DELETE FROM metric_dirty WHERE id IN (SELECT id FROM metric_dirty ORDER BY id LIMIT $1) RETURNING customer_id
+WITH taken AS (
+    DELETE FROM metric_dirty WHERE id IN (SELECT d.id FROM metric_dirty d ORDER BY d.id LIMIT $1::int) RETURNING customer_id
+)
+SELECT t.customer_id::text AS customer_id FROM taken t
+UNION ALL
+(SELECT c.customer_id FROM metric_clock c WHERE c.next_at <= $2::timestamptz ORDER BY c.next_at, c.customer_id LIMIT $1)
 `
 
-func (q *Queries) TakeMarks(ctx context.Context, limit int32) ([]string, error) {
-	rows, err := q.db.Query(ctx, takeMarks, limit)
+type TakeMarksParams struct {
+	AtMost int32     `json:"at_most"`
+	Now    time.Time `json:"now"`
+}
+
+// Marks, which are deleted, and customers whose clock is due.
+func (q *Queries) TakeMarks(ctx context.Context, arg TakeMarksParams) ([]string, error) {
+	rows, err := q.db.Query(ctx, takeMarks, arg.AtMost, arg.Now)
 	if err != nil {
 		return nil, err
 	}

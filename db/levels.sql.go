@@ -329,6 +329,7 @@ func (q *Queries) DeleteLevels(ctx context.Context, rows json.RawMessage) error 
 const insertLevels = `-- name: InsertLevels :exec
 INSERT INTO customer_level (gen, customer, currency, plan, mrr_micro)
 SELECT r.gen, r.customer, r.currency, r.plan, r.mrr_micro FROM jsonb_populate_recordset(NULL::customer_level, $1::jsonb) AS r
+ON CONFLICT (gen, customer, currency, plan) DO UPDATE SET mrr_micro = excluded.mrr_micro
 `
 
 func (q *Queries) InsertLevels(ctx context.Context, rows json.RawMessage) error {

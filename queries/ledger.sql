@@ -9,10 +9,13 @@ SELECT (NOT EXISTS (SELECT FROM metric_dirty)
     AND NOT EXISTS (SELECT FROM metric_clock WHERE next_at <= @now::timestamptz))::boolean AS is_settled;
 
 -- name: TakeMarks :many
-DELETE FROM metric_dirty WHERE id IN (SELECT id FROM metric_dirty ORDER BY id LIMIT $1) RETURNING customer_id;
-
--- name: DueClocks :many
-SELECT customer_id FROM metric_clock WHERE next_at <= @now::timestamptz ORDER BY next_at, customer_id LIMIT @at_most::int;
+-- Marks, which are deleted, and customers whose clock is due.
+WITH taken AS (
+    DELETE FROM metric_dirty WHERE id IN (SELECT d.id FROM metric_dirty d ORDER BY d.id LIMIT @at_most::int) RETURNING customer_id
+)
+SELECT t.customer_id::text AS customer_id FROM taken t
+UNION ALL
+(SELECT c.customer_id FROM metric_clock c WHERE c.next_at <= @now::timestamptz ORDER BY c.next_at, c.customer_id LIMIT @at_most);
 
 -- name: WorkingGenerations :many
 SELECT * FROM metric_generation WHERE state IN ('live', 'building') ORDER BY gen;
@@ -84,8 +87,10 @@ INSERT INTO customer_pledge (gen, customer, currency, day, plan, ending_micro, t
 SELECT r.gen, r.customer, r.currency, r.day, r.plan, r.ending_micro, r.trial_micro FROM jsonb_populate_recordset(NULL::customer_pledge, @rows::jsonb) AS r;
 
 -- name: InsertContributingSubscriptions :exec
+-- Or what they are worth now, of those that are there.
 INSERT INTO customer_subscription (gen, customer, subscription_id, currency, mrr_micro)
-SELECT r.gen, r.customer, r.subscription_id, r.currency, r.mrr_micro FROM jsonb_populate_recordset(NULL::customer_subscription, @rows::jsonb) AS r;
+SELECT r.gen, r.customer, r.subscription_id, r.currency, r.mrr_micro FROM jsonb_populate_recordset(NULL::customer_subscription, @rows::jsonb) AS r
+ON CONFLICT (gen, customer, subscription_id) DO UPDATE SET currency = excluded.currency, mrr_micro = excluded.mrr_micro;
 
 -- name: AddToFlowDaily :one
 -- In the order of the key, so that no two writers wait for each other.

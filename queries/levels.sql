@@ -7,7 +7,8 @@ WHERE (t.gen, t.customer, t.currency, t.plan) = (r.gen, r.customer, r.currency, 
 
 -- name: InsertLevels :exec
 INSERT INTO customer_level (gen, customer, currency, plan, mrr_micro)
-SELECT r.gen, r.customer, r.currency, r.plan, r.mrr_micro FROM jsonb_populate_recordset(NULL::customer_level, @rows::jsonb) AS r;
+SELECT r.gen, r.customer, r.currency, r.plan, r.mrr_micro FROM jsonb_populate_recordset(NULL::customer_level, @rows::jsonb) AS r
+ON CONFLICT (gen, customer, currency, plan) DO UPDATE SET mrr_micro = excluded.mrr_micro;
 
 -- name: BrokenCustomerLevels :many
 -- Customers whose level is no recount of their movements.

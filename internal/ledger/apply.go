@@ -153,6 +153,9 @@ var pledgeShelf = shelf[db.CustomerPledge]{
 var subscriptionShelf = shelf[db.CustomerSubscription]{
 	what: "subscriptions",
 	of:   func(s db.CustomerSubscription) book { return book{s.Gen, s.Customer} },
+	key: func(s db.CustomerSubscription) db.CustomerSubscription {
+		return db.CustomerSubscription{Gen: s.Gen, Customer: s.Customer, SubscriptionID: s.SubscriptionID}
+	},
 	applied: func(ctx context.Context, q *db.Queries, b books) ([]db.CustomerSubscription, error) {
 		return q.AppliedSubscriptions(ctx, db.AppliedSubscriptionsParams{Gens: b.gens, Customers: b.customers})
 	},

@@ -144,20 +144,16 @@ func (l *Ledger) Step(ctx context.Context) (int, error) {
 			return fmt.Errorf("lock: %w", err)
 		}
 		now := l.Now()
-		marked, err := q.TakeMarks(ctx, batch)
+		marked, err := q.TakeMarks(ctx, db.TakeMarksParams{AtMost: batch, Now: now})
 		if err != nil {
-			return fmt.Errorf("take marks: %w", err)
-		}
-		due, err := q.DueClocks(ctx, db.DueClocksParams{Now: now, AtMost: batch})
-		if err != nil {
-			return fmt.Errorf("read due clocks: %w", err)
+			return fmt.Errorf("take marks and due clocks: %w", err)
 		}
 		all, building, err := definitions(ctx, q)
 		if err != nil {
 			return err
 		}
 		var todo []string
-		if taken = len(marked) + len(due); taken < fewMarks && len(building) > 0 {
+		if taken = len(marked); taken < fewMarks && len(building) > 0 {
 			if todo, err = q.TakeTodo(ctx, batch); err != nil {
 				return fmt.Errorf("take customers to count: %w", err)
 			}
@@ -174,7 +170,7 @@ func (l *Ledger) Step(ctx context.Context) (int, error) {
 			}
 		}
 		if taken > 0 {
-			changed := sortMarks(append(marked, due...))
+			changed := sortMarks(marked)
 			var counted db.RememberLedgerCustomersParams
 			if changed.customers, counted, err = resolve(ctx, q, changed.customers); err != nil {
 				return err

@@ -32,6 +32,10 @@ func levelsOf(key book, figures analytics.Account) []db.CustomerLevel {
 var levelShelf = shelf[db.CustomerLevel]{
 	what: "levels",
 	of:   func(l db.CustomerLevel) book { return book{l.Gen, l.Customer} },
+	key: func(l db.CustomerLevel) db.CustomerLevel {
+		l.MRRMicro = 0
+		return l
+	},
 	applied: func(ctx context.Context, q *db.Queries, b books) ([]db.CustomerLevel, error) {
 		return q.AppliedLevels(ctx, db.AppliedLevelsParams{Gens: b.gens, Customers: b.customers})
 	},

@@ -29,6 +29,9 @@ type shelf[T comparable] struct {
 	// what names the rows in an error.
 	what string
 	of   func(T) book
+	// key is set where insert also writes over the row of the same key, and then
+	// tells what makes a row one and the same.
+	key func(T) T
 	// applied reads the rows of books; remove deletes rows by their key, and insert
 	// writes rows.
 	applied func(context.Context, *db.Queries, books) ([]T, error)
@@ -65,13 +68,26 @@ func (s shelf[T]) replace(ctx context.Context, q *db.Queries, all []book, rows [
 			s.changed(before[b], after[b])
 		}
 	}
-	if err := asJSON(ctx, q, s.remove, gone); err != nil {
+	if err := asJSON(ctx, q, s.remove, s.notOverwritten(gone, added)); err != nil {
 		return fmt.Errorf("delete %s: %w", s.what, err)
 	}
 	if err := asJSON(ctx, q, s.insert, added); err != nil {
 		return fmt.Errorf("insert %s: %w", s.what, err)
 	}
 	return nil
+}
+
+// notOverwritten are the rows that go without another of the same key in their
+// place.
+func (s shelf[T]) notOverwritten(gone, added []T) []T {
+	if s.key == nil || len(added) == 0 {
+		return gone
+	}
+	taken := make(map[T]bool, len(added))
+	for _, row := range added {
+		taken[s.key(row)] = true
+	}
+	return slices.DeleteFunc(gone, func(row T) bool { return taken[s.key(row)] })
 }
 
 func group[T any](rows []T, of func(T) book) map[book][]T {
