@@ -15,9 +15,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-var (
-	ErrBatchAlreadyClosed = errors.New("batch already closed")
-)
+var ErrBatchAlreadyClosed = errors.New("batch already closed")
 
 const deleteVersion = `-- name: DeleteVersion :batchexec
 DELETE FROM subscription_versions WHERE subscription_id = $1 AND at = $2
