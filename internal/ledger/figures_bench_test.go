@@ -419,7 +419,8 @@ func (c *company) get(address string) (status int, to string) {
 }
 
 // applies changes one customer after another, each by a version dated within the
-// last ninety days as payments writes it, and measures the ledger's transaction.
+// last ninety days, and measures the ledger's transaction. As in payments, whoever
+// writes the version has read the customer's history and copies to do so.
 func (c *company) applies() {
 	c.Helper()
 	r := rand.New(rand.NewPCG(1, uint64(time.Now().UnixNano()))) //nolint:gosec // other customers each time
@@ -447,6 +448,12 @@ func (c *company) applies() {
 				SubscriptionID: s.ID, At: at, StripeCustomerID: s.StripeID, Facts: facts, Source: "event", SourceID: fmt.Sprint("evt_", len(took)),
 			}})
 			if err != nil {
+				return err
+			}
+			if _, err := q.VersionsOfCustomers(c.Context(), customer.StripeIDs); err != nil {
+				return err
+			}
+			if _, err := q.SubscriptionsOfCustomers(c.Context(), customer.StripeIDs); err != nil {
 				return err
 			}
 			if err := q.WriteVersions(c.Context(), rows); err != nil {
