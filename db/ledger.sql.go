@@ -302,7 +302,7 @@ WITH recount AS (
 ), broken AS (
     (SELECT gen, day, currency, plan, kind, amount_micro, customers, subscribers FROM recount EXCEPT SELECT gen, day, currency, plan, kind, amount_micro, customers, subscribers FROM rollup) UNION (SELECT gen, day, currency, plan, kind, amount_micro, customers, subscribers FROM rollup EXCEPT SELECT gen, day, currency, plan, kind, amount_micro, customers, subscribers FROM recount)
 )
-SELECT gen, day, currency, plan, kind, (max(day) OVER ())::date AS last_day FROM broken ORDER BY 1, 2, 3, 4, 5 LIMIT 1
+SELECT gen, day, currency, plan, kind FROM broken ORDER BY 1, 2, 3, 4, 5 LIMIT 1
 `
 
 type BrokenFlowDailyParams struct {
@@ -316,7 +316,6 @@ type BrokenFlowDailyRow struct {
 	Currency string    `json:"currency"`
 	Plan     string    `json:"plan"`
 	Kind     string    `json:"kind"`
-	LastDay  time.Time `json:"last_day"`
 }
 
 // Rows in which the daily rollup and a recount of the movements differ.
@@ -335,7 +334,6 @@ func (q *Queries) BrokenFlowDaily(ctx context.Context, arg BrokenFlowDailyParams
 			&i.Currency,
 			&i.Plan,
 			&i.Kind,
-			&i.LastDay,
 		); err != nil {
 			return nil, err
 		}
@@ -357,16 +355,15 @@ WITH recount AS (
 ), broken AS (
     (SELECT gen, month, currency, plan, kind, amount_micro, customers, subscribers FROM recount EXCEPT SELECT gen, month, currency, plan, kind, amount_micro, customers, subscribers FROM rollup) UNION (SELECT gen, month, currency, plan, kind, amount_micro, customers, subscribers FROM rollup EXCEPT SELECT gen, month, currency, plan, kind, amount_micro, customers, subscribers FROM recount)
 )
-SELECT gen, month, currency, plan, kind, (max(month) OVER ())::date AS last_month FROM broken ORDER BY 1, 2, 3, 4, 5 LIMIT 1
+SELECT gen, month, currency, plan, kind FROM broken ORDER BY 1, 2, 3, 4, 5 LIMIT 1
 `
 
 type BrokenFlowMonthlyRow struct {
-	Gen       int32     `json:"gen"`
-	Month     time.Time `json:"month"`
-	Currency  string    `json:"currency"`
-	Plan      string    `json:"plan"`
-	Kind      string    `json:"kind"`
-	LastMonth time.Time `json:"last_month"`
+	Gen      int32     `json:"gen"`
+	Month    time.Time `json:"month"`
+	Currency string    `json:"currency"`
+	Plan     string    `json:"plan"`
+	Kind     string    `json:"kind"`
 }
 
 // Months in which the monthly rollup is not the sum of the daily one.
@@ -385,7 +382,6 @@ func (q *Queries) BrokenFlowMonthly(ctx context.Context, gens []int32) ([]Broken
 			&i.Currency,
 			&i.Plan,
 			&i.Kind,
-			&i.LastMonth,
 		); err != nil {
 			return nil, err
 		}
@@ -1082,11 +1078,19 @@ func (q *Queries) InsertPledges(ctx context.Context, rows json.RawMessage) error
 }
 
 const lastVerification = `-- name: LastVerification :one
-SELECT coalesce(max(started_at), to_timestamp(0))::timestamptz AS started_at FROM metric_verification WHERE scope = $1
+SELECT coalesce(max(started_at), to_timestamp(0))::timestamptz AS started_at FROM metric_verification
+WHERE scope = $1 AND (finished_at IS NOT NULL OR started_at > $2::timestamptz)
 `
 
-func (q *Queries) LastVerification(ctx context.Context, scope string) (time.Time, error) {
-	row := q.db.QueryRow(ctx, lastVerification, scope)
+type LastVerificationParams struct {
+	Scope         string    `json:"scope"`
+	UnderWaySince time.Time `json:"under_way_since"`
+}
+
+// The last that came to its end, or one that is under way. One that did not come
+// to its end is tried again after a while.
+func (q *Queries) LastVerification(ctx context.Context, arg LastVerificationParams) (time.Time, error) {
+	row := q.db.QueryRow(ctx, lastVerification, arg.Scope, arg.UnderWaySince)
 	var started_at time.Time
 	err := row.Scan(&started_at)
 	return started_at, err
@@ -1270,7 +1274,12 @@ const raiseIntegrityIssue = `-- name: RaiseIntegrityIssue :one
 INSERT INTO metric_integrity_issue (check_name, detail, first_day, last_day, found_at, seen_at)
 SELECT $1, $2, nullif($3::date, date '0001-01-01'), nullif($4::date, date '0001-01-01'), $5, $5
 ON CONFLICT (check_name) WHERE resolved_at IS NULL DO UPDATE SET
-    detail = excluded.detail, first_day = excluded.first_day, last_day = excluded.last_day, seen_at = excluded.seen_at
+    detail = excluded.detail, seen_at = excluded.seen_at,
+    -- Who looked at some days only has seen no end of what was found before.
+    first_day = CASE WHEN $6::boolean THEN excluded.first_day
+        WHEN metric_integrity_issue.first_day IS NOT NULL THEN least(metric_integrity_issue.first_day, excluded.first_day) END,
+    last_day = CASE WHEN $6 THEN excluded.last_day
+        WHEN metric_integrity_issue.last_day IS NOT NULL THEN greatest(metric_integrity_issue.last_day, excluded.last_day) END
 RETURNING (xmax = 0)::boolean AS is_new
 `
 
@@ -1280,6 +1289,7 @@ type RaiseIntegrityIssueParams struct {
 	FirstDay  time.Time `json:"first_day"`
 	LastDay   time.Time `json:"last_day"`
 	At        time.Time `json:"at"`
+	IsFull    bool      `json:"is_full"`
 }
 
 // The first day of all stands for none.
@@ -1290,6 +1300,7 @@ func (q *Queries) RaiseIntegrityIssue(ctx context.Context, arg RaiseIntegrityIss
 		arg.FirstDay,
 		arg.LastDay,
 		arg.At,
+		arg.IsFull,
 	)
 	var is_new bool
 	err := row.Scan(&is_new)
@@ -1337,17 +1348,21 @@ func (q *Queries) RememberLedgerCustomers(ctx context.Context, arg RememberLedge
 
 const resolveIntegrityIssues = `-- name: ResolveIntegrityIssues :many
 UPDATE metric_integrity_issue SET resolved_at = $1
-WHERE resolved_at IS NULL AND check_name = ANY ($2::text[]) RETURNING check_name
+WHERE resolved_at IS NULL AND check_name = ANY ($2::text[])
+    AND ($3::date = date '0001-01-01' OR first_day >= $3::date)
+RETURNING check_name
 `
 
 type ResolveIntegrityIssuesParams struct {
-	At   *time.Time `json:"at"`
-	Held []string   `json:"held"`
+	At    *time.Time `json:"at"`
+	Held  []string   `json:"held"`
+	Since time.Time  `json:"since"`
 }
 
-// Those of checks that were made and hold.
+// Those of checks that were made and hold, as far back as they looked; the first
+// day of all means that they looked at everything.
 func (q *Queries) ResolveIntegrityIssues(ctx context.Context, arg ResolveIntegrityIssuesParams) ([]string, error) {
-	rows, err := q.db.Query(ctx, resolveIntegrityIssues, arg.At, arg.Held)
+	rows, err := q.db.Query(ctx, resolveIntegrityIssues, arg.At, arg.Held, arg.Since)
 	if err != nil {
 		return nil, err
 	}

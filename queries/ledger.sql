@@ -250,7 +250,7 @@ WITH recount AS (
 ), broken AS (
     (SELECT * FROM recount EXCEPT SELECT * FROM rollup) UNION (SELECT * FROM rollup EXCEPT SELECT * FROM recount)
 )
-SELECT gen, day, currency, plan, kind, (max(day) OVER ())::date AS last_day FROM broken ORDER BY 1, 2, 3, 4, 5 LIMIT 1;
+SELECT gen, day, currency, plan, kind FROM broken ORDER BY 1, 2, 3, 4, 5 LIMIT 1;
 
 -- name: BrokenFlowMonthly :many
 -- Months in which the monthly rollup is not the sum of the daily one.
@@ -263,7 +263,7 @@ WITH recount AS (
 ), broken AS (
     (SELECT * FROM recount EXCEPT SELECT * FROM rollup) UNION (SELECT * FROM rollup EXCEPT SELECT * FROM recount)
 )
-SELECT gen, month, currency, plan, kind, (max(month) OVER ())::date AS last_month FROM broken ORDER BY 1, 2, 3, 4, 5 LIMIT 1;
+SELECT gen, month, currency, plan, kind FROM broken ORDER BY 1, 2, 3, 4, 5 LIMIT 1;
 
 -- name: BrokenLevels :many
 -- Days on which the flows of all plans differ from the change of the customers'
@@ -373,7 +373,10 @@ FROM metric_dirty d LEFT JOIN customers c ON c.stripe_customer_id = d.customer_i
 SELECT pg_try_advisory_xact_lock(@key::bigint) AS is_ours;
 
 -- name: LastVerification :one
-SELECT coalesce(max(started_at), to_timestamp(0))::timestamptz AS started_at FROM metric_verification WHERE scope = @scope;
+-- The last that came to its end, or one that is under way. One that did not come
+-- to its end is tried again after a while.
+SELECT coalesce(max(started_at), to_timestamp(0))::timestamptz AS started_at FROM metric_verification
+WHERE scope = @scope AND (finished_at IS NOT NULL OR started_at > @under_way_since::timestamptz);
 
 -- name: BeginVerification :one
 INSERT INTO metric_verification (scope, started_at) VALUES (@scope, @at) RETURNING id;
@@ -389,13 +392,21 @@ DELETE FROM metric_verification WHERE started_at < @before;
 INSERT INTO metric_integrity_issue (check_name, detail, first_day, last_day, found_at, seen_at)
 SELECT @check_name, @detail, nullif(@first_day::date, date '0001-01-01'), nullif(@last_day::date, date '0001-01-01'), @at, @at
 ON CONFLICT (check_name) WHERE resolved_at IS NULL DO UPDATE SET
-    detail = excluded.detail, first_day = excluded.first_day, last_day = excluded.last_day, seen_at = excluded.seen_at
+    detail = excluded.detail, seen_at = excluded.seen_at,
+    -- Who looked at some days only has seen no end of what was found before.
+    first_day = CASE WHEN @is_full::boolean THEN excluded.first_day
+        WHEN metric_integrity_issue.first_day IS NOT NULL THEN least(metric_integrity_issue.first_day, excluded.first_day) END,
+    last_day = CASE WHEN @is_full THEN excluded.last_day
+        WHEN metric_integrity_issue.last_day IS NOT NULL THEN greatest(metric_integrity_issue.last_day, excluded.last_day) END
 RETURNING (xmax = 0)::boolean AS is_new;
 
 -- name: ResolveIntegrityIssues :many
--- Those of checks that were made and hold.
+-- Those of checks that were made and hold, as far back as they looked; the first
+-- day of all means that they looked at everything.
 UPDATE metric_integrity_issue SET resolved_at = @at
-WHERE resolved_at IS NULL AND check_name = ANY (@held::text[]) RETURNING check_name;
+WHERE resolved_at IS NULL AND check_name = ANY (@held::text[])
+    AND (@since::date = date '0001-01-01' OR first_day >= @since::date)
+RETURNING check_name;
 
 -- name: FiguresChanged :exec
 UPDATE metric_state SET version = version + 1, changed_at = @at;

@@ -39,6 +39,9 @@ type TrialOutcome struct {
 // be, while the payment is tried again.
 const provisionalFor = 14 * 24 * time.Hour
 
+// sameMoment is how far apart Stripe may date what happens at once.
+const sameMoment = time.Minute
+
 // TrialOutcomes are the trials of a customer, in order of their beginning, from
 // what happened to its invoices and the versions of its subscriptions, each in
 // any order. next is when one changes with nothing happening: it ends, or is not
@@ -97,7 +100,8 @@ func TrialOutcomes(events []InvoiceEvent, history []Version, catalog Catalog, no
 func fateOfTrial(events []InvoiceEvent, subscriptionID string, end time.Time, rest []Version) TrialFate {
 	var paidAt, givenUpAt time.Time
 	for _, e := range events {
-		if e.Kind == InvoicePaid && e.SubscriptionID == subscriptionID && e.AmountMinor > 0 && !e.At.Before(end) {
+		// Who ends a trial early pays in the moment before it is over.
+		if e.Kind == InvoicePaid && e.SubscriptionID == subscriptionID && e.AmountMinor > 0 && !e.At.Before(end.Add(-sameMoment)) {
 			paidAt, _ = earliest(paidAt, e.At)
 		}
 	}

@@ -110,7 +110,7 @@ func (v *verification) cash(ctx context.Context) ([]Finding, error) {
 	}
 	findings := found(rows, func(r db.BrokenCashDailyRow) Finding {
 		return Finding{
-			cashIsRecount, fmt.Sprintf("generation %d, %s, %s, %s", r.Gen, r.Day.Format(time.DateOnly), r.Currency, r.Kind), r.Day, r.LastDay,
+			cashIsRecount, fmt.Sprintf("generation %d, %s, %s, %s", r.Gen, r.Day.Format(time.DateOnly), r.Currency, r.Kind), r.Day, v.today(),
 		}
 	})
 	if !v.since.IsZero() {

@@ -105,6 +105,9 @@ func definitions(ctx context.Context, q *db.Queries) (all, building map[int32]an
 	}
 	all, building = map[int32]analytics.Definition{}, map[int32]analytics.Definition{}
 	for _, r := range rows {
+		if r.Definition > Rules {
+			return nil, nil, fmt.Errorf("generation %d is counted by rules %d, and this program knows %d: a newer one counts", r.Gen, r.Definition, Rules)
+		}
 		zone, err := time.LoadLocation(r.TimeZone)
 		if err != nil {
 			return nil, nil, fmt.Errorf("time zone of generation %d: %w", r.Gen, err)

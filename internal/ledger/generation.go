@@ -53,7 +53,12 @@ func (l *Ledger) Propose(ctx context.Context, p Proposal) error {
 				live, want = g, g
 			}
 		}
-		want.Definition = max(live.Definition, Rules)
+		want.Definition = Rules
+		for _, g := range generations {
+			if g.State != "old" { // a newer program has proposed more than this one knows
+				want.Definition = max(want.Definition, g.Definition)
+			}
+		}
 		if p.TimeZone != "" {
 			if _, err := time.LoadLocation(p.TimeZone); err != nil {
 				return fmt.Errorf("time zone: %w", err)
@@ -135,10 +140,14 @@ func retire(ctx context.Context, q *db.Queries, gen int32) error {
 }
 
 // finish lets a generation that has counted everyone take the place of the live
-// one, once its invariants hold. One whose do not is left as it is, with what was
-// found shown, and checked again by and by.
+// one, once its invariants hold. One whose do not is left as it is, the log says
+// why, and after an hour it is checked again: the figures that are shown are those
+// of the live one and hold.
 func (l *Ledger) finish(ctx context.Context) error {
-	q := db.New(l.Pool)
+	q, now := db.New(l.Pool), l.Now()
+	if now.Before(l.refused.Add(retryVerification)) && !now.Before(l.refused) {
+		return nil
+	}
 	built, err := q.BuiltGenerations(ctx)
 	if err != nil {
 		return fmt.Errorf("look for built generations: %w", err)
@@ -149,6 +158,7 @@ func (l *Ledger) finish(ctx context.Context) error {
 			return fmt.Errorf("verify generation %d: %w", g.Gen, err)
 		}
 		if len(checked.Findings) > 0 {
+			l.refused = now
 			return fmt.Errorf("generation %d does not go live: %w", g.Gen, &checked.Findings[0])
 		}
 		if err := l.swap(ctx, g.Gen); err != nil {

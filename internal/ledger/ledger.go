@@ -37,6 +37,10 @@ type Ledger struct {
 
 	once sync.Once
 	wake chan struct{}
+	// built says that a generation has counted everyone.
+	built chan struct{}
+	// refused is when one was last found not to hold, by Watch alone.
+	refused time.Time
 }
 
 const (
@@ -61,8 +65,33 @@ func (l *Ledger) Wake() {
 }
 
 func (l *Ledger) waker() chan struct{} {
-	l.once.Do(func() { l.wake = make(chan struct{}, 1) })
+	l.once.Do(l.make)
 	return l.wake
+}
+
+func (l *Ledger) make() { l.wake, l.built = make(chan struct{}, 1), make(chan struct{}, 1) }
+
+// builtSignal is told by Run when a generation has counted everyone.
+func (l *Ledger) builtSignal() chan struct{} {
+	l.once.Do(l.make)
+	return l.built
+}
+
+// tellBuilt lets Watch look at a generation that has counted everyone. It never
+// blocks: what it takes to check one must not hold up the figures.
+func (l *Ledger) tellBuilt(ctx context.Context) error {
+	built, err := db.New(l.Pool).BuiltGenerations(ctx)
+	if err != nil {
+		return fmt.Errorf("look for built generations: %w", err)
+	}
+	if len(built) == 0 {
+		return nil
+	}
+	select {
+	case l.builtSignal() <- struct{}{}:
+	default:
+	}
+	return nil
 }
 
 // Run keeps the figures up to date until the context ends, which is no error.
@@ -84,7 +113,7 @@ func (l *Ledger) Run(ctx context.Context) error {
 // afterCatchUp is how long to wait for work after doing what there was, longer
 // and longer while that fails.
 func (l *Ledger) afterCatchUp(ctx context.Context, last time.Duration) time.Duration {
-	err := errors.Join(l.catchUp(ctx), l.finish(ctx))
+	err := errors.Join(l.catchUp(ctx), l.tellBuilt(ctx))
 	if err == nil || ctx.Err() != nil {
 		return poll
 	}

@@ -34,6 +34,8 @@ type Checked struct {
 	Findings []Finding
 	// Customers is how many histories were recounted one by one.
 	Customers int64
+	// since is the first day that was looked at; zero: all.
+	since time.Time
 }
 
 // check is one invariant, or several that one look tells: each name is checked
@@ -61,6 +63,8 @@ type verification struct {
 	// since is the first day that is looked at; zero: all.
 	since time.Time
 	now   time.Time
+	// zone is that of the days.
+	zone *time.Location
 	// customers counts the histories that were recounted.
 	customers int64
 }
@@ -150,7 +154,12 @@ const (
 // that this program does: both look at the same snapshot.
 func (l *Ledger) verify(ctx context.Context, extent string, gens []int32) (Checked, error) {
 	checks := fullChecks
-	look := verification{Ledger: l, gens: gens, now: l.Now()}
+	look := verification{Ledger: l, gens: gens, now: l.Now(), zone: time.UTC}
+	if all, _, err := definitions(ctx, db.New(l.Pool)); err != nil {
+		return Checked{}, err
+	} else if definition, ok := all[slices.Max(gens)]; ok {
+		look.zone = definition.Zone
+	}
 	if extent == recent {
 		checks, look.since = recentChecks, look.now.AddDate(0, 0, -recentDays)
 	}
@@ -175,7 +184,7 @@ func (l *Ledger) verify(ctx context.Context, extent string, gens []int32) (Check
 	if err != nil {
 		return Checked{}, fmt.Errorf("verify ledger: %w", err)
 	}
-	out := Checked{Customers: customers, Findings: slices.Concat(findings...)}
+	out := Checked{Customers: customers, Findings: slices.Concat(findings...), since: look.since}
 	for _, c := range checks {
 		for _, name := range c.names {
 			if !slices.ContainsFunc(out.Findings, func(f Finding) bool { return f.Check == name }) {
@@ -231,7 +240,7 @@ func found[T any](rows []T, finding func(T) Finding) []Finding {
 func (v *verification) daily(ctx context.Context) ([]Finding, error) {
 	rows, err := v.q.BrokenFlowDaily(ctx, db.BrokenFlowDailyParams{Since: v.since, Gens: v.gens})
 	return found(rows, func(r db.BrokenFlowDailyRow) Finding {
-		return Finding{dailyIsRecount, fmt.Sprintf("generation %d, %s, %s, plan %s, %s", r.Gen, r.Day.Format(time.DateOnly), r.Currency, r.Plan, r.Kind), r.Day, r.LastDay}
+		return Finding{dailyIsRecount, fmt.Sprintf("generation %d, %s, %s, plan %s, %s", r.Gen, r.Day.Format(time.DateOnly), r.Currency, r.Plan, r.Kind), r.Day, v.today()}
 	}), err
 }
 
@@ -240,7 +249,7 @@ func (v *verification) monthly(ctx context.Context) ([]Finding, error) {
 	return found(rows, func(r db.BrokenFlowMonthlyRow) Finding {
 		return Finding{
 			monthlyIsSum, fmt.Sprintf("generation %d, %s, %s, plan %s, %s", r.Gen, r.Month.Format("2006-01"), r.Currency, r.Plan, r.Kind),
-			r.Month, r.LastMonth.AddDate(0, 1, -1),
+			r.Month, v.today(),
 		}
 	}), err
 }
@@ -290,4 +299,6 @@ func (v *verification) totals(ctx context.Context) ([]Finding, error) {
 	}), err
 }
 
-func (v *verification) today() time.Time { return analytics.DayOf(v.now, time.UTC) }
+// today is the last day that something wrong before it may show on: levels are
+// running sums.
+func (v *verification) today() time.Time { return analytics.DayOf(v.now, v.zone) }

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/promptforge/payments/db"
+	"github.com/promptforge/payments/internal/analytics"
 )
 
 // verifyKey is that of the advisory lock of whoever verifies: "verify" in ASCII.
@@ -18,6 +19,9 @@ const (
 	// business clock.
 	recentEvery = 10 * time.Minute
 	fullEvery   = 24 * time.Hour
+	// retryVerification is after how long one that did not come to its end, and a
+	// generation whose invariants did not hold, is looked at again.
+	retryVerification = time.Hour
 	// verificationsKept is for how long it is known when they were.
 	verificationsKept = 90 * 24 * time.Hour
 )
@@ -33,6 +37,7 @@ func (l *Ledger) Watch(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-l.builtSignal():
 		case <-time.After(time.Minute):
 		}
 	}
@@ -48,22 +53,26 @@ func (l *Ledger) watch(ctx context.Context) error {
 			name  string
 			every time.Duration
 		}{{full, fullEvery}, {recent, recentEvery}} {
-			last, err := q.LastVerification(ctx, extent.name)
+			now := l.Now()
+			last, err := q.LastVerification(ctx, db.LastVerificationParams{Scope: extent.name, UnderWaySince: now.Add(-retryVerification)})
 			if err != nil {
 				return fmt.Errorf("read the last verification: %w", err)
 			}
 			// A clock that was set back is no reason to wait for it.
-			if now := l.Now(); now.Before(last.Add(extent.every)) && !now.Before(last) {
+			if now.Before(last.Add(extent.every)) && !now.Before(last) {
 				continue
 			}
 			if err := l.examine(ctx, extent.name); err != nil {
 				return err
 			}
 			if extent.name == full {
-				return l.prune(ctx)
+				if err := l.prune(ctx); err != nil {
+					return err
+				}
+				break // everything was looked at, what is recent too
 			}
 		}
-		return nil
+		return l.finish(ctx)
 	})
 }
 
@@ -112,7 +121,7 @@ func (l *Ledger) keepFindings(ctx context.Context, q *db.Queries, checked Checke
 	changed := 0
 	for _, f := range checked.Findings {
 		isNew, err := q.RaiseIntegrityIssue(ctx, db.RaiseIntegrityIssueParams{
-			CheckName: f.Check, Detail: f.Detail, FirstDay: f.First, LastDay: f.Last, At: at,
+			CheckName: f.Check, Detail: f.Detail, FirstDay: f.First, LastDay: f.Last, At: at, IsFull: checked.since.IsZero(),
 		})
 		if err != nil {
 			return fmt.Errorf("keep what was found: %w", err)
@@ -122,7 +131,7 @@ func (l *Ledger) keepFindings(ctx context.Context, q *db.Queries, checked Checke
 			l.Logger.ErrorContext(ctx, "figures are under verification", "check", f.Check, "detail", f.Detail, "first_day", f.First, "last_day", f.Last)
 		}
 	}
-	resolved, err := q.ResolveIntegrityIssues(ctx, db.ResolveIntegrityIssuesParams{At: &at, Held: checked.Held})
+	resolved, err := q.ResolveIntegrityIssues(ctx, db.ResolveIntegrityIssuesParams{At: &at, Held: checked.Held, Since: analytics.DayOf(checked.since, time.UTC)})
 	if err != nil {
 		return fmt.Errorf("close what holds again: %w", err)
 	}
