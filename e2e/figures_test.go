@@ -38,6 +38,10 @@ func tryFigures(t *testing.T, browser playwright.Browser, w *world) {
 		must(t, page.Keyboard().Press("ArrowLeft"), "go on")
 		must(t, page.Keyboard().Press("Enter"), "ask what is behind it")
 		must(t, expect.Page(page).ToHaveURL(regexp.MustCompile(`/admin/billing/explain/netNew\?at=`)), "it is explained")
+		must(t, expect.Locator(page.Locator("dialog#panel[open] #panel-title")).ToBeFocused(), "in a panel over the page")
+		must(t, page.Keyboard().Press("Escape"), "close it")
+		must(t, expect.Page(page).ToHaveURL(w.demo.App+"/admin/billing"), "the page is there again")
+		must(t, expect.Locator(cursor).ToBeFocused(), "the focus is where it was")
 	})
 	t.Run("a chart is read by mouse", func(t *testing.T) {
 		page := open(t, "/admin/billing")

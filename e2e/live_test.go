@@ -74,4 +74,12 @@ func TestFiguresMoveWhileSomebodyLooks(t *testing.T) {
 	for _, fault := range wire.faults() {
 		t.Error(fault)
 	}
+
+	// The wire is cut for longer than several tries, each of which fails at once.
+	state := page.Locator("[data-live-state]")
+	must(t, page.Context().SetOffline(true), "cut the wire")
+	must(t, expect.Locator(state).ToHaveText("Reconnecting…"), "the page says that it is cut off")
+	must(t, expect.Locator(state).ToHaveAttribute("data-live-state", "off"), "so does its dot")
+	must(t, page.Context().SetOffline(false), "mend the wire")
+	must(t, expect.Locator(state).ToHaveText("Live"), "it is live again")
 }

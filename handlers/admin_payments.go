@@ -127,7 +127,7 @@ func (p paymentsPage) keyFigures() []ui.KeyFigure {
 	failure := p.keyFigure("paymentFailureRate", "Declined first", sum, p.points)
 	failure.Delta = p.rateChange("paymentFailureRate", ui.Bad, ui.Good)
 	if p.sum.Attempted.Count > 0 {
-		failure.Note = fmt.Sprintf("%s of %s.", count(failed.Count), plural(p.sum.Attempted.Count, "renewal", "renewals"))
+		failure.Note = fmt.Sprintf("By amount; %s of %s.", count(failed.Count), plural(p.sum.Attempted.Count, "renewal", "renewals"))
 	}
 	recovery := p.keyFigure("recoveryRate", "Recovered", sum, p.points)
 	recovery.Delta = p.rateChange("recoveryRate", ui.Good, ui.Bad)

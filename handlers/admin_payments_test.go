@@ -50,7 +50,7 @@ func openRenewals(t *testing.T) *autumn {
 func TestThePageOfPaymentsAddsUp(t *testing.T) {
 	a := openRenewals(t)
 	page := a.admin.get(paymentsPath + "?from=2026-10&range=custom").want(200)
-	page.wantFigure("Declined first", "53.6%").wantFigure("Declined first", "3 of 7 renewals.")
+	page.wantFigure("Declined first", "53.6%").wantFigure("Declined first", "By amount; 3 of 7 renewals.")
 	page.wantFigure("Recovered", "6.3%").wantFigure("Recovered", "$29.00 of $457.00. Provisional: 1 is tried again.")
 	page.wantFigure("In retry now", "$399.00").wantFigure("In retry now", "1 invoice. 1 more waits to be confirmed.")
 	page.wantFigure("Lost", "$29.00").wantFigure("Lost", "1 renewal.")
@@ -80,7 +80,7 @@ func TestThePageOfPaymentsAddsUp(t *testing.T) {
 
 func TestPaymentsOfOnePlanAndBesideTheTimeBefore(t *testing.T) {
 	a := openRenewals(t)
-	a.admin.get(paymentsPath+"?from=2026-10&plan=pilot&range=custom").want(200).wantFigure("Declined first", "2 of 2 renewals.").
+	a.admin.get(paymentsPath+"?from=2026-10&plan=pilot&range=custom").want(200).wantFigure("Declined first", "By amount; 2 of 2 renewals.").
 		wantText("#retrying", "Every renewal is paid or lost; nothing is tried again.")
 	page := a.admin.get(paymentsPath + "?compare=previous&from=2026-11&range=custom&to=2026-12").want(200)
 	page.wantFigure("Declined first", "points more than the time before").wantFigure("Lost", "$29.00 more than the time before")

@@ -149,8 +149,10 @@ addEventListener("keydown", (event) => {
   if (!cursor || event.altKey || event.ctrlKey || event.metaKey) return;
   const state = plots.get(cursor);
   if (event.key === "Enter") {
-    const href = facts(cursor, state.i)?.href;
-    if (href) location.assign(href);
+    // As if the row's own link were pressed: panel.js opens it over the page, and
+    // the focus, which stays here, is given back when that is closed.
+    event.preventDefault();
+    rowsOf(cursor)[state.i]?.cells[0].querySelector("a")?.click();
     return;
   }
   if (!next[event.key]) return;

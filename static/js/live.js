@@ -34,14 +34,18 @@ let stream;
 let version = 0; // the newest that anybody told us of
 let again;
 let saying;
+let awaited; // the state that is about to be said
 const fetched = new WeakMap(); // part -> when it was last asked for
 
 const parts = () => [...document.querySelectorAll("[data-live]")];
 const shown = (part) => Number(part.dataset.liveVersion) || 0;
 
 const say = (state, text) => {
+  if (awaited === state) return; // every try that fails says so again, sooner than it is told
   clearTimeout(saying);
+  awaited = state;
   const tell = () => {
+    awaited = undefined;
     for (const place of document.querySelectorAll("[data-live-state]")) {
       if (place.dataset.liveState === state) continue;
       place.dataset.liveState = state;
