@@ -177,14 +177,40 @@ var figureOf = map[string]string{
 	"active customers": "customers", "ARPA": "arpa",
 }
 
+// isLevel has the figures that tell how things stand at the end of a period, not
+// what happened in it.
+var isLevel = map[string]bool{"mrr": true, "arr": true, "committedMrr": true, "trialMrr": true, "customers": true, "arpa": true}
+
+// endText is when a level of a period is told of: "end of March 2026", "end of the
+// week of 2 Mar 2026", "end of 31 Mar 2026".
+func endText(p analytics.Period) string {
+	switch text := periodText(p); {
+	case p.IsMonth():
+		return "end of " + text
+	case strings.HasPrefix(text, "Week"):
+		return "end of the " + lowerFirst(text)
+	}
+	return "end of " + date(p.Last())
+}
+
 func (s *server) explanationModel(e reports.Explanation, ask figuresAsk) views.Explanation {
 	value := e.Metric.Of(e.Point)
+	metric := e.Metric
+	if !e.IsConverted {
+		metric = metric.WithoutRates()
+	}
 	text := func(t analytics.Term) string { return figureText(t.Value, t.Unit, e.Currency) }
 	m := views.Explanation{
 		Name: e.Metric.Name, Value: figureText(value, e.Metric.Unit, e.Currency), When: periodText(e.Point.Period), IsRunning: e.Point.IsRunning,
-		Definition: e.Metric.Definition, Formula: e.Metric.Name + " = " + e.Metric.Formula, Stripe: stripeDiffers[e.Metric.Key],
+		Definition: e.Metric.Definition, Formula: metric.Name + " = " + metric.Formula, Stripe: stripeDiffers[e.Metric.Key],
 		AsOf: instant(e.AsOf, "2 Jan 2006, 15:04"), Zone: e.Zone.String(), Number: count(int64(e.Scope.Definition)), Page: ask.here(), All: explainPath,
 		Problem: ask.problems[atKey],
+	}
+	if isLevel[e.Metric.Key] {
+		m.When = upperFirst(endText(e.Point.Period))
+		if e.Point.IsRunning {
+			m.When, m.IsRunning = "Now", false
+		}
 	}
 	if value.Note != "" {
 		m.Note = upperFirst(value.Note) + "."
@@ -192,11 +218,15 @@ func (s *server) explanationModel(e reports.Explanation, ask figuresAsk) views.E
 	if e.Plan != "" {
 		m.When += ", " + s.planName(e.Plan)
 	}
-	if worked := e.Metric.Worked(e.Point, text); worked != "" && value.Defined() {
+	if worked := metric.Worked(e.Point, text); worked != "" && value.Defined() {
 		m.Worked = worked + " = " + m.Value
 	}
 	if before := e.Metric.Of(e.Before); before.Defined() {
-		m.Before = fmt.Sprintf("It was %s %s.", figureText(before, e.Metric.Unit, e.Currency), whenText(e.Before.Period))
+		when := whenText(e.Before.Period)
+		if isLevel[e.Metric.Key] {
+			when = "at the " + endText(e.Before.Period)
+		}
+		m.Before = fmt.Sprintf("It was %s %s.", figureText(before, e.Metric.Unit, e.Currency), when)
 	}
 	at := func(p *analytics.Period) ui.Link {
 		if p == nil {
@@ -205,7 +235,7 @@ func (s *server) explanationModel(e reports.Explanation, ask figuresAsk) views.E
 		return ui.Link{Text: periodText(*p), Href: explainHref(e.Metric.Key, ask, p)}
 	}
 	m.Earlier, m.Later = at(e.Earlier), at(e.Later)
-	for _, t := range e.Metric.Terms(e.Point) {
+	for _, t := range metric.Terms(e.Point) {
 		term := ui.Definition{Term: upperFirst(t.Name), Text: text(t)}
 		if key := figureOf[t.Name]; key != "" && key != e.Metric.Key {
 			term.Link = ui.Link{Text: "Explain", Href: s.samePeriod(key, ask, e)}

@@ -24,7 +24,7 @@ func TestAFigureIsExplainedByItsFormulaAndTheRowsBehindIt(t *testing.T) {
 		wantText("h1", "Net new MRR").wantText(".explanation-when b", "May 2026").wantText(".explanation .figure", "-$498.00").
 		wantText(".explanation", "It was $0.00 in April 2026.").
 		wantText(".formula", "new + reactivation + expansion + contraction + churn").
-		wantText(".formula-worked", "$0.00 + $0.00 + $0.00 + -$99.00 + -$399.00 = -$498.00").
+		wantText(".formula-worked", "$0.00 + $0.00 + $0.00 − $99.00 − $399.00 = -$498.00").
 		wantText("#evidence tfoot", "-$498.00")
 	rows := page.doc().Find("#evidence tbody tr")
 	if rows.Length() != 2 {
@@ -89,8 +89,9 @@ func TestTrialsAndLevelsAreExplainedByWhoHasThem(t *testing.T) {
 	admin.get(explainURL+"/trialMrr").want(200).wantText(".explanation .figure", "$29.00").wantText("#evidence tbody tr", "cus_late")
 	admin.get(explainURL+"/committedMrr").want(200).wantText(".explanation .figure", "$99.00").wantText("#evidence", "Nothing is scheduled to end.")
 	admin.get(explainURL+"/ltv?at=2026-06-01").want(200).wantText("#evidence tbody tr td:last-child", "50.0%")
-	admin.get(explainURL+"/mrr?from=2026-01&range=custom&to=2026-03").want(200).wantText(".explanation-when b", "1 Jan 2026 – 31 Mar 2026").
-		wantText(".formula-worked", "$0.00 + $597.00 + $0.00 = $597.00")
+	admin.get(explainURL+"/mrr?from=2026-01&range=custom&to=2026-03").want(200).wantText(".explanation-when b", "End of 31 Mar 2026").
+		wantText(".formula-worked", "$0.00 + $597.00 = $597.00")
+	admin.get(explainURL+"/mrr").want(200).wantText(".explanation-when b", "Now").wantText(".explanation", "It was $0.00 at the end of 30 Jun 2025.")
 }
 
 // TestEveryFigureIsExplained walks the registry, by page and by panel.

@@ -69,8 +69,6 @@ func (p overviewPage) figures() []ui.KeyFigure {
 		out[1].Label, out[1].Note = "Net new MRR"+when, "All of it."
 		out[2].Note = "At its end."
 		out[3].Link = ui.Link{} // the list knows only today's
-	} else {
-		out[1].Note = "So far."
 	}
 	return out
 }

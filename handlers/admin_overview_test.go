@@ -117,7 +117,7 @@ func TestTheOverviewSaysHowTheMonthCompares(t *testing.T) {
 	s := openShop(t).live()
 	page := s.admin.get("/admin/billing").want(200)
 	page.wantFigure("MRR", "$558.00 $128.00 more than at the end of April ARR $6,696.00")
-	page.wantFigure("Net new MRR this month", "$128.00 $226.00 more than in the whole of April So far.")
+	page.wantFigure("Net new MRR this month", "$128.00 $226.00 more than in the whole of April")
 	page.wantFigure("Active customers", "3 1 more than at the end of April")
 	page.wantFigure("In recovery", "$0.00 The same as at the end of April 0 invoices.")
 	page.wantRows("#revenue", "February 2026 | $99.00", "March 2026 | $528.00", "April 2026 | $430.00", "May 2026 so far | $558.00")

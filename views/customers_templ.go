@@ -140,7 +140,7 @@ func CustomersBody(m Customers) templ.Component {
 				}
 			}
 			if len(m.TrialCohorts.Rows) > 0 {
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 6, "<section class=\"card sheet\" id=\"trial-cohorts\" aria-labelledby=\"trial-cohorts-heading\"><h2 id=\"trial-cohorts-heading\">Trials by when they began</h2><p class=\"note\">Changes until the last of them is paid for or not, at most fourteen days after its end.</p>")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 6, "<section class=\"card sheet\" id=\"trial-cohorts\" aria-labelledby=\"trial-cohorts-heading\"><h2 id=\"trial-cohorts-heading\">Trials by when they began</h2><p class=\"note\">A row is final once each of its trials was paid for or has lapsed: at the latest fourteen days after the last of them ended.</p>")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}

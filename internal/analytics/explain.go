@@ -2,6 +2,7 @@ package analytics
 
 import (
 	"cmp"
+	"math/big"
 	"slices"
 	"strings"
 )
@@ -20,11 +21,33 @@ func (m Metric) Worked(p Point, say func(Term) string) string {
 	var pairs []string
 	rest := ""
 	for _, t := range terms {
-		if strings.Contains(m.Formula, t.Name) {
-			pairs = append(pairs, t.Name, say(t))
-		} else {
+		isLess := t.Value.Defined() && t.Value.Rat.Sign() < 0
+		less := t
+		if isLess { // what is less by something is not more by less than nothing
+			less.Value.Rat = new(big.Rat).Neg(t.Value.Rat)
+		}
+		switch {
+		case !strings.Contains(m.Formula, t.Name) && isLess:
+			rest += " − " + say(less)
+		case !strings.Contains(m.Formula, t.Name):
 			rest += " + " + say(t)
+		case isLess:
+			pairs = append(pairs, "+ "+t.Name, "− "+say(less), t.Name, say(t))
+		default:
+			pairs = append(pairs, t.Name, say(t))
 		}
 	}
 	return strings.NewReplacer(pairs...).Replace(m.Formula) + rest
+}
+
+// WithoutRates is the figure as it is of a single currency: no exchange rates
+// move it, so that neither its formula nor its terms name them.
+func (m Metric) WithoutRates() Metric {
+	const rates = "exchange rates"
+	terms := m.Terms
+	m.Formula = strings.Replace(m.Formula, " + "+rates, "", 1)
+	m.Terms = func(p Point) []Term {
+		return slices.DeleteFunc(terms(p), func(t Term) bool { return t.Name == rates })
+	}
+	return m
 }

@@ -44,8 +44,8 @@ func TestAFormulaIsShownWithItsValues(t *testing.T) {
 		},
 	}
 	for key, want := range map[string]string{
-		"mrr": "<100> + <-5> + <0>", "arr": "12 × <95>", "customers": "<10> + <1> + <0> − <2>", "new": "",
-		"netNew": "<10> + <0> + <0> + <0> + <-15> + <3>", "quickRatio": "(<10> + <0>) ÷ (<15> + <0>)", "nrr": "",
+		"mrr": "<100> − <5> + <0>", "arr": "12 × <95>", "customers": "<10> + <1> + <0> − <2>", "new": "",
+		"netNew": "<10> + <0> + <0> + <0> − <15> + <3>", "quickRatio": "(<10> + <0>) ÷ (<15> + <0>)", "nrr": "",
 	} {
 		m, _ := analytics.MetricByKey(key)
 		if got := m.Worked(p, say); got != want {

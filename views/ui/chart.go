@@ -458,7 +458,8 @@ type stroke struct {
 }
 
 // dashes are the marks, each a little wider than its column. Where columns are
-// fine they are one line: see netLine.
+// fine there is no room for them, and a line would slope between what single days
+// have: the table and the tip alone tell them.
 func (c Chart) dashes() []stroke {
 	if c.isFine() {
 		return nil
@@ -479,12 +480,13 @@ func (c Chart) dashes() []stroke {
 	return out
 }
 
-// fineMarks are the marks where there is no room for dashes: lines.
-func (c Chart) fineMarks() []shape {
-	if !c.isFine() {
-		return nil
+// legendLines are the series that the legend shows as lines: those that are drawn.
+func (c Chart) legendLines() []Series {
+	out := append([]Series{}, c.Lines...)
+	if c.isFine() {
+		return out
 	}
-	return Chart{Slots: c.Slots, Lines: c.Marks, Ticks: c.ticksOr()}.strokes()
+	return append(out, c.Marks...)
 }
 
 // ticksOr are the ends of the scale, whether or not there are ticks.

@@ -108,7 +108,7 @@ func TestEverythingStaysInsideThePlot(t *testing.T) {
 		for _, s := range c.dashes() {
 			inside(s.x1, s.x2, s.y1, s.y2)
 		}
-		for _, s := range slices.Concat(c.strokes(), c.fineColumns(), c.fineMarks(), c.areas()) {
+		for _, s := range slices.Concat(c.strokes(), c.fineColumns(), c.areas()) {
 			for _, at := range ends(t, s.path) {
 				if at[0] < 0 || at[0] > slotUnits*len(values) || at[1] < 0 || at[1] > plotHeight {
 					t.Fatalf("%s reaches %v", s.path, at)
@@ -181,9 +181,10 @@ func TestManySlotsAreDrawnWithFewShapes(t *testing.T) {
 	if n := len(c.rects()) + len(c.dashes()); n != 0 {
 		t.Errorf("%d shapes for single slots", n)
 	}
-	// Two looks and their running slot, a line and its running piece, twice.
-	if n := len(c.fineColumns()) + len(c.strokes()) + len(c.fineMarks()); n != 8 {
-		t.Errorf("%d shapes, want 8", n)
+	// Two looks and their running slot, a line and its running piece; marks are told
+	// by the table alone.
+	if n := len(c.fineColumns()) + len(c.strokes()); n != 6 {
+		t.Errorf("%d shapes, want 6", n)
 	}
 	if got := len(c.dots()); got != 1 {
 		t.Errorf("%d dots, want the last", got)
