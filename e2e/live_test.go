@@ -79,7 +79,15 @@ func TestFiguresMoveWhileSomebodyLooks(t *testing.T) {
 	// The browser's own switch would leave alone a stream that is open.
 	state := page.Locator("[data-live-state]")
 	stream := w.demo.App + "/admin/billing/stream*"
-	must(t, page.Route(stream, func(r playwright.Route) { _ = r.Abort() }), "cut the stream")
+	isFirst := true
+	must(t, page.Route(stream, func(r playwright.Route) {
+		if isFirst { // it says how soon to come again, and ends
+			isFirst = false
+			_ = r.Fulfill(playwright.RouteFulfillOptions{ContentType: playwright.String("text/event-stream"), Body: "retry: 300\n\n"})
+			return
+		}
+		_ = r.Abort()
+	}), "cut the stream")
 	_, err = page.Reload()
 	must(t, err, "begin anew without it")
 	must(t, expect.Locator(state).ToHaveText("Reconnecting…"), "the page says that it is cut off")
