@@ -489,12 +489,6 @@ func (c Chart) legendLines() []Series {
 	return append(out, c.Marks...)
 }
 
-// ticksOr are the ends of the scale, whether or not there are ticks.
-func (c Chart) ticksOr() []Tick {
-	low, high := c.span()
-	return []Tick{{Value: low}, {Value: high}}
-}
-
 // dot is a point of a line.
 type dot struct {
 	x, y    string
